@@ -1,0 +1,187 @@
+#!/usr/bin/env bash
+# Installs what Relay needs on this machine, and nothing that is there already.
+#
+#   scripts/setup.sh build   compiler, CMake and the libraries Relay is linked with
+#   scripts/setup.sh test    that, and what the tests and the static checks need
+#   scripts/setup.sh bench   that, and nginx, the benchmark's yardstick
+#
+# On Debian and Ubuntu the packages come from the system's own sources, through apt-get (as root, or
+# with sudo). Debian 12 has neither yyjson nor llhttp: these two are fetched from the next release by
+# a private apt configuration that lives in build/apt and are unpacked into build/deps. The system's
+# package sources are never changed. On macOS the same things come from Homebrew.
+#
+# Running it again is cheap: when nothing is missing it asks no network and needs no root.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+mode=${1:-build}
+case $mode in
+build | test | bench) ;;
+*)
+    echo "usage: scripts/setup.sh build|test|bench" >&2
+    exit 2
+    ;;
+esac
+
+say() { printf 'setup: %s\n' "$*"; }
+die() {
+    printf 'setup: %s\n' "$*" >&2
+    exit 1
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        die "needs root or sudo to run: $*"
+    fi
+}
+
+# --- Debian and Ubuntu ---------------------------------------------------------------------------
+
+is_installed() {
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+lists_updated=no
+update_lists() {
+    [ $lists_updated = yes ] && return
+    say "updating the package lists"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update
+    lists_updated=yes
+}
+
+# True when the system's own sources offer the package.
+is_offered() {
+    apt-cache policy "$1" 2>/dev/null | grep -q '^  Candidate: [^(]'
+}
+
+install_packages() {
+    local missing=() name
+    for name in "$@"; do
+        is_installed "$name" || missing+=("$name")
+    done
+    [ ${#missing[@]} = 0 ] && return
+    update_lists
+    say "installing ${missing[*]}"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
+        -o DPkg::Lock::Timeout=120 --no-install-recommends install "${missing[@]}"
+}
+
+# Prints "URI KEYRING" of the machine's own Debian mirror, whichever form its sources are written in.
+find_debian_mirror() {
+    local line uri entry file keyring
+    line=$(apt-get indextargets --format '$(REPO_URI)|$(ORIGIN)|$(CODENAME)|$(SOURCESENTRY)' \
+        'Created-By: Packages' | grep -m1 "|Debian|$VERSION_CODENAME|") || return 1
+    uri=${line%%|*}
+    entry=${line##*|}
+    file=${entry%:*}
+    keyring=$(grep -hoiE -m1 'signed-by[:=] *[^] ]+\.(gpg|asc|pgp)' "$file" |
+        sed -E 's/^[^:=]*[:=] *//') || true
+    printf '%s %s\n' "$uri" "${keyring:-/usr/share/keyrings/debian-archive-keyring.gpg}"
+}
+
+# fetch_from SUITE DIRECTORY PACKAGE...: unpacks packages of another Debian suite into a directory,
+# with package lists and archives of its own under build/apt. Nothing is installed.
+fetch_from() {
+    local suite=$1 into=$2 mirror uri keyring apt=$PWD/build/apt archive
+    shift 2
+    if ! mirror=$(find_debian_mirror); then
+        update_lists
+        mirror=$(find_debian_mirror) || die "found no Debian mirror in this machine's package sources"
+    fi
+    read -r uri keyring <<<"$mirror"
+    [ -r "$keyring" ] || die "cannot read the keyring $keyring of this machine's package sources"
+
+    say "fetching $* from Debian's $suite suite into $into"
+    mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$apt/debs"
+    : >"$apt/status"
+    printf 'deb [signed-by=%s] %s %s main\n' "$keyring" "$uri" "$suite" >"$apt/sources.list"
+    cat >"$apt/apt.conf" <<CONF
+Dir::Etc::sourcelist "$apt/sources.list";
+Dir::Etc::sourceparts "/dev/null";
+Dir::Etc::preferencesparts "/dev/null";
+Dir::Etc::preferences "/dev/null";
+Dir::State::status "$apt/status";
+Dir::State::lists "$apt/lists";
+Dir::Cache::archives "$apt/archives";
+Dir::Cache::pkgcache "";
+Dir::Cache::srcpkgcache "";
+Acquire::Languages "none";
+Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled "false";
+Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
+APT::Sandbox::User "";
+CONF
+    export APT_CONFIG=$apt/apt.conf
+    apt-get -q update
+    rm -f "$apt"/debs/*.deb
+    (cd "$apt/debs" && apt-get -q download "$@")
+    unset APT_CONFIG
+    for archive in "$apt"/debs/*.deb; do
+        dpkg -x "$archive" "$into"
+    done
+    rm -rf "$apt"
+}
+
+setup_apt() {
+    local build_packages=(gcc libc6-dev make cmake ninja-build pkg-config libuv1-dev libssl-dev
+        libsqlite3-dev libyaml-dev ca-certificates)
+    install_packages "${build_packages[@]}"
+    if ! { is_installed libyyjson-dev && is_installed libllhttp-dev; } &&
+        ! { [ -e build/deps/.complete ]; }; then
+        [ -n "$(ls /var/lib/apt/lists/*_Packages* 2>/dev/null)" ] || update_lists
+        if is_offered libyyjson-dev && is_offered libllhttp-dev; then
+            install_packages libyyjson-dev libllhttp-dev
+        elif [ "$ID" = debian ] && [ "${VERSION_ID%%.*}" -le 12 ]; then
+            fetch_from trixie build/deps libyyjson-dev libyyjson0 libllhttp-dev libllhttp9.2
+            touch build/deps/.complete
+        else
+            die "this system offers no libyyjson-dev and libllhttp-dev (Debian 12 or later, Ubuntu 24.04 or later)"
+        fi
+    fi
+    [ "$mode" = build ] && return
+
+    local clang_major
+    clang_major=$(apt-cache depends clang 2>/dev/null | sed -nE 's/.*Depends: clang-([0-9]+).*/\1/p' | head -1)
+    install_packages g++ clang clang-format clang-tidy "libclang-rt-${clang_major:-14}-dev" \
+        shellcheck openssl curl
+    command -v python3 >/dev/null && python3 -c 'import venv, ensurepip' 2>/dev/null ||
+        install_packages python3 python3-venv
+    command -v node >/dev/null && command -v npm >/dev/null || install_packages nodejs npm
+    [ "$mode" = test ] && return
+
+    command -v nginx >/dev/null || install_packages nginx-light
+}
+
+# --- macOS ---------------------------------------------------------------------------------------
+
+setup_brew() {
+    command -v brew >/dev/null || die "needs Homebrew (https://brew.sh)"
+    local wanted=(cmake ninja pkg-config libuv openssl@3 sqlite libyaml yyjson llhttp) missing=() name
+    [ "$mode" != build ] && wanted+=(llvm shellcheck python node)
+    [ "$mode" = bench ] && wanted+=(nginx)
+    for name in "${wanted[@]}"; do
+        brew list --versions "$name" >/dev/null 2>&1 || missing+=("$name")
+    done
+    if [ ${#missing[@]} != 0 ]; then
+        say "installing ${missing[*]}"
+        brew install "${missing[@]}"
+    fi
+}
+
+# -------------------------------------------------------------------------------------------------
+
+case $(uname -s) in
+Darwin) setup_brew ;;
+Linux)
+    command -v apt-get >/dev/null ||
+        die "knows apt-get and Homebrew only; install the packages listed in README.md by hand"
+    # shellcheck disable=SC1091
+    . /etc/os-release
+    setup_apt
+    ;;
+*) die "knows Linux and macOS only" ;;
+esac
+say "everything for '$mode' is there"
