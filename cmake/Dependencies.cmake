@@ -1,6 +1,6 @@
 # The libraries Relay is linked with. yyjson and llhttp come from the system where it has them, else
 # from build/deps, where scripts/setup.sh unpacked them (Debian 12). A static archive is preferred for
-# these two; where yyjson is only shared, programs find it by a path relative to themselves.
+# these two.
 set(RELAY_DEPS ${CMAKE_SOURCE_DIR}/build/deps)
 list(APPEND CMAKE_PREFIX_PATH ${RELAY_DEPS}/usr)
 if(APPLE)
@@ -39,9 +39,8 @@ endfunction()
 relay_find(yyjson yyjson.h)
 relay_find(llhttp llhttp.h)
 
-# A shared yyjson out of build/deps is found from the tree by a path relative to the program, and goes
+# A shared yyjson out of build/deps is found there by programs run from the tree, and goes
 # along with `make install`.
-set(CMAKE_BUILD_RPATH_USE_ORIGIN ON)
 cmake_path(IS_PREFIX RELAY_DEPS "${RELAY_yyjson_LIBRARY}" RELAY_YYJSON_PRIVATE)
 if(RELAY_YYJSON_PRIVATE AND RELAY_yyjson_LIBRARY MATCHES "\\.so")
     set(CMAKE_INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}/relay")

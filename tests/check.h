@@ -16,7 +16,7 @@
  * `N passed, N failed`, counted in tests, and exits with 0 only if none failed.
  *
  * It depends on the C library alone, so that base/ can be tested with it. CHECK_STR compares with a C
- * string anything that has `.ptr` and `.len`; CHECK_CSTR compares two C strings.
+ * string anything that has `.p` and `.len`, as str does; CHECK_CSTR compares two C strings.
  */
 #ifndef RELAY_TESTS_CHECK_H
 #define RELAY_TESTS_CHECK_H
@@ -105,7 +105,7 @@ static inline bool check_cstr(const char *got, const char *want, const char *fil
     do {                                                                                           \
         __typeof__(got) check_got = (got);                                                         \
         const char *check_want = (want);                                                           \
-        check_bytes((const char *)check_got.ptr, check_got.len, check_want, strlen(check_want),    \
+        check_bytes((const char *)check_got.p, check_got.len, check_want, strlen(check_want),    \
                     __FILE__, __LINE__, #got);                                                     \
     } while (0)
 #define REQUIRE(condition)                                                                         \

@@ -1,0 +1,55 @@
+# A thin front for scripts/ and the CMake presets. `make help` lists the targets.
+SHELL := /bin/bash
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
+PREFIX ?= /usr/local
+export JOBS
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test test-real bench asan tsan fuzz check format install newcomer clean
+
+help: ## this list
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
+
+run: ## install what is missing, build, and start Relay (the first command of the README)
+	@scripts/run.sh
+
+build: ## install what the build needs and build: build/relay and build/relay-sim
+	@scripts/setup.sh build
+	@scripts/build.sh release
+
+test: ## install what the tests need and run them all (the second command of the README)
+	@scripts/test.sh
+
+test-real: ## by hand: tests against real model servers, which come from moving places
+	@scripts/test.sh real
+
+bench: ## the scorecard: Relay beside nginx on this machine
+	@scripts/setup.sh bench
+	@scripts/build.sh release
+	@scripts/bench.sh
+
+asan: ## unit and path tests under AddressSanitizer and UBSan
+	@scripts/test.sh asan
+
+tsan: ## the threaded tests under ThreadSanitizer
+	@scripts/test.sh tsan
+
+fuzz: ## run every fuzzer for FUZZ_SECONDS (default 60) and keep what it finds in build/fuzz-corpus
+	@FUZZ_SECONDS=$${FUZZ_SECONDS:-60} scripts/test.sh fuzz
+
+check: ## the static checks: layers, lengths, banned calls, format, clang-tidy, shellcheck
+	@scripts/setup.sh test
+	@scripts/check.sh
+
+format: ## clang-format everything
+	@scripts/setup.sh test
+	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
+
+install: build ## install under PREFIX (default /usr/local); DESTDIR is honoured
+	@cmake --install build/release --prefix $(PREFIX)
+
+newcomer: ## by hand, as root: both README commands inside a bare Debian folder
+	@scripts/newcomer.sh
+
+clean: ## remove everything that was built (the packages fetched into build/deps stay)
+	@find build -mindepth 1 -maxdepth 1 ! -name deps -exec rm -rf {} +
