@@ -1,0 +1,214 @@
+#!/usr/bin/env bash
+# Runs the tests. Without an argument all of them, which is `make test`:
+#
+#   unit    unit and path tests, and the fuzzers' corpora replayed, in the dev build
+#   asan    the same under AddressSanitizer and UBSan
+#   tsan    those with threads (test_*_threads.c) under ThreadSanitizer
+#   fuzz    every fuzzer for FUZZ_SECONDS (default 5)
+#   wire    pytest against the real binary, with the official SDKs; then against the ASan build
+#
+#   scripts/test.sh [PART]      one part; `real` is one too, for the tests against real model servers
+#
+# A part that fails does not stop the others. The run ends in one line per part and a total.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+part=${1:-all}
+jobs=${JOBS:-2}
+fuzz_seconds=${FUZZ_SECONDS:-5}
+logs=build/test-logs
+node_version=22.23.3
+
+summary=()
+passed_total=0
+failed_total=0
+
+# note NAME PASSED FAILED [REMARK]
+note() {
+    summary+=("$(printf '  %-26s %5d passed %4d failed  %s' "$1" "$2" "$3" "${4:-}")")
+    passed_total=$((passed_total + $2))
+    failed_total=$((failed_total + $3))
+}
+
+title() { printf '\n== %s\n' "$*"; }
+
+build() {
+    title "build $*"
+    scripts/build.sh "$@" >"$logs/build-$1.log" 2>&1 && return
+    tail -60 "$logs/build-$1.log" >&2
+    note "build $1" 0 1 "$logs/build-$1.log"
+    return 1
+}
+
+# run_ctest NAME PRESET [CTEST ARGUMENTS]: counts programs; each prints its own tests.
+run_ctest() {
+    local name=$1 preset=$2 log=$logs/$1.log failed total passed
+    shift 2
+    title "$name"
+    ctest --test-dir "build/$preset" --output-on-failure -j "$jobs" "$@" 2>&1 | tee "$log" |
+        sed -n '/Test *#.*Failed\|\*\*\*/p; /^[^ ]*:[0-9]*: /p; /tests passed/p' || true
+    if grep -q 'No tests were found' "$log"; then
+        echo "no tests yet"
+        return
+    fi
+    total=$(sed -nE 's/.* tests failed out of ([0-9]+).*/\1/p' "$log")
+    failed=$(sed -nE 's/.*, ([0-9]+) tests failed out of.*/\1/p' "$log")
+    if [ -z "$total" ]; then
+        tail -20 "$log" >&2
+        note "$name" 0 1 "ctest did not finish: $log"
+        return
+    fi
+    passed=$((total - failed))
+    note "$name" "$passed" "$failed" "test programs"
+}
+
+part_unit() {
+    build dev || return 0
+    run_ctest unit dev
+}
+
+part_asan() {
+    build asan || return 0
+    export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1
+    export UBSAN_OPTIONS=print_stacktrace=1
+    run_ctest asan+ubsan asan
+}
+
+part_tsan() {
+    build tsan threaded_tests || return 0
+    export TSAN_OPTIONS=second_deadlock_stack=1
+    run_ctest tsan tsan -L threads
+}
+
+part_fuzz() {
+    local source name corpus log dict passed=0 failed=0
+    compgen -G 'tests/fuzz/fuzz_*.c' >/dev/null || return 0
+    build fuzz || return 0
+    title "fuzz, $fuzz_seconds s each"
+    mkdir -p build/fuzz-artifacts
+    for source in tests/fuzz/fuzz_*.c; do
+        name=$(basename "$source" .c)
+        corpus=${name#fuzz_}
+        log=$logs/$name.log
+        dict=()
+        [ -e "tests/fuzz/$corpus.dict" ] && dict=("-dict=tests/fuzz/$corpus.dict")
+        mkdir -p "build/fuzz-corpus/$corpus" "tests/fuzz/corpus/$corpus"
+        if "build/fuzz/tests/$name" -max_total_time="$fuzz_seconds" -timeout=10 -rss_limit_mb=2048 \
+            -artifact_prefix="build/fuzz-artifacts/$name-" ${dict[@]+"${dict[@]}"} \
+            "build/fuzz-corpus/$corpus" "tests/fuzz/corpus/$corpus" >"$log" 2>&1; then
+            passed=$((passed + 1))
+            printf '%s: %s\n' "$name" "$(grep '^Done ' "$log" | tail -1)"
+        else
+            failed=$((failed + 1))
+            printf '%s FAILED, see %s\n' "$name" "$log"
+            tail -40 "$log"
+        fi
+    done
+    note fuzz "$passed" "$failed" "targets, $fuzz_seconds s each"
+}
+
+# A virtual environment with exactly tests/wire/requirements.txt, made anew when that changes.
+prepare_python() {
+    local stamp
+    stamp=$(python3 --version && cksum <tests/wire/requirements.txt)
+    if [ "$(cat build/venv/stamp 2>/dev/null)" != "$stamp" ]; then
+        rm -rf build/venv
+        python3 -m venv build/venv
+        build/venv/bin/pip install -q --disable-pip-version-check -r tests/wire/requirements.txt
+        printf '%s\n' "$stamp" >build/venv/stamp
+    fi
+}
+
+# The npm packages of tests/wire/node, installed beside a copy of its scripts in build/node, and a
+# Node.js that can run them: the system's from 20 on, else one from npm (Debian 12 has 18).
+prepare_node() {
+    local major stamp machine
+    [ -e tests/wire/node/package-lock.json ] || return 0
+    RELAY_NODE=$(command -v node)
+    major=$(node -p 'process.versions.node.split(".")[0]')
+    if [ "$major" -lt 20 ]; then
+        machine=$(uname -m)
+        case $machine in
+        x86_64) machine=x64 ;;
+        aarch64) machine=arm64 ;;
+        esac
+        RELAY_NODE=$root/build/node-$node_version/node_modules/node-linux-$machine/bin/node
+        [ -x "$RELAY_NODE" ] || npm install --silent --no-audit --no-fund --no-save \
+            --prefix "build/node-$node_version" "node-linux-$machine@$node_version"
+    fi
+    mkdir -p build/node
+    cp -r tests/wire/node/. build/node/
+    stamp=$("$RELAY_NODE" --version && cksum <tests/wire/node/package-lock.json)
+    if [ "$(cat build/node/.stamp 2>/dev/null)" != "$stamp" ]; then
+        npm ci --silent --no-audit --no-fund --prefix build/node
+        printf '%s\n' "$stamp" >build/node/.stamp
+    fi
+    export RELAY_NODE RELAY_NODE_DIR=$root/build/node
+}
+
+count() { sed -nE "s/.*[^0-9]([0-9]+) $1.*/\1/p" <<<" $2" | tail -1; }
+
+# run_pytest NAME DIRECTORY_OF_THE_BINARIES [PYTEST ARGUMENTS]
+run_pytest() {
+    local name=$1 bin=$2 log=$logs/$1.log line passed failed errors status=0
+    shift 2
+    title "$name"
+    RELAY_BIN_DIR=$root/$bin build/venv/bin/python -m pytest -q -p no:cacheprovider "$@" 2>&1 |
+        tee "$log" || status=$?
+    line=$(grep -E '^=* ?[0-9]+ (passed|failed|error|skipped|deselected)' "$log" | tail -1 || true)
+    passed=$(count passed "$line")
+    failed=$(count failed "$line")
+    errors=$(count 'errors?' "$line")
+    failed=$((${failed:-0} + ${errors:-0}))
+    # Exit status 5 is "no test was run".
+    [ "$status" != 0 ] && [ "$failed" = 0 ] && failed=1
+    note "$name" "${passed:-0}" "$failed" "$(count skipped "$line" | sed 's/$/ skipped/')"
+}
+
+prepare_wire() {
+    title "prepare $1"
+    { prepare_python && prepare_node; } >"$logs/prepare.log" 2>&1 && return
+    tail -40 "$logs/prepare.log" >&2
+    note "prepare $1" 0 1 "$logs/prepare.log"
+    return 1
+}
+
+part_wire() {
+    [ -e tests/wire/requirements.txt ] || return 0
+    build release || return 0
+    prepare_wire wire || return 0
+    export PYTHONDONTWRITEBYTECODE=1
+    run_pytest wire build -m 'not real' tests/wire
+    [ -x build/asan/relay ] || build asan || return 0
+    run_pytest wire-asan build/asan -m 'not real' tests/wire
+}
+
+part_real() {
+    build release || return 0
+    prepare_wire real || return 0
+    export PYTHONDONTWRITEBYTECODE=1
+    run_pytest real build -m real tests/wire
+}
+
+scripts/setup.sh test
+mkdir -p "$logs"
+started=$SECONDS
+case $part in
+all)
+    part_unit
+    part_asan
+    part_tsan
+    part_fuzz
+    part_wire
+    ;;
+unit | asan | tsan | fuzz | wire | real) "part_$part" ;;
+*)
+    echo "usage: scripts/test.sh [unit|asan|tsan|fuzz|wire|real]" >&2
+    exit 2
+    ;;
+esac
+
+title "summary, $((SECONDS - started)) s"
+[ ${#summary[@]} = 0 ] || printf '%s\n' "${summary[@]}"
+printf '\n%d passed, %d failed\n' "$passed_total" "$failed_total" | tee build/test.result
+[ "$failed_total" = 0 ] && [ "$passed_total" -gt 0 ]
