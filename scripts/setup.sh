@@ -73,6 +73,7 @@ install_packages() {
 # Prints "URI KEYRING" of the machine's own Debian mirror, whichever form its sources are written in.
 find_debian_mirror() {
     local line uri entry file keyring
+    # shellcheck disable=SC2016
     line=$(apt-get indextargets --format '$(REPO_URI)|$(ORIGIN)|$(CODENAME)|$(SOURCESENTRY)' \
         'Created-By: Packages' | grep -m1 "|Debian|$VERSION_CODENAME|") || return 1
     uri=${line%%|*}
@@ -147,12 +148,11 @@ setup_apt() {
     clang_major=$(apt-cache depends clang 2>/dev/null | sed -nE 's/.*Depends: clang-([0-9]+).*/\1/p' | head -1)
     install_packages g++ clang clang-format clang-tidy "libclang-rt-${clang_major:-14}-dev" \
         shellcheck openssl curl
-    command -v python3 >/dev/null && python3 -c 'import venv, ensurepip' 2>/dev/null ||
-        install_packages python3 python3-venv
-    command -v node >/dev/null && command -v npm >/dev/null || install_packages nodejs npm
+    python3 -c 'import venv, ensurepip' 2>/dev/null || install_packages python3 python3-venv
+    { node --version && npm --version; } >/dev/null 2>&1 || install_packages nodejs npm
     [ "$mode" = test ] && return
 
-    command -v nginx >/dev/null || install_packages nginx-light
+    [ -x /usr/sbin/nginx ] || install_packages nginx-light
 }
 
 # --- macOS ---------------------------------------------------------------------------------------

@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# Tries the README on a machine where nothing was prepared: a bare Debian in a folder, made with
+# debootstrap, with git and make inside and nothing else. Runs as root, by hand; not part of CI.
+#
+#   scripts/newcomer.sh [SUITE] [TARGET...]     SUITE: bookworm (default), trixie
+#                                               TARGET: make targets, default: build test
+#
+# It clones the last commit, runs each target in a clean environment, and prints its seconds and what it
+# added to the disk. With the target `run` it waits for the gateway to answer, then stops it. What this
+# machine needs to reach the network (resolver, proxies, extra CA certificates) is lent to the folder for
+# the trial. The folder stays for a look around unless KEEP=no.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+suite=${1:-bookworm}
+[ $# = 0 ] || shift
+[ $# != 0 ] || set -- build test
+
+[ "$(id -u)" = 0 ] || {
+    echo "newcomer: needs root, for debootstrap and chroot" >&2
+    exit 1
+}
+command -v debootstrap >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get -q -y install debootstrap
+
+# shellcheck disable=SC2016
+mirror=$(apt-get indextargets --format '$(REPO_URI)|$(ORIGIN)' 'Created-By: Packages' |
+    sed -n 's/|Debian$//p' | grep -m1 -v security)
+folder=$(mktemp -d "${TMPDIR:-/var/tmp}/relay-newcomer-$suite.XXXXXX")
+echo "newcomer: $suite in $folder"
+
+debootstrap --variant=minbase --include=git,make,ca-certificates "$suite" "$folder" "$mirror" \
+    >"$folder.log" 2>&1 || {
+    tail -20 "$folder.log" >&2
+    exit 1
+}
+
+cp /etc/resolv.conf "$folder/etc/resolv.conf"
+cp /etc/hosts "$folder/etc/hosts"
+cp /etc/ssl/certs/ca-certificates.crt "$folder/etc/ssl/certs/ca-certificates.crt"
+settings=(HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8)
+for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY NODE_EXTRA_CA_CERTS PIP_CERT \
+    SSL_CERT_FILE PIP_DEFAULT_TIMEOUT; do
+    [ -z "${!name:-}" ] || settings+=("$name=${!name}")
+done
+git clone -q --no-hardlinks . "$folder/root/relay"
+
+# In namespaces of its own: the mounts and whatever was started are gone when the command ends.
+inside() {
+    # shellcheck disable=SC2016
+    unshare --mount --pid --fork --kill-child bash -c '
+        folder=$1; shift
+        mount -t proc proc "$folder/proc"
+        mount --rbind /dev "$folder/dev"
+        exec chroot "$folder" env -i "$@"' inside "$folder" "${settings[@]}" \
+        bash -c "cd /root/relay && $1"
+}
+
+megabytes() { du -smx "$folder" | cut -f1; }
+
+# shellcheck disable=SC2016
+run_and_ask='make run >run.log 2>&1 & pid=$!
+for i in $(seq 600); do
+    exec 3<>/dev/tcp/127.0.0.1/8080 && printf "GET /healthz HTTP/1.0\r\n\r\n" >&3 && head -1 <&3 && break
+    kill -0 $pid || break
+    sleep 0.5
+done 2>/dev/null
+cat run.log
+grep -q . <<<"$i" && [ "$i" -lt 600 ] && kill -0 $pid && kill $pid && wait $pid'
+
+status=0
+before=$(megabytes)
+for target in "$@"; do
+    command="make $target"
+    [ "$target" != run ] || command=$run_and_ask
+    started=$SECONDS
+    inside "$command" </dev/null >"$folder.$target.log" 2>&1 || {
+        status=1
+        echo "newcomer: make $target FAILED"
+    }
+    tail -15 "$folder.$target.log"
+    after=$(megabytes)
+    echo "newcomer: $suite: make $target took $((SECONDS - started)) s and $((after - before)) MB"
+    before=$after
+done
+[ "${KEEP:-yes}" != no ] || rm -rf --one-file-system "$folder"
+exit $status
