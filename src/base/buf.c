@@ -1,0 +1,145 @@
+/* buf.c - growing bytes.
+ *
+ * Memory doubles until the maximum is reached, so appending costs amortised constant time; the
+ * maximum itself is never passed, not even for a moment. */
+#include "base/buf.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+#define BYTES_FIRST 256
+#define DIGITS_MAX 20 /* of a 64-bit number */
+
+void buf_init(struct buf *b, size_t bytes_max)
+{
+    *b = (struct buf){.max = bytes_max};
+}
+
+void buf_deinit(struct buf *b)
+{
+    free(b->p);
+    *b = (struct buf){.max = b->max};
+}
+
+void buf_clear(struct buf *b)
+{
+    b->len = 0;
+    b->full = false;
+}
+
+static char *grow(struct buf *b, size_t bytes)
+{
+    if (bytes > b->max - b->len) {
+        b->full = true;
+        return NULL;
+    }
+    size_t need = b->len + bytes;
+    size_t cap = b->cap != 0 ? b->cap : BYTES_FIRST;
+    while (cap < need)
+        cap = cap <= b->max / 2 ? cap * 2 : b->max;
+    b->cap = cap < b->max ? cap : b->max;
+    b->p = xrealloc(b->p, b->cap);
+    return b->p + b->len;
+}
+
+char *buf_reserve(struct buf *b, size_t bytes)
+{
+    if (bytes <= b->cap - b->len && b->p != NULL)
+        return b->p + b->len;
+    return grow(b, bytes);
+}
+
+void buf_added(struct buf *b, size_t bytes)
+{
+    assert(bytes <= b->cap - b->len);
+    b->len += bytes;
+}
+
+bool buf_add(struct buf *b, str s)
+{
+    if (s.len == 0)
+        return true;
+    char *to = buf_reserve(b, s.len);
+    if (to == NULL)
+        return false;
+    memcpy(to, s.p, s.len);
+    b->len += s.len;
+    return true;
+}
+
+bool buf_add_char(struct buf *b, char c)
+{
+    char *to = buf_reserve(b, 1);
+    if (to == NULL)
+        return false;
+    *to = c;
+    b->len++;
+    return true;
+}
+
+bool buf_add_u64(struct buf *b, uint64_t value)
+{
+    char digits[DIGITS_MAX];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value != 0);
+    return buf_add(b, (str){digits + at, sizeof digits - at});
+}
+
+bool buf_add_i64(struct buf *b, int64_t value)
+{
+    if (value >= 0)
+        return buf_add_u64(b, (uint64_t)value);
+    size_t before = b->len;
+    /* Negating after the conversion is defined for INT64_MIN too. */
+    if (buf_add_char(b, '-') && buf_add_u64(b, -(uint64_t)value))
+        return true;
+    b->len = before;
+    return false;
+}
+
+bool buf_printf(struct buf *b, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    size_t room = b->cap - b->len;
+    int printed = vsnprintf(room != 0 ? b->p + b->len : NULL, room, format, args);
+    va_end(args);
+    assert(printed >= 0);
+    size_t len = (size_t)printed;
+    /* vsnprintf() wants room for a NUL, which a text that just fits the maximum has not. */
+    bool good = true;
+    if (len >= room && len != 0) {
+        char *whole = xmalloc(len + 1);
+        vsnprintf(whole, len + 1, format, again);
+        good = buf_add(b, (str){whole, len});
+        free(whole);
+    } else {
+        b->len += len;
+    }
+    va_end(again);
+    return good;
+}
+
+void buf_consume(struct buf *b, size_t bytes)
+{
+    assert(bytes <= b->len);
+    b->len -= bytes;
+    if (b->len != 0 && bytes != 0)
+        memmove(b->p, b->p + bytes, b->len);
+}
+
+char *buf_take(struct buf *b, size_t *len)
+{
+    char *p = b->p != NULL ? b->p : xmalloc(1);
+    *len = b->len;
+    *b = (struct buf){.max = b->max};
+    return p;
+}

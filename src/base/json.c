@@ -1,0 +1,147 @@
+/* json.c - parsing into an arena, and typed look-ups.
+ *
+ * yyjson builds the document; its memory comes from the arena, so nothing is freed one by one. Depth
+ * is limited before parsing: a scan that leaps over strings is cheap, and afterwards code that walks
+ * a document may recurse. */
+#include "base/json.h"
+
+#include "base/json_scan.h"
+
+static void *arena_malloc(void *ctx, size_t bytes)
+{
+    return arena_alloc(ctx, bytes);
+}
+
+static void *arena_realloc(void *ctx, void *old, size_t old_bytes, size_t bytes)
+{
+    return arena_resize(ctx, old, old_bytes, bytes);
+}
+
+static void arena_free(void *ctx, void *p)
+{
+    (void)ctx;
+    (void)p;
+}
+
+/* The index of the bracket that opens a level too many, or SIZE_MAX. */
+static size_t find_too_deep(str text)
+{
+    const char *p = text.p, *end = text.p + text.len;
+    unsigned depth = 0;
+    while (p < end) {
+        char c = *p++;
+        if (c == '"') {
+            p = json_find_quote(p, end);
+            p += p < end;
+        } else if (c == '{' || c == '[') {
+            if (++depth > JSON_DEPTH_MAX)
+                return (size_t)(p - 1 - text.p);
+        } else if (c == '}' || c == ']') {
+            depth -= depth != 0;
+        }
+    }
+    return SIZE_MAX;
+}
+
+yyjson_val *json_parse(struct arena *a, str text, str *why)
+{
+    str unused;
+    if (why == NULL)
+        why = &unused;
+    if (text.len == 0) {
+        *why = STR("the text is empty");
+        return NULL;
+    }
+    size_t too_deep = find_too_deep(text);
+    if (too_deep != SIZE_MAX) {
+        *why = arena_printf(a, "nested deeper than %d levels at byte %zu", JSON_DEPTH_MAX, too_deep);
+        return NULL;
+    }
+    yyjson_alc allocator = {arena_malloc, arena_realloc, arena_free, a};
+    yyjson_read_err err;
+    /* Without YYJSON_READ_INSITU the text is only read: the cast is yyjson's interface. Numbers
+     * beyond 64 bits and beyond a double stay text, so that two of them do not become one. */
+    yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)text.p, text.len,
+                                       YYJSON_READ_BIGNUM_AS_RAW, &allocator, &err);
+    if (doc == NULL) {
+        *why = arena_printf(a, "%s at byte %zu", err.msg, err.pos);
+        return NULL;
+    }
+    return yyjson_doc_get_root(doc);
+}
+
+yyjson_val *json_get(yyjson_val *object, const char *key)
+{
+    yyjson_val *value = yyjson_obj_get(object, key);
+    return yyjson_is_null(value) ? NULL : value;
+}
+
+str json_str(yyjson_val *string)
+{
+    return (str){yyjson_get_str(string), yyjson_get_len(string)};
+}
+
+static bool is_wrong(bool *wrong)
+{
+    if (wrong != NULL)
+        *wrong = true;
+    return false;
+}
+
+bool json_get_str(yyjson_val *object, const char *key, str *out, bool *wrong)
+{
+    yyjson_val *value = json_get(object, key);
+    if (value == NULL)
+        return false;
+    if (!yyjson_is_str(value))
+        return is_wrong(wrong);
+    *out = json_str(value);
+    return true;
+}
+
+bool json_get_bool(yyjson_val *object, const char *key, bool *out, bool *wrong)
+{
+    yyjson_val *value = json_get(object, key);
+    if (value == NULL)
+        return false;
+    if (!yyjson_is_bool(value))
+        return is_wrong(wrong);
+    *out = yyjson_get_bool(value);
+    return true;
+}
+
+static bool number_as_double(yyjson_val *value, double *out)
+{
+    if (yyjson_is_raw(value))
+        return str_to_double((str){yyjson_get_raw(value), yyjson_get_len(value)}, out);
+    if (!yyjson_is_num(value))
+        return false;
+    *out = yyjson_get_num(value);
+    return true;
+}
+
+bool json_get_i64(yyjson_val *object, const char *key, int64_t *out, bool *wrong)
+{
+    yyjson_val *value = json_get(object, key);
+    if (value == NULL)
+        return false;
+    if (yyjson_is_sint(value) || (yyjson_is_uint(value) && yyjson_get_uint(value) <= INT64_MAX)) {
+        *out = yyjson_get_sint(value);
+        return true;
+    }
+    /* 2^63 is the first double beyond; the lower bound fits. */
+    double real;
+    if (!yyjson_is_real(value) || !number_as_double(value, &real) || !(real >= -0x1p63) ||
+        !(real < 0x1p63) || (double)(int64_t)real < real || (double)(int64_t)real > real)
+        return is_wrong(wrong);
+    *out = (int64_t)real;
+    return true;
+}
+
+bool json_get_num(yyjson_val *object, const char *key, double *out, bool *wrong)
+{
+    yyjson_val *value = json_get(object, key);
+    if (value == NULL)
+        return false;
+    return number_as_double(value, out) || is_wrong(wrong);
+}
