@@ -1,8 +1,8 @@
 /* arena.c - a chain of blocks and a pointer that moves on.
  *
- * The head of the chain is the block that small requests are cut from. A big request gets a block of
- * its own, put behind the head, so that the rest of the head is not lost. The first block cut from is
- * marked: a reset keeps it. With RELAY_ARENA_MALLOC every request is a big one. */
+ * The head of the chain is the block that small requests are cut from. A big request gets a block
+ * of its own, put behind the head, so that the rest of the head is not lost. The first block cut
+ * from is marked: a reset keeps it. With RELAY_ARENA_MALLOC every request is a big one. */
 #include "base/arena.h"
 
 #include <assert.h>
@@ -12,8 +12,8 @@
 #include "base/mem.h"
 
 #define FIRST_BYTES_DEFAULT 2048
-#define BLOCK_BYTES_MAX 65536
-#define ALIGNMENT 16
+#define BLOCK_BYTES_MAX     65536
+#define ALIGNMENT           16
 
 enum block_use { BLOCK_OWN, BLOCK_SHARED, BLOCK_FIRST };
 

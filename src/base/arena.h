@@ -16,9 +16,9 @@ struct arena_block;
 
 struct arena {
     struct arena_block *head;
-    char *at, *end;      /* free space in the head block */
-    size_t bytes;        /* handed out by the heap, for limits and metrics */
-    size_t block_bytes;  /* size of the next block */
+    char *at, *end;     /* free space in the head block */
+    size_t bytes;       /* handed out by the heap, for limits and metrics */
+    size_t block_bytes; /* size of the next block */
 };
 
 /* First block of `first_bytes` (0: a default of 2 KiB), taken at the first allocation. */

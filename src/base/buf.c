@@ -12,7 +12,7 @@
 #include "base/mem.h"
 
 #define BYTES_FIRST 256
-#define DIGITS_MAX 20 /* of a 64-bit number */
+#define DIGITS_MAX  20 /* of a 64-bit number */
 
 void buf_init(struct buf *b, size_t bytes_max)
 {

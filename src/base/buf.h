@@ -23,8 +23,8 @@ void buf_deinit(struct buf *b);
 /* Empties it and keeps its memory. */
 void buf_clear(struct buf *b);
 
-/* Room for `bytes` more, at the end: a pointer to write to, or NULL (and `full`) beyond the maximum.
- * buf_added() then takes over what was written. */
+/* Room for `bytes` more, at the end: a pointer to write to, or NULL (and `full`) beyond the
+ * maximum. buf_added() then takes over what was written. */
 char *buf_reserve(struct buf *b, size_t bytes);
 void buf_added(struct buf *b, size_t bytes);
 
@@ -43,7 +43,8 @@ static inline str buf_str(const struct buf *b)
     return (str){b->p, b->len};
 }
 
-/* The content as a heap block that the caller frees; the buf is empty after. *len gets its length. */
+/* The content as a heap block that the caller frees; the buf is empty after. *len gets its length.
+ */
 char *buf_take(struct buf *b, size_t *len);
 
 #endif

@@ -6,9 +6,9 @@
 
 #include <time.h>
 
-#define US_PER_S INT64_C(1000000)
-#define US_PER_DAY (86400 * US_PER_S)
-#define DAYS_PER_ERA 146097 /* 400 years */
+#define US_PER_S        INT64_C(1000000)
+#define US_PER_DAY      (86400 * US_PER_S)
+#define DAYS_PER_ERA    146097 /* 400 years */
 #define DAYS_0000_03_01 719468 /* from 0000-03-01 to 1970-01-01 */
 
 struct date {
@@ -43,8 +43,7 @@ static int64_t days_from_date(int64_t year, unsigned month, unsigned day)
     int64_t year_of_era = y - era * 400;
     unsigned months_since_march = (month + 9) % 12;
     int64_t day_of_year = (153 * (int64_t)months_since_march + 2) / 5 + (int64_t)day - 1;
-    int64_t day_of_era =
-        year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
     return era * DAYS_PER_ERA + day_of_era - DAYS_0000_03_01;
 }
 
@@ -55,8 +54,7 @@ static struct date date_from_days(int64_t days)
     int64_t day_of_era = days - era * DAYS_PER_ERA;
     int64_t year_of_era =
         (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    int64_t day_of_year =
-        day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     int64_t months_since_march = (5 * day_of_year + 2) / 153;
     struct date d;
     d.day = (unsigned)(day_of_year - (153 * months_since_march + 2) / 5 + 1);

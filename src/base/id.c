@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #define GETENTROPY_BYTES_MAX 256
-#define SEQUENCE_MAX 0xFFFu
-#define SEQUENCE_START_MAX 0x3FFu
-#define COUNT_OF(array) (sizeof(array) / sizeof *(array))
+#define SEQUENCE_MAX         0xFFFu
+#define SEQUENCE_START_MAX   0x3FFu
+#define COUNT_OF(array)      (sizeof(array) / sizeof *(array))
 
 void random_bytes(void *out, size_t bytes)
 {
@@ -37,7 +37,8 @@ static uint64_t draw(struct uuid_state *state)
 }
 
 /* RFC 9562 6.2, method 1: the 12 bits after the version count within a millisecond. They start low,
- * so that thousands of ids fit; when they run out, or the clock goes back, the time is pushed on. */
+ * so that thousands of ids fit; when they run out, or the clock goes back, the time is pushed on.
+ */
 struct uuid uuid_new(struct uuid_state *state, int64_t utc_us)
 {
     uint64_t random = draw(state);

@@ -1,7 +1,8 @@
 /* id.h - random bytes, UUIDv7, base62, and the form of Relay's keys (contract 4.1).
  *
- * A client key is "glw_" + 4 public + 30 secret + 6 check characters, all base62; the check is the CRC-32 of
- * all that is before it, big end first in base62. An admin key has the same form with "gla_". */
+ * A client key is "glw_" + 4 public + 30 secret + 6 check characters, all base62; the check is the
+ * CRC-32 of all that is before it, big end first in base62. An admin key has the same form with
+ * "gla_". */
 #ifndef RELAY_BASE_ID_H
 #define RELAY_BASE_ID_H
 
@@ -16,7 +17,7 @@ struct uuid {
 };
 
 #define UUID_TEXT_BYTES 37
-#define KEY_TEXT_BYTES 45 /* 44 characters and NUL */
+#define KEY_TEXT_BYTES  45 /* 44 characters and NUL */
 
 /* From the system's random source; aborts when it fails. */
 void random_bytes(void *out, size_t bytes);

@@ -1,8 +1,8 @@
 /* json.c - parsing into an arena, and typed look-ups.
  *
- * yyjson builds the document; its memory comes from the arena, so nothing is freed one by one. Depth
- * is limited before parsing: a scan that leaps over strings is cheap, and afterwards code that walks
- * a document may recurse. */
+ * yyjson builds the document; its memory comes from the arena, so nothing is freed one by one.
+ * Depth is limited before parsing: a scan that leaps over strings is cheap, and afterwards code
+ * that walks a document may recurse. */
 #include "base/json.h"
 
 #include "base/json_scan.h"
@@ -54,7 +54,8 @@ yyjson_val *json_parse(struct arena *a, str text, str *why)
     }
     size_t too_deep = find_too_deep(text);
     if (too_deep != SIZE_MAX) {
-        *why = arena_printf(a, "nested deeper than %d levels at byte %zu", JSON_DEPTH_MAX, too_deep);
+        *why =
+            arena_printf(a, "nested deeper than %d levels at byte %zu", JSON_DEPTH_MAX, too_deep);
         return NULL;
     }
     yyjson_alc allocator = {arena_malloc, arena_realloc, arena_free, a};

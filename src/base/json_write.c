@@ -1,22 +1,25 @@
 /* json_write.c - JSON text into a buf.
  *
  * Strings are copied in runs: eight bytes at a time are looked at together, and only a byte that
- * needs an escape, or does not belong to UTF-8, ends a run. Numbers and whole values are printed by yyjson. */
+ * needs an escape, or does not belong to UTF-8, ends a run. Numbers and whole values are printed by
+ * yyjson. */
 #include "base/json.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define ONES UINT64_C(0x0101010101010101)
+#define ONES  UINT64_C(0x0101010101010101)
 #define HIGHS UINT64_C(0x8080808080808080)
 
-/* Sets the high bit of each byte that is zero (and perhaps of bytes above one): non-zero when any is. */
+/* Sets the high bit of each byte that is zero (and perhaps of bytes above one): non-zero when any
+ * is. */
 static uint64_t zero_bytes(uint64_t x)
 {
     return (x - ONES) & ~x & HIGHS;
 }
 
-/* No byte of these eight needs a closer look: all are ASCII, printable, neither quote nor backslash. */
+/* No byte of these eight needs a closer look: all are ASCII, printable, neither quote nor
+ * backslash. */
 static bool eight_are_plain(const char *p)
 {
     uint64_t x;

@@ -1,6 +1,7 @@
 /* key.c - the form of Relay's keys: prefix, 34 random characters, 6 of check sum.
  *
- * The check sum lets a mistyped key be refused without a look-up, and lets scanners find leaked ones. */
+ * The check sum lets a mistyped key be refused without a look-up, and lets scanners find leaked
+ * ones. */
 #include "base/id.h"
 
 #include <assert.h>
@@ -8,9 +9,9 @@
 
 #define PREFIX_CHARS 4
 #define RANDOM_CHARS 34
-#define CHECK_CHARS 6
-#define KEY_CHARS (PREFIX_CHARS + RANDOM_CHARS + CHECK_CHARS)
-#define TAG_CHARS (PREFIX_CHARS + 4)
+#define CHECK_CHARS  6
+#define KEY_CHARS    (PREFIX_CHARS + RANDOM_CHARS + CHECK_CHARS)
+#define TAG_CHARS    (PREFIX_CHARS + 4)
 
 _Static_assert(KEY_CHARS + 1 == KEY_TEXT_BYTES, "id.h and key.c differ");
 

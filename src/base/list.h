@@ -1,4 +1,5 @@
-/* list.h - intrusive doubly linked list, a ring with a head. O(1) everywhere; one thread at a time. */
+/* list.h - intrusive doubly linked list, a ring with a head. O(1) everywhere; one thread at a time.
+ */
 #ifndef RELAY_BASE_LIST_H
 #define RELAY_BASE_LIST_H
 
@@ -9,7 +10,7 @@ struct list {
     struct list *next, *prev;
 };
 
-#define LIST_ITEM(node, type, member) ((type *)(void *)((char *)(node) - offsetof(type, member)))
+#define LIST_ITEM(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
 static inline void list_init(struct list *l)
 {

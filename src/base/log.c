@@ -11,8 +11,8 @@
 #include "base/clock.h"
 #include "base/json.h"
 
-#define LINE_BYTES_MAX 16384
-#define VALUE_BYTES_MAX 4096  /* a longer message or string is cut */
+#define LINE_BYTES_MAX   16384
+#define VALUE_BYTES_MAX  4096 /* a longer message or string is cut */
 #define ENDING_BYTES_MAX 32   /* room kept for the mark of a cut line and its end */
 
 static const char *const level_names[] = {"debug", "info", "warn", "error", "off"};

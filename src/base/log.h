@@ -1,7 +1,8 @@
 /* log.h - structured log lines: one JSON object or one line of key=value per event.
  *
- * The sink is a file descriptor; a line is one write(2). Values never contain secrets: callers pass ids, names, numbers.
- * A struct log may be used by every thread; the level may be changed while it runs. */
+ * The sink is a file descriptor; a line is one write(2). Values never contain secrets: callers pass
+ * ids, names, numbers. A struct log may be used by every thread; the level may be changed while it
+ * runs. */
 #ifndef RELAY_BASE_LOG_H
 #define RELAY_BASE_LOG_H
 
@@ -44,14 +45,16 @@ static inline bool log_enabled(const struct log *l, enum log_level level)
 }
 
 /* {"time":…,"level":…,"msg":message, fields…}; nothing below the level. Lines are cut at 16 KiB. */
-void log_write(struct log *l, enum log_level level, const char *message, const struct log_field *fields, size_t count);
+void log_write(struct log *l, enum log_level level, const char *message,
+               const struct log_field *fields, size_t count);
 
-#define LOG(l, level, message, ...)                                                                                    \
-    do {                                                                                                               \
-        if (log_enabled((l), (level))) {                                                                               \
-            const struct log_field log_fields_[] = {__VA_ARGS__};                                                      \
-            log_write((l), (level), (message), log_fields_, sizeof log_fields_ / sizeof *log_fields_);                 \
-        }                                                                                                              \
+#define LOG(l, level, message, ...)                                                                \
+    do {                                                                                           \
+        if (log_enabled((l), (level))) {                                                           \
+            const struct log_field log_fields_[] = {__VA_ARGS__};                                  \
+            log_write((l), (level), (message), log_fields_,                                        \
+                      sizeof log_fields_ / sizeof *log_fields_);                                   \
+        }                                                                                          \
     } while (0)
 #define LOG0(l, level, message) log_write((l), (level), (message), NULL, 0)
 

@@ -1,7 +1,7 @@
 /* map.c - open addressing with linear probing.
  *
- * At most three quarters of the slots are used. Removal moves later entries of the same run back, so
- * there are no tombstones and look-ups stay short however long the map lives. */
+ * At most three quarters of the slots are used. Removal moves later entries of the same run back,
+ * so there are no tombstones and look-ups stay short however long the map lives. */
 #include "base/map.h"
 
 #include <assert.h>

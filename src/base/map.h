@@ -32,7 +32,8 @@ void *map_find(const struct map *m, str key);
 void *map_put(struct map *m, str key, void *value);
 void *map_remove(struct map *m, str key);
 
-/* All entries in no order: start with *at = 0; false at the end. Do not change the map meanwhile. */
+/* All entries in no order: start with *at = 0; false at the end. Do not change the map meanwhile.
+ */
 bool map_next(const struct map *m, size_t *at, str *key, void **value);
 
 #endif

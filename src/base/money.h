@@ -1,7 +1,7 @@
 /* money.h - exact money: an integer of 10^-12 US dollars ("pusd"), never a double.
  *
- * A price of one dollar per million tokens is exactly 1,000,000 pusd per token, so prices with up to
- * six decimals per million are exact per token. int64 holds plus or minus 9.2 million dollars;
+ * A price of one dollar per million tokens is exactly 1,000,000 pusd per token, so prices with up
+ * to six decimals per million are exact per token. int64 holds plus or minus 9.2 million dollars;
  * arithmetic that would leave it saturates and is counted by the caller as unknown. */
 #ifndef RELAY_BASE_MONEY_H
 #define RELAY_BASE_MONEY_H
@@ -24,8 +24,8 @@ static inline bool pusd_known(pusd m)
 }
 
 /* Reads a plain or exponent decimal ("1.25", "0.0000002", "2e-7", "-3") as dollars, from text.
- * More than 12 decimals: rounded half to even in the last digit, *exact (may be NULL) says whether it was
- * exact. False: not a number or out of range. */
+ * More than 12 decimals: rounded half to even in the last digit, *exact (may be NULL) says whether
+ * it was exact. False: not a number or out of range. */
 bool pusd_parse(str decimal, pusd *out, bool *exact);
 
 /* A price per million tokens from its decimal text to pusd per token. False when it is not a
@@ -41,7 +41,8 @@ pusd pusd_times(pusd price_per_token, int64_t tokens);
 bool pusd_print(struct buf *b, pusd m);
 str pusd_text(struct arena *a, pusd m);
 
-/* For people: "$1.37" from a dollar up, below that four significant digits ("$0.8978"), "$0", "unknown". */
+/* For people: "$1.37" from a dollar up, below that four significant digits ("$0.8978"), "$0",
+ * "unknown". */
 str pusd_for_people(struct arena *a, pusd m);
 
 #endif

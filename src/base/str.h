@@ -16,8 +16,8 @@ typedef struct {
 } str;
 
 #define STR(literal) ((str){"" literal, sizeof(literal) - 1})
-#define STR_FMT "%.*s"
-#define STR_ARG(s) ((int)(s).len), ((s).p != NULL ? (s).p : "")
+#define STR_FMT      "%.*s"
+#define STR_ARG(s)   ((int)(s).len), ((s).p != NULL ? (s).p : "")
 
 static inline str str_of(const char *p, size_t len)
 {
@@ -49,7 +49,8 @@ bool str_starts(str s, str prefix);
 bool str_starts_nocase(str s, str prefix);
 bool str_ends(str s, str suffix);
 
-/* Index of the first `needle` at or after `from`, or SIZE_MAX. An empty needle is found at `from`. */
+/* Index of the first `needle` at or after `from`, or SIZE_MAX. An empty needle is found at `from`.
+ */
 size_t str_find(str s, str needle, size_t from);
 size_t str_find_char(str s, char c, size_t from);
 

@@ -1,7 +1,8 @@
 /* str_utf8.c - is this UTF-8?
  *
  * The ranges are those of table 3-7 of the Unicode standard: the second byte alone decides about
- * overlong forms, surrogates and what lies beyond U+10FFFF. ASCII is skipped eight bytes at a time. */
+ * overlong forms, surrogates and what lies beyond U+10FFFF. ASCII is skipped eight bytes at a time.
+ */
 #include "base/str.h"
 
 #define HIGH_BITS UINT64_C(0x8080808080808080)
@@ -30,8 +31,8 @@ size_t str_utf8_at(str s, size_t at)
         return left >= 3 && is_in(p[1], low, high) && is_in(p[2], 0x80, 0xBF) ? 3 : 0;
     }
     unsigned char low = lead == 0xF0 ? 0x90 : 0x80, high = lead == 0xF4 ? 0x8F : 0xBF;
-    bool whole = left >= 4 && is_in(p[1], low, high) && is_in(p[2], 0x80, 0xBF) &&
-                 is_in(p[3], 0x80, 0xBF);
+    bool whole =
+        left >= 4 && is_in(p[1], low, high) && is_in(p[2], 0x80, 0xBF) && is_in(p[3], 0x80, 0xBF);
     return whole ? 4 : 0;
 }
 

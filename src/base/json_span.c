@@ -1,0 +1,255 @@
+/* json_span.c - members of an object as spans of its text, and edits that keep the rest as it is.
+ *
+ * The text has been parsed before, so this reads structure only and checks no more than it needs to
+ * stay inside the text. Nothing recurses: nesting is a counter. */
+#include "base/json.h"
+
+#include "base/json_scan.h"
+
+struct walk {
+    const char *p, *end;
+    const char *segment; /* where the current member's text starts: behind `{` or `,` */
+    bool any, bad;
+};
+
+static const char *skip_blanks(const char *p, const char *end)
+{
+    while (p < end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+        p++;
+    return p;
+}
+
+/* The end of the string whose quote is at p, or NULL. */
+static const char *skip_string(const char *p, const char *end)
+{
+    const char *quote = json_find_quote(p + 1, end);
+    return quote < end ? quote + 1 : NULL;
+}
+
+static const char *skip_container(const char *p, const char *end)
+{
+    size_t depth = 0;
+    while (p != NULL && p < end) {
+        char c = *p;
+        if (c == '"') {
+            p = skip_string(p, end);
+            continue;
+        }
+        p++;
+        if (c == '{' || c == '[')
+            depth++;
+        else if ((c == '}' || c == ']') && --depth == 0)
+            return p;
+    }
+    return NULL;
+}
+
+static const char *skip_value(const char *p, const char *end)
+{
+    if (p == end)
+        return NULL;
+    if (*p == '"')
+        return skip_string(p, end);
+    if (*p == '{' || *p == '[')
+        return skip_container(p, end);
+    const char *start = p;
+    while (p < end && *p != ',' && *p != '}' && *p != ']' && *p != ' ' && *p != '\n' &&
+           *p != '\r' && *p != '\t')
+        p++;
+    return p > start ? p : NULL;
+}
+
+static bool walk_start(struct walk *w, str object_text)
+{
+    const char *end = object_text.p + object_text.len;
+    const char *p = object_text.len != 0 ? skip_blanks(object_text.p, end) : end;
+    if (p == end || *p != '{')
+        return false;
+    *w = (struct walk){.p = p + 1, .end = end, .segment = p + 1};
+    return true;
+}
+
+/* False at the end, with w->p at the closing brace, or where the text is no object (w->bad). */
+static bool walk_next(struct walk *w, struct json_member *m)
+{
+    const char *p = skip_blanks(w->p, w->end);
+    if (p < w->end && *p == '}') {
+        w->p = p;
+        return false;
+    }
+    if (w->any && p < w->end && *p == ',') {
+        w->segment = p + 1;
+        p = skip_blanks(p + 1, w->end);
+    } else if (w->any) {
+        p = w->end;
+    }
+    w->bad = true;
+    if (p == w->end || *p != '"')
+        return false;
+    const char *key_end = skip_string(p, w->end);
+    if (key_end == NULL)
+        return false;
+    m->key = (str){p + 1, (size_t)(key_end - p) - 2};
+    p = skip_blanks(key_end, w->end);
+    if (p == w->end || *p != ':')
+        return false;
+    p = skip_blanks(p + 1, w->end);
+    const char *value_end = skip_value(p, w->end);
+    if (value_end == NULL)
+        return false;
+    m->value = (str){p, (size_t)(value_end - p)};
+    w->p = value_end;
+    w->any = true;
+    w->bad = false;
+    return true;
+}
+
+static unsigned hex4(const char *p)
+{
+    unsigned value = 0;
+    for (int i = 0; i < 4; i++) {
+        unsigned c = (unsigned char)p[i];
+        value = value << 4 | (c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10) % 16;
+    }
+    return value;
+}
+
+static size_t put_utf8(unsigned code, char out[4])
+{
+    if (code < 0x80) {
+        out[0] = (char)code;
+        return 1;
+    }
+    size_t bytes = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    static const unsigned char leads[] = {0, 0, 0xC0, 0xE0, 0xF0};
+    for (size_t i = bytes; i-- > 1; code >>= 6)
+        out[i] = (char)(0x80 | (code & 0x3F));
+    out[0] = (char)(leads[bytes] | code);
+    return bytes;
+}
+
+/* Resolves the escape at raw[*at], a backslash, into out; returns the count of bytes, 0 if it is
+ * none. */
+static size_t resolve_escape(str raw, size_t *at, char out[4])
+{
+    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    if (raw.len - *at < 2)
+        return 0;
+    char c = raw.p[*at + 1];
+    if (c != 'u') {
+        const char *simple = c != '\0' ? strchr(from, c) : NULL;
+        if (simple == NULL)
+            return 0;
+        out[0] = to[simple - from];
+        *at += 2;
+        return 1;
+    }
+    if (raw.len - *at < 6)
+        return 0;
+    unsigned code = hex4(raw.p + *at + 2);
+    *at += 6;
+    if (code >= 0xD800 && code < 0xDC00 && raw.len - *at >= 6) {
+        code = 0x10000 + ((code - 0xD800) << 10) + ((hex4(raw.p + *at + 2) - 0xDC00) & 0x3FF);
+        *at += 6;
+    }
+    return put_utf8(code, out);
+}
+
+/* Whether the raw inside of a JSON string spells `plain`. */
+static bool key_is(str raw, str plain)
+{
+    /* An escape is always longer than what it stands for. */
+    if (raw.len <= plain.len)
+        return str_eq(raw, plain);
+    if (str_find_char(raw, '\\', 0) == SIZE_MAX)
+        return false;
+    size_t at = 0, done = 0;
+    while (at < raw.len) {
+        char out[4] = {raw.p[at]};
+        size_t bytes = 1;
+        if (raw.p[at] == '\\')
+            bytes = resolve_escape(raw, &at, out);
+        else
+            at++;
+        if (bytes == 0 || plain.len - done < bytes || memcmp(plain.p + done, out, bytes) != 0)
+            return false;
+        done += bytes;
+    }
+    return done == plain.len;
+}
+
+size_t json_members(str object_text, struct json_member *out, size_t max)
+{
+    struct walk w;
+    struct json_member m;
+    size_t count = 0;
+    if (!walk_start(&w, object_text))
+        return SIZE_MAX;
+    while (walk_next(&w, &m)) {
+        if (count == max)
+            return SIZE_MAX;
+        out[count++] = m;
+    }
+    return w.bad ? SIZE_MAX : count;
+}
+
+str json_member_raw(str object_text, str key)
+{
+    struct walk w;
+    struct json_member m;
+    if (walk_start(&w, object_text))
+        while (walk_next(&w, &m))
+            if (key_is(m.key, key))
+                return m.value;
+    return (str){NULL, 0};
+}
+
+static struct json_edit *find_edit(struct json_edit *edits, size_t count, str raw_key)
+{
+    for (size_t i = 0; i < count; i++)
+        if (key_is(raw_key, edits[i].key))
+            return &edits[i];
+    return NULL;
+}
+
+static str span(const char *from, const char *to)
+{
+    return (str){from, (size_t)(to - from)};
+}
+
+/* Blanks between a value and what follows it stay with the value, except that additions go before
+ * those of the last member: so a body in lines stays one. */
+bool json_edit_object(str object_text, struct json_edit *edits, size_t count, struct buf *out)
+{
+    struct walk w;
+    struct json_member m;
+    if (!walk_start(&w, object_text))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        edits[i].done = false;
+    bool any = false, good = buf_add(out, span(object_text.p, w.p));
+    str blanks_of_kept = {NULL, 0};
+    const char *last_end = w.p;
+    while (walk_next(&w, &m)) {
+        last_end = w.p;
+        struct json_edit *edit = find_edit(edits, count, m.key);
+        bool dropped = edit != NULL && (edit->done || edit->value.len == 0);
+        if (edit != NULL)
+            edit->done = true;
+        if (dropped)
+            continue;
+        good = good && (!any || (buf_add(out, blanks_of_kept) && buf_add_char(out, ','))) &&
+               buf_add(out, span(w.segment, m.value.p)) &&
+               buf_add(out, edit != NULL ? edit->value : m.value);
+        blanks_of_kept = span(w.p, skip_blanks(w.p, w.end));
+        any = true;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (edits[i].done || edits[i].value.len == 0)
+            continue;
+        good = good && (!any || buf_add_char(out, ',')) && json_add_str(out, edits[i].key) &&
+               buf_add_char(out, ':') && buf_add(out, edits[i].value);
+        any = true;
+    }
+    return good && !w.bad && buf_add(out, span(last_end, w.end));
+}
