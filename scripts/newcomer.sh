@@ -22,9 +22,10 @@ suite=${1:-bookworm}
 command -v debootstrap >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get -q -y install debootstrap
 
 # shellcheck disable=SC2016
-mirror=$(apt-get indextargets --format '$(REPO_URI)|$(ORIGIN)' 'Created-By: Packages' |
-    sed -n 's/|Debian$//p' | grep -m1 -v security)
+mirror=$(apt-get indextargets --format '$(REPO_URI)|$(ORIGIN)|$(LABEL)' 'Created-By: Packages' |
+    sed -n 's/|Debian|Debian$//p' | sort -u | tail -1)
 folder=$(mktemp -d "${TMPDIR:-/var/tmp}/relay-newcomer-$suite.XXXXXX")
+chmod 755 "$folder"
 echo "newcomer: $suite in $folder"
 
 debootstrap --variant=minbase --include=git,make,ca-certificates "$suite" "$folder" "$mirror" \

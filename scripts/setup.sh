@@ -55,7 +55,9 @@ update_lists() {
 
 # True when the system's own sources offer the package.
 is_offered() {
-    apt-cache policy "$1" 2>/dev/null | grep -q '^  Candidate: [^(]'
+    local policy
+    policy=$(LC_ALL=C apt-cache policy "$1" 2>/dev/null)
+    grep -q '^  Candidate: [^(]' <<<"$policy"
 }
 
 install_packages() {
@@ -72,10 +74,11 @@ install_packages() {
 
 # Prints "URI KEYRING" of the machine's own Debian mirror, whichever form its sources are written in.
 find_debian_mirror() {
-    local line uri entry file keyring
+    local targets line uri entry file keyring
     # shellcheck disable=SC2016
-    line=$(apt-get indextargets --format '$(REPO_URI)|$(ORIGIN)|$(CODENAME)|$(SOURCESENTRY)' \
-        'Created-By: Packages' | grep -m1 "|Debian|$VERSION_CODENAME|") || return 1
+    targets=$(apt-get indextargets --format '$(REPO_URI)|$(ORIGIN)|$(CODENAME)|$(SOURCESENTRY)' \
+        'Created-By: Packages')
+    line=$(grep -m1 "|Debian|$VERSION_CODENAME|" <<<"$targets") || return 1
     uri=${line%%|*}
     entry=${line##*|}
     file=${entry%:*}

@@ -121,13 +121,13 @@ prepare_python() {
 }
 
 # The npm packages of tests/wire/node, installed beside a copy of its scripts in build/node, and a
-# Node.js that can run them: the system's from 20 on, else one from npm (Debian 12 has 18).
+# Node.js that can run them: the system's from 22 on, which the newest SDKs want, else one from npm (Debian 12 has 18, 13 has 20).
 prepare_node() {
     local major stamp machine
     [ -e tests/wire/node/package-lock.json ] || return 0
     RELAY_NODE=$(command -v node)
     major=$(node -p 'process.versions.node.split(".")[0]')
-    if [ "$major" -lt 20 ]; then
+    if [ "$major" -lt 22 ]; then
         machine=$(uname -m)
         case $machine in
         x86_64) machine=x64 ;;
