@@ -10,6 +10,10 @@
 #   scripts/test.sh [PART]      one part; `real` is one too, for the tests against real model servers
 #
 # A part that fails does not stop the others. The run ends in one line per part and a total.
+#
+# The wire tests are told where things are by the environment: RELAY_BIN_DIR (holds relay and relay-sim),
+# RELAY_NODE (a Node.js of at least 22), RELAY_NODE_DIR (a copy of tests/wire/node with its packages
+# installed beside it). Those that need a real model server carry the pytest marker `real`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -121,7 +125,8 @@ prepare_python() {
 }
 
 # The npm packages of tests/wire/node, installed beside a copy of its scripts in build/node, and a
-# Node.js that can run them: the system's from 22 on, which the newest SDKs want, else one from npm (Debian 12 has 18, 13 has 20).
+# Node.js that can run them: the system's from 22 on, which the newest SDKs want, else one from npm
+# (Debian 12 has 18, Debian 13 has 20).
 prepare_node() {
     local major stamp machine
     [ -e tests/wire/node/package-lock.json ] || return 0
