@@ -37,12 +37,12 @@ debootstrap --variant=minbase --include=git,make,ca-certificates "$suite" "$fold
 cp /etc/resolv.conf "$folder/etc/resolv.conf"
 cp /etc/hosts "$folder/etc/hosts"
 cp /etc/ssl/certs/ca-certificates.crt "$folder/etc/ssl/certs/ca-certificates.crt"
-settings=(HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8)
+settings=(HOME=/srv PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8)
 for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY NODE_EXTRA_CA_CERTS PIP_CERT \
     SSL_CERT_FILE PIP_DEFAULT_TIMEOUT; do
     [ -z "${!name:-}" ] || settings+=("$name=${!name}")
 done
-git clone -q --no-hardlinks . "$folder/root/relay"
+git clone -q --no-hardlinks . "$folder/srv/relay"
 
 # In namespaces of its own: the mounts and whatever was started are gone when the command ends.
 inside() {
@@ -52,7 +52,7 @@ inside() {
         mount -t proc proc "$folder/proc"
         mount --rbind /dev "$folder/dev"
         exec chroot "$folder" env -i "$@"' inside "$folder" "${settings[@]}" \
-        bash -c "cd /root/relay && $1"
+        bash -c "cd /srv/relay && $1"
 }
 
 megabytes() { du -smx "$folder" | cut -f1; }
