@@ -1,0 +1,58 @@
+/* dialect.c - the dialects there are, and the few words they share. */
+#include "dialects/dialect.h"
+#include "dialects/openai.h"
+
+#define BYTES_PER_TOKEN    4
+#define TOKENS_PER_MESSAGE 4
+
+const struct dialect dialect_openai = {
+    .name = "openai",
+    .framing = SSE_EVENTS,
+    .request_out = openai_request_out,
+    .answer_in = openai_answer_in,
+    .stream_in_new = openai_stream_in_new,
+    .event_in = openai_event_in,
+    .error_in = openai_error_in,
+    .request_in = openai_request_in,
+    .answer_out = openai_answer_out,
+    .stream_out_new = openai_stream_out_new,
+    .event_out = openai_event_out,
+    .stream_end = openai_stream_end,
+    .stream_error = openai_stream_error,
+    .error_out = openai_error_out,
+    .comment = ": keep-alive\n\n",
+};
+
+const struct dialect *dialect_find(str kind)
+{
+    static const struct dialect *const all[] = {&dialect_openai};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (str_eq(kind, str_of_c(all[i]->name)))
+            return all[i];
+    return NULL;
+}
+
+int64_t estimate_tokens(uint64_t text_bytes, unsigned messages)
+{
+    return (int64_t)((text_bytes + BYTES_PER_TOKEN - 1) / BYTES_PER_TOKEN) +
+           (int64_t)messages * TOKENS_PER_MESSAGE;
+}
+
+const char *finish_text(enum finish f)
+{
+    switch (f) {
+    case FINISH_STOP:
+        return "stop";
+    case FINISH_LENGTH:
+        return "length";
+    case FINISH_TOOL_CALLS:
+        return "tool_calls";
+    case FINISH_CONTENT_FILTER:
+        return "content_filter";
+    case FINISH_ERROR:
+        return "error";
+    case FINISH_NONE:
+        break;
+    }
+    return NULL;
+}

@@ -1,0 +1,171 @@
+/* openai_answer.c - a whole answer: the provider's body read, and the client's body written.
+ *
+ * When both speak this dialect the provider's bytes go on, with `cost` put into usage; only what is
+ * not OpenAI's form is put right (openai_message.c). */
+#include "dialects/openai.h"
+#include "dialects/spans.h"
+
+static void calls_in(struct arena *a, yyjson_val *message, struct answer *out, bool *amend)
+{
+    yyjson_val *calls = json_get(message, "tool_calls");
+    size_t count = yyjson_arr_size(calls);
+    yyjson_val *old = json_get(message, "function_call");
+    if (count == 0 && !yyjson_is_obj(old))
+        return;
+    out->tool_calls = arena_new(a, struct chat_tool_call, count + 1);
+    size_t i, n;
+    yyjson_val *call;
+    yyjson_arr_foreach(calls, i, n, call)
+    {
+        yyjson_val *function = json_get(call, "function");
+        struct chat_tool_call *to = &out->tool_calls[out->tool_call_count++];
+        to->id = json_str(json_get(call, "id"));
+        if (function != NULL) {
+            to->name = json_str(json_get(function, "name"));
+            to->arguments = openai_arguments_of(a, function);
+            *amend |= yyjson_is_obj(json_get(function, "arguments"));
+        } else {
+            yyjson_val *custom = json_get(call, "custom");
+            to->name = json_str(json_get(custom, "name"));
+            to->arguments = json_str(json_get(custom, "input"));
+        }
+    }
+    if (yyjson_is_obj(old)) {
+        struct chat_tool_call *to = &out->tool_calls[out->tool_call_count++];
+        to->name = json_str(json_get(old, "name"));
+        to->arguments = openai_arguments_of(a, old);
+    }
+}
+
+static void choice_in(struct arena *a, str body, yyjson_val *choice, struct answer *out)
+{
+    yyjson_val *message = json_get(choice, "message");
+    yyjson_val *content = json_get(message, "content");
+    struct openai_fix fix = {.content = yyjson_is_arr(content)};
+    out->text = json_str(content);
+    out->reasoning = openai_reasoning_of(message);
+    if (fix.content)
+        openai_content_in(a, content, &out->text, &out->reasoning);
+    out->refusal = json_str(json_get(message, "refusal"));
+    calls_in(a, message, out, &fix.calls);
+    out->finish_native = json_str(json_get(choice, "finish_reason"));
+    out->finish = openai_finish_in(out->finish_native);
+    if (out->finish == FINISH_STOP && out->tool_call_count > 0)
+        out->finish = FINISH_TOOL_CALLS;
+    const char *word = finish_text(out->finish);
+    if (word != NULL && !str_eq(str_of_c(word), out->finish_native) &&
+        !str_eq(out->finish_native, STR("function_call")))
+        fix.finish = span_quote(a, str_of_c(word));
+    if (fix.finish.len > 0 || fix.content || fix.calls)
+        out->amended = openai_amend(a, body, 0, "message", message, &fix);
+}
+
+enum err openai_answer_in(struct arena *a, const struct target *target, str body,
+                          struct answer *out, str *why)
+{
+    *out = (struct answer){.usage = usage_none()};
+    body = str_trim(body); /* DeepSeek sends empty lines while a request waits */
+    str error = {0};
+    yyjson_val *root = json_parse(a, body, NULL);
+    if (openai_error_message(root, &error)) {
+        *why = error;
+        return ERR_UPSTREAM_ERROR;
+    }
+    yyjson_val *choices = json_get(root, "choices");
+    yyjson_val *first = yyjson_arr_get_first(choices);
+    if (!yyjson_is_obj(json_get(first, "message"))) {
+        *why = STR("the answer has no message");
+        return ERR_UPSTREAM_INVALID;
+    }
+    out->id = json_str(json_get(root, "id"));
+    out->model = json_str(json_get(root, "model"));
+    size_t count = yyjson_arr_size(choices);
+    if (count > OPENAI_CHOICES_MAX) {
+        *why = STR("the answer has too many choices");
+        return ERR_UPSTREAM_INVALID;
+    }
+    out->choices = (unsigned)count;
+    choice_in(a, body, first, out);
+    yyjson_val *usage = json_get(root, "usage");
+    bool states = yyjson_obj_get(usage, "cost") != NULL;
+    str text = states ? json_member_raw(body, STR("usage")) : (str){0};
+    if (!openai_usage_in(target->flavour, usage, text, &out->usage)) {
+        usage = json_get(json_get(root, "x_groq"), "usage");
+        openai_usage_in(target->flavour, usage, (str){0}, &out->usage);
+    }
+    return OK;
+}
+
+static void add_member(struct buf *b, const char *before, str value)
+{
+    buf_add(b, str_of_c(before));
+    json_add_str(b, value);
+}
+
+static void calls_out(const struct answer *answer, struct buf *out)
+{
+    for (unsigned i = 0; i < answer->tool_call_count; i++) {
+        const struct chat_tool_call *call = &answer->tool_calls[i];
+        add_member(out, i == 0 ? ",\"tool_calls\":[{\"id\":" : ",{\"id\":", call->id);
+        add_member(out, ",\"type\":\"function\",\"function\":{\"name\":", call->name);
+        add_member(out, ",\"arguments\":", call->arguments);
+        buf_add(out, STR("}}"));
+    }
+    if (answer->tool_call_count > 0)
+        buf_add_char(out, ']');
+}
+
+/* From the neutral value, when the provider spoke another dialect. */
+static bool answer_write(const struct answer *answer, const struct answer_head *head, pusd cost,
+                         struct buf *out)
+{
+    add_member(out, "{\"id\":", head->id);
+    buf_add(out, STR(",\"object\":\"chat.completion\",\"created\":"));
+    buf_add_i64(out, head->created_s);
+    add_member(out, ",\"model\":", head->model);
+    buf_add(out,
+            STR(",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":"));
+    if (answer->text.len == 0 && (answer->tool_call_count > 0 || answer->refusal.len > 0))
+        buf_add(out, STR("null"));
+    else
+        json_add_str(out, answer->text);
+    if (answer->reasoning.len > 0)
+        add_member(out, ",\"reasoning_content\":", answer->reasoning);
+    buf_add(out, STR(",\"refusal\":"));
+    if (answer->refusal.len > 0)
+        json_add_str(out, answer->refusal);
+    else
+        buf_add(out, STR("null"));
+    calls_out(answer, out);
+    const char *finish = finish_text(answer->finish);
+    add_member(out, "},\"logprobs\":null,\"finish_reason\":",
+               finish != NULL ? str_of_c(finish) : STR("stop"));
+    buf_add(out, STR("}]"));
+    if (answer->usage.known) {
+        buf_add(out, STR(",\"usage\":"));
+        openai_usage_out(&answer->usage, cost, out);
+    }
+    return buf_add_char(out, '}');
+}
+
+bool openai_answer_out(const struct answer *answer, const struct answer_head *head, str native,
+                       pusd cost, struct buf *out)
+{
+    if (native.len == 0) {
+        answer_write(answer, head, cost, out);
+        return !out->full;
+    }
+    str body = answer->amended.len > 0 ? answer->amended : native;
+    str usage = {0};
+    if (pusd_known(cost) && answer->usage.known)
+        usage = json_member_raw(body, STR("usage"));
+    if (usage.len == 0 || usage.p[0] != '{') {
+        buf_add(out, body);
+        return !out->full;
+    }
+    size_t before = (size_t)(usage.p - body.p);
+    buf_add(out, str_sub(body, 0, before));
+    openai_usage_with_cost(usage, cost, out);
+    buf_add(out, str_sub(body, before + usage.len, body.len));
+    return !out->full;
+}

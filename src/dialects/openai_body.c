@@ -1,0 +1,165 @@
+/* openai_body.c - the request to a provider of the OpenAI dialect.
+ *
+ * The client's body is edited by spans: a short list of edits, each with its reason, and everything
+ * else stays byte for byte as it came. Which edits a provider needs is its flavour's row
+ * (flavour.c). */
+#include <assert.h>
+
+#include "dialects/openai.h"
+#include "dialects/spans.h"
+
+#define EDITS_MAX 32
+
+struct edits {
+    struct arena *a;
+    const struct chat *chat;
+    struct json_edit v[EDITS_MAX];
+    size_t count;
+};
+
+static void edit_set(struct edits *e, const char *key, str value)
+{
+    assert(e->count < EDITS_MAX);
+    e->v[e->count++] = (struct json_edit){.key = str_of_c(key), .value = value};
+}
+
+static bool edit_has(const struct edits *e, const char *key)
+{
+    return yyjson_obj_get(e->chat->root, key) != NULL;
+}
+
+static void edit_remove(struct edits *e, const char *key)
+{
+    if (edit_has(e, key))
+        edit_set(e, key, (str){0});
+}
+
+/* The value moves to another name; one that stands there already gives way. */
+static void edit_rename(struct edits *e, const char *from, const char *to)
+{
+    str value = json_member_raw(e->chat->body, str_of_c(from));
+    if (value.len == 0)
+        return;
+    edit_set(e, from, (str){0});
+    edit_set(e, to, value);
+}
+
+/* Relay always wants to know the usage (contract 3); the client's other options stay. */
+static void edit_stream_options(struct edits *e, const struct flavour *flavour)
+{
+    const struct chat *chat = e->chat;
+    if (flavour->no_stream_options || !chat->stream) {
+        if (flavour->no_stream_options)
+            edit_remove(e, "stream_options");
+        return;
+    }
+    if (chat->include_usage)
+        return;
+    if (json_get(chat->root, "stream_options") == NULL) {
+        edit_set(e, "stream_options", STR("{\"include_usage\":true}"));
+        return;
+    }
+    str options = json_member_raw(chat->body, STR("stream_options"));
+    struct json_edit usage = {.key = STR("include_usage"), .value = STR("true")};
+    edit_set(e, "stream_options", span_edit(e->a, options, &usage, 1));
+}
+
+static void edit_max_tokens(struct edits *e, const char *name)
+{
+    bool old = edit_has(e, "max_tokens");
+    bool newer = json_get(e->chat->root, "max_completion_tokens") != NULL;
+    if (name == NULL || (!old && !newer))
+        return;
+    bool wants_old = strcmp(name, "max_tokens") == 0;
+    if (wants_old && newer)
+        edit_rename(e, "max_completion_tokens", "max_tokens");
+    else if (!wants_old && newer)
+        edit_remove(e, "max_tokens");
+    else if (!wants_old && json_get(e->chat->root, "max_tokens") != NULL)
+        edit_rename(e, "max_tokens", "max_completion_tokens");
+}
+
+/* Only OpenAI and a few others know the role "developer". */
+static void edit_developer(struct edits *e)
+{
+    const struct chat *chat = e->chat;
+    str messages = json_member_raw(chat->body, STR("messages"));
+    bool changed = false;
+    for (unsigned i = 0; i < chat->message_count; i++) {
+        if (chat->messages[i].role != ROLE_DEVELOPER)
+            continue;
+        str message = span_element(messages, i);
+        struct json_edit role = {.key = STR("role"), .value = STR("\"system\"")};
+        messages = span_replace(e->a, messages, message, span_edit(e->a, message, &role, 1));
+        changed = true;
+    }
+    if (changed)
+        edit_set(e, "messages", messages);
+}
+
+static void edit_for_flavour(struct edits *e, const struct flavour *flavour)
+{
+    const struct chat *chat = e->chat;
+    edit_stream_options(e, flavour);
+    edit_max_tokens(e, flavour->max_tokens);
+    if (flavour->random_seed && chat->has_seed)
+        edit_rename(e, "seed", "random_seed");
+    if (flavour->required_is_any && chat->tool_choice == TOOL_CHOICE_REQUIRED)
+        edit_set(e, "tool_choice", STR("\"any\""));
+    if (flavour->system_only)
+        edit_developer(e);
+    for (size_t i = 0; i < FLAVOUR_DROPS_MAX && flavour->drops[i] != NULL; i++)
+        edit_remove(e, flavour->drops[i]);
+}
+
+static void add_header(struct outgoing *out, str name, str value)
+{
+    assert(out->header_count < OUTGOING_HEADERS_MAX);
+    out->headers[out->header_count].name = name;
+    out->headers[out->header_count].value = value;
+    out->header_count++;
+}
+
+static str bearer(struct arena *a, str key)
+{
+    static const char prefix[] = "Bearer ";
+    size_t before = sizeof prefix - 1;
+    char *p = arena_alloc(a, before + key.len);
+    memcpy(p, prefix, before);
+    memcpy(p + before, key.p, key.len);
+    return str_of(p, before + key.len);
+}
+
+void openai_headers(struct arena *a, const struct target *target, str accept, struct outgoing *out)
+{
+    out->header_count = 0;
+    if (target->api_key.len > 0)
+        add_header(out, STR("Authorization"), bearer(a, target->api_key));
+    add_header(out, STR("Content-Type"), STR("application/json"));
+    add_header(out, STR("Accept"), accept);
+}
+
+enum err openai_request_out(struct arena *a, const struct chat *chat, const struct target *target,
+                            struct outgoing *out, str *why, str *param)
+{
+    (void)why;
+    (void)param;
+    assert(chat->door == &dialect_openai);
+    struct edits e = {.a = a, .chat = chat};
+    if (!str_eq(chat->model, target->model))
+        edit_set(&e, "model", span_quote(a, target->model));
+    edit_remove(&e, "routing");
+    edit_remove(&e, "cache");
+    if (!target->store_metadata)
+        edit_remove(&e, "metadata");
+    if (target->no_temperature) {
+        edit_remove(&e, "temperature");
+        edit_remove(&e, "top_p");
+    }
+    edit_for_flavour(&e, target->flavour);
+    out->path = STR("/chat/completions");
+    out->body = e.count > 0 ? span_edit(a, chat->body, e.v, e.count) : chat->body;
+    openai_headers(a, target, chat->stream ? STR("text/event-stream") : STR("application/json"),
+                   out);
+    return OK;
+}

@@ -1,0 +1,120 @@
+/* openai_usage.c - usage objects of all OpenAI-compatible providers, to and from the normal form.
+ *
+ * Counts that cannot be (no whole number, negative, beyond 10^12) are not told. Money is read from
+ * the text. Sources: the providers' references; xAI's rule (reasoning outside completion_tokens,
+ * 10^10 ticks to the dollar): public reports Wei-Shaw/sub2api#5771 and
+ * UKGovernmentBEIS/inspect_ai#5528; a total above the sum of its parts is output: same reports. */
+#include "dialects/openai.h"
+
+#define COUNT_MAX     INT64_C(1000000000000)
+#define PUSD_PER_TICK 100
+
+static bool count_get(yyjson_val *object, const char *key, int64_t *out)
+{
+    int64_t n = 0;
+    if (!json_get_i64(object, key, &n, NULL) || n < 0 || n > COUNT_MAX)
+        return false;
+    *out = n;
+    return true;
+}
+
+static int64_t at_most(int64_t n, int64_t limit)
+{
+    return n < limit ? n : limit;
+}
+
+static pusd stated_cost(const struct flavour *flavour, yyjson_val *object, str object_text)
+{
+    pusd cost = PUSD_UNKNOWN;
+    int64_t ticks = 0;
+    if (flavour->states_ticks && json_get_i64(object, "cost_in_usd_ticks", &ticks, NULL))
+        return ticks >= 0 && ticks <= INT64_MAX / PUSD_PER_TICK ? ticks * PUSD_PER_TICK : cost;
+    if (flavour->states_cost && yyjson_is_num(yyjson_obj_get(object, "cost"))) {
+        str text = json_member_raw(object_text, STR("cost"));
+        if (!pusd_parse(text, &cost, NULL) || cost < 0)
+            return PUSD_UNKNOWN;
+    }
+    return cost;
+}
+
+static void details_in(yyjson_val *object, struct usage *u)
+{
+    yyjson_val *in = yyjson_obj_get(object, "prompt_tokens_details");
+    yyjson_val *out = yyjson_obj_get(object, "completion_tokens_details");
+    if (!count_get(in, "cached_tokens", &u->cached) &&
+        !count_get(object, "prompt_cache_hit_tokens", &u->cached)) /* DeepSeek */
+        count_get(object, "cached_tokens", &u->cached);            /* Moonshot */
+    count_get(in, "cache_write_tokens", &u->cache_write);
+    count_get(in, "audio_tokens", &u->audio_prompt);
+    count_get(out, "reasoning_tokens", &u->reasoning);
+    count_get(out, "audio_tokens", &u->audio_completion);
+}
+
+bool openai_usage_in(const struct flavour *flavour, yyjson_val *object, str object_text,
+                     struct usage *out)
+{
+    struct usage u = usage_none();
+    int64_t total = -1;
+    count_get(object, "total_tokens", &total);
+    if (!count_get(object, "prompt_tokens", &u.prompt))
+        return false;
+    if (!count_get(object, "completion_tokens", &u.completion) && total < u.prompt)
+        return false;
+    details_in(object, &u);
+    if (flavour->reasoning_outside && total != u.prompt + u.completion)
+        u.completion += u.reasoning;
+    if (total > u.prompt + u.completion)
+        u.completion = total - u.prompt;
+    u.cached = at_most(u.cached, u.prompt);
+    u.cache_write = at_most(u.cache_write, u.prompt - u.cached);
+    u.audio_prompt = at_most(u.audio_prompt, u.prompt);
+    u.reasoning = at_most(u.reasoning, u.completion);
+    u.audio_completion = at_most(u.audio_completion, u.completion);
+    u.known = true;
+    u.stated_cost = stated_cost(flavour, object, object_text);
+    *out = u;
+    return true;
+}
+
+static void add_count(struct buf *b, const char *name, int64_t n)
+{
+    buf_add_char(b, '"');
+    buf_add(b, str_of_c(name));
+    buf_add(b, STR("\":"));
+    buf_add_i64(b, n);
+}
+
+bool openai_usage_out(const struct usage *usage, pusd cost, struct buf *out)
+{
+    buf_add_char(out, '{');
+    add_count(out, "prompt_tokens", usage->prompt);
+    buf_add_char(out, ',');
+    add_count(out, "completion_tokens", usage->completion);
+    buf_add_char(out, ',');
+    add_count(out, "total_tokens", usage->prompt + usage->completion);
+    buf_add(out, STR(",\"prompt_tokens_details\":{"));
+    add_count(out, "cached_tokens", usage->cached);
+    if (usage->cache_write + usage->cache_write_1h > 0) {
+        buf_add_char(out, ',');
+        add_count(out, "cache_write_tokens", usage->cache_write + usage->cache_write_1h);
+    }
+    buf_add(out, STR("},\"completion_tokens_details\":{"));
+    add_count(out, "reasoning_tokens", usage->reasoning);
+    buf_add_char(out, '}');
+    if (pusd_known(cost)) {
+        buf_add(out, STR(",\"cost\":"));
+        pusd_print(out, cost);
+    }
+    return buf_add_char(out, '}');
+}
+
+bool openai_usage_with_cost(str object_text, pusd cost, struct buf *out)
+{
+    if (!pusd_known(cost))
+        return buf_add(out, object_text);
+    char digits[64];
+    struct buf number = {.p = digits, .cap = sizeof digits, .max = sizeof digits};
+    pusd_print(&number, cost);
+    struct json_edit edit = {.key = STR("cost"), .value = buf_str(&number)};
+    return json_edit_object(object_text, &edit, 1, out);
+}

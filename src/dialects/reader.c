@@ -1,0 +1,149 @@
+/* reader.c - see reader.h. */
+#include "dialects/reader.h"
+
+#include <assert.h>
+
+void reader_enter(struct reader *r, const char *key)
+{
+    assert(r->depth < READER_STEPS_MAX);
+    r->steps[r->depth++] = (struct reader_step){.key = key};
+}
+
+void reader_enter_index(struct reader *r, size_t index)
+{
+    assert(r->depth < READER_STEPS_MAX);
+    r->steps[r->depth++] = (struct reader_step){.index = index};
+}
+
+void reader_leave(struct reader *r)
+{
+    assert(r->depth > 0);
+    r->depth--;
+}
+
+bool reader_fault(struct reader *r, const char *key, const char *what)
+{
+    if (r->faulty)
+        return false;
+    r->faulty = true;
+    str path = {0};
+    for (unsigned i = 0; i < r->depth; i++) {
+        const struct reader_step *s = &r->steps[i];
+        if (s->key == NULL)
+            path = arena_printf(r->a, STR_FMT "[%zu]", STR_ARG(path), s->index);
+        else
+            path = arena_printf(r->a, STR_FMT "%s%s", STR_ARG(path), i > 0 ? "." : "", s->key);
+    }
+    if (key != NULL)
+        path = arena_printf(r->a, STR_FMT "%s%s", STR_ARG(path), path.len > 0 ? "." : "", key);
+    r->param = path;
+    r->why = arena_printf(r->a, "'" STR_FMT "' %s.", STR_ARG(path), what);
+    return false;
+}
+
+bool reader_str(struct reader *r, yyjson_val *object, const char *key, str *out)
+{
+    yyjson_val *v = json_get(object, key);
+    if (v == NULL)
+        return true;
+    if (!yyjson_is_str(v))
+        return reader_fault(r, key, "must be a string");
+    *out = json_str(v);
+    return true;
+}
+
+bool reader_bool(struct reader *r, yyjson_val *object, const char *key, bool *out)
+{
+    yyjson_val *v = json_get(object, key);
+    if (v == NULL)
+        return true;
+    if (!yyjson_is_bool(v))
+        return reader_fault(r, key, "must be true or false");
+    *out = yyjson_get_bool(v);
+    return true;
+}
+
+bool reader_object(struct reader *r, yyjson_val *object, const char *key, yyjson_val **out)
+{
+    yyjson_val *v = json_get(object, key);
+    if (v == NULL)
+        return true;
+    if (!yyjson_is_obj(v))
+        return reader_fault(r, key, "must be an object");
+    *out = v;
+    return true;
+}
+
+bool reader_need_str(struct reader *r, yyjson_val *object, const char *key, bool filled, str *out)
+{
+    str got = {0};
+    if (json_get(object, key) == NULL)
+        return reader_fault(r, key, "is missing");
+    if (!reader_str(r, object, key, &got))
+        return false;
+    if (filled && got.len == 0)
+        return reader_fault(r, key, "must not be empty");
+    *out = got;
+    return true;
+}
+
+bool reader_need_object(struct reader *r, yyjson_val *object, const char *key, yyjson_val **out)
+{
+    if (json_get(object, key) == NULL)
+        return reader_fault(r, key, "is missing");
+    return reader_object(r, object, key, out);
+}
+
+bool reader_num(struct reader *r, yyjson_val *value, double least, double most, double *out)
+{
+    if (!yyjson_is_num(value))
+        return reader_fault(r, NULL, "must be a number");
+    double number = yyjson_get_num(value);
+    if (!(number >= least && number <= most))
+        return reader_fault(r, NULL, "is out of range");
+    *out = number;
+    return true;
+}
+
+bool reader_int(struct reader *r, yyjson_val *value, int64_t least, int64_t most, int64_t *out)
+{
+    int64_t number;
+    if (yyjson_is_sint(value)) {
+        number = yyjson_get_sint(value);
+    } else if (yyjson_is_uint(value)) {
+        uint64_t big = yyjson_get_uint(value);
+        if (big > INT64_MAX)
+            return reader_fault(r, NULL, "is out of range");
+        number = (int64_t)big;
+    } else if (yyjson_is_real(value)) {
+        double real = yyjson_get_real(value);
+        if (!(real > -9007199254740992.0 && real < 9007199254740992.0))
+            return reader_fault(r, NULL, "is out of range");
+        number = (int64_t)real;
+        if ((double)number != real)
+            return reader_fault(r, NULL, "must be a whole number");
+    } else {
+        return reader_fault(r, NULL, "must be a whole number");
+    }
+    if (number < least || number > most)
+        return reader_fault(r, NULL, "is out of range");
+    *out = number;
+    return true;
+}
+
+uint64_t reader_text_bytes(yyjson_val *value)
+{
+    if (value == NULL)
+        return 0;
+    /* A value's descendants follow it in memory, so that one pass without recursion sees them all.
+     */
+    uint64_t bytes = 0;
+    yyjson_val *end = unsafe_yyjson_get_next(value);
+    for (yyjson_val *v = value; v < end; v++) {
+        if (yyjson_is_str(v))
+            bytes += yyjson_get_len(v) + 3; /* two quotes and a comma or colon */
+        else
+            bytes += yyjson_is_ctn(v) ? 2 : 4;
+    }
+    return bytes;
+}

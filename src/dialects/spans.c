@@ -1,0 +1,110 @@
+/* spans.c - see spans.h. Texts are valid JSON already: they were parsed before. */
+#include "dialects/spans.h"
+
+#include <assert.h>
+
+/* From the opening quote to behind the closing one. */
+static const char *skip_string(const char *p, const char *end)
+{
+    for (p++; p < end; p++) {
+        if (*p == '\\') {
+            p++;
+        } else if (*p == '"') {
+            return p + 1;
+        }
+    }
+    return end;
+}
+
+/* From the first byte of a value to the comma or bracket that ends it. */
+static const char *skip_value(const char *p, const char *end)
+{
+    unsigned depth = 0;
+    while (p < end) {
+        switch (*p) {
+        case '"':
+            p = skip_string(p, end);
+            continue;
+        case '[':
+        case '{':
+            depth++;
+            break;
+        case ']':
+        case '}':
+            if (depth == 0) {
+                return p;
+            }
+            depth--;
+            break;
+        case ',':
+            if (depth == 0) {
+                return p;
+            }
+            break;
+        default:
+            break;
+        }
+        p++;
+    }
+    return end;
+}
+
+str span_element(str array_text, size_t index)
+{
+    str text = str_trim(array_text);
+    if (text.len < 2 || text.p[0] != '[') {
+        return (str){0};
+    }
+    const char *p = text.p + 1;
+    const char *end = text.p + text.len;
+    for (size_t i = 0; p < end; i++) {
+        const char *stop = skip_value(p, end);
+        if (i == index) {
+            return str_trim(str_of(p, (size_t)(stop - p)));
+        }
+        if (stop == end || *stop != ',') {
+            break;
+        }
+        p = stop + 1;
+    }
+    return (str){0};
+}
+
+str span_replace(struct arena *a, str text, str part, str with)
+{
+    assert(part.p >= text.p && part.p + part.len <= text.p + text.len);
+    size_t before = (size_t)(part.p - text.p);
+    size_t after = text.len - before - part.len;
+    char *out = arena_alloc(a, before + with.len + after);
+    memcpy(out, text.p, before);
+    if (with.len > 0) {
+        memcpy(out + before, with.p, with.len);
+    }
+    memcpy(out + before + with.len, part.p + part.len, after);
+    return str_of(out, before + with.len + after);
+}
+
+struct buf span_buf(struct arena *a, size_t cap)
+{
+    return (struct buf){.p = arena_alloc(a, cap), .cap = cap, .max = cap};
+}
+
+str span_edit(struct arena *a, str object_text, struct json_edit *edits, size_t count)
+{
+    size_t cap = object_text.len + 16;
+    for (size_t i = 0; i < count; i++) {
+        cap += 6 * edits[i].key.len + edits[i].value.len + 16;
+    }
+    struct buf b = span_buf(a, cap);
+    bool fits = json_edit_object(object_text, edits, count, &b);
+    assert(fits);
+    return buf_str(&b);
+}
+
+str span_quote(struct arena *a, str s)
+{
+    struct buf b = span_buf(a, 6 * s.len + 16);
+    bool fits = json_add_str(&b, s);
+    assert(fits);
+    return buf_str(&b);
+}

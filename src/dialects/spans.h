@@ -1,0 +1,24 @@
+/* spans.h - arrays by spans, and bufs over arena memory: what base/json.h has for objects. */
+#ifndef RELAY_DIALECTS_SPANS_H
+#define RELAY_DIALECTS_SPANS_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/json.h"
+
+/* The element `index` of a valid array's text, raw, or an empty str. */
+str span_element(str array_text, size_t index);
+
+/* The text with `part`, which must be inside it, replaced. */
+str span_replace(struct arena *a, str text, str part, str with);
+
+/* The object's text with these members replaced, added or (empty value) removed. */
+str span_edit(struct arena *a, str object_text, struct json_edit *edits, size_t count);
+
+/* The JSON string of s. */
+str span_quote(struct arena *a, str s);
+
+/* A buf over arena memory that holds up to `cap` bytes and must not be deinited: it never grows. */
+struct buf span_buf(struct arena *a, size_t cap);
+
+#endif
