@@ -151,10 +151,9 @@ pusd pusd_times(pusd price_per_token, int64_t tokens)
     return product;
 }
 
-/* Writes "-" if negative, then value / 10^12 with `places` decimals; places beyond are zeros in
- * value. */
 #define MONEY_TEXT_BYTES 32 /* a sign, 7 digits, a point, 12 digits */
 
+/* The sign, then value / 10^12 with `places` decimals; further ones are zero in value. */
 static str write_decimal(char out[MONEY_TEXT_BYTES], const char *sign, uint64_t value,
                          unsigned places)
 {
