@@ -159,10 +159,10 @@ static size_t resolve_escape(str raw, size_t *at, char out[4])
 static bool key_is(str raw, str plain)
 {
     /* An escape is always longer than what it stands for. */
-    if (raw.len <= plain.len)
-        return str_eq(raw, plain);
-    if (str_find_char(raw, '\\', 0) == SIZE_MAX)
+    if (raw.len < plain.len)
         return false;
+    if (str_find_char(raw, '\\', 0) == SIZE_MAX)
+        return str_eq(raw, plain);
     size_t at = 0, done = 0;
     while (at < raw.len) {
         char out[4] = {raw.p[at]};
