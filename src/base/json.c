@@ -79,7 +79,9 @@ yyjson_val *json_get(yyjson_val *object, const char *key)
 
 str json_str(yyjson_val *string)
 {
-    return (str){yyjson_get_str(string), yyjson_get_len(string)};
+    if (!yyjson_is_str(string))
+        return (str){NULL, 0};
+    return (str){unsafe_yyjson_get_str(string), unsafe_yyjson_get_len(string)};
 }
 
 static bool is_wrong(bool *wrong)
