@@ -238,8 +238,8 @@ def rule_words():
 def rule_globals():
     """No mutable state outside of structs: what the dev build's archives put into .data and .bss."""
     archives = sorted((ROOT / "build/dev").glob("librelay_*.a"))
-    if not archives:
-        print("no build/dev: run scripts/build.sh dev first")
+    if not archives or sys.platform != "linux":
+        print("skipped: it reads the ELF archives of scripts/build.sh dev")
         return
     for archive in archives:
         listing = subprocess.run(["objdump", "-t", str(archive)], capture_output=True, text=True,

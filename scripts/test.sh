@@ -74,7 +74,7 @@ part_unit() {
 
 part_asan() {
     build asan || return 0
-    export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1
+    export ASAN_OPTIONS=strict_string_checks=1:detect_stack_use_after_return=1
     export UBSAN_OPTIONS=print_stacktrace=1
     run_ctest asan+ubsan asan
 }
@@ -197,6 +197,8 @@ part_real() {
 }
 
 scripts/setup.sh test
+# Apple's clang has no libFuzzer; Homebrew's has.
+[ "$(uname -s)" != Darwin ] || PATH=$(brew --prefix llvm)/bin:$PATH
 mkdir -p "$logs"
 started=$SECONDS
 case $part in
