@@ -54,6 +54,11 @@ static void put_text(struct sink *s, char type, str text)
     put(s, text.p, text.len);
 }
 
+static void put_integer(struct sink *s, int64_t value)
+{
+    put_head(s, value < 0 ? '-' : '+', (uint64_t)value);
+}
+
 static void put_number(struct sink *s, yyjson_val *value)
 {
     if (yyjson_is_uint(value)) {
@@ -61,14 +66,13 @@ static void put_number(struct sink *s, yyjson_val *value)
         return;
     }
     if (yyjson_is_sint(value)) {
-        put_head(s, '-', (uint64_t)yyjson_get_sint(value));
+        put_integer(s, yyjson_get_sint(value)); /* "-0" too */
         return;
     }
     double real = yyjson_get_real(value);
     if (real >= -EXACT_MAX && real <= EXACT_MAX && !((double)(int64_t)real < real) &&
         !((double)(int64_t)real > real)) {
-        int64_t whole = (int64_t)real;
-        put_head(s, whole < 0 ? '-' : '+', (uint64_t)whole);
+        put_integer(s, (int64_t)real);
         return;
     }
     uint64_t bits;
