@@ -1,4 +1,5 @@
-/* chat.h - the neutral chat value: what every client asks and every provider answers, whatever their dialect.
+/* chat.h - the neutral chat value: what every client asks and every provider answers, whatever
+ * their dialect.
  *
  * Values borrow from the request's body, its JSON document or its arena. */
 #ifndef RELAY_DIALECTS_CHAT_H
@@ -25,8 +26,8 @@ struct chat_part {
     str data;       /* base64 without a data: prefix, when inline */
     str url;        /* when not inline */
     str file_id, file_name, detail;
-    str signature;  /* of reasoning, where a provider signs it */
-    bool redacted;  /* reasoning that only the provider can read: data has it */
+    str signature; /* of reasoning, where a provider signs it */
+    bool redacted; /* reasoning that only the provider can read: data has it */
 };
 
 struct chat_tool_call {
@@ -53,7 +54,13 @@ struct chat_tool {
     bool foreign;           /* no function: only a provider of the door's own dialect may know it */
 };
 
-enum tool_choice { TOOL_CHOICE_UNSET, TOOL_CHOICE_AUTO, TOOL_CHOICE_NONE, TOOL_CHOICE_REQUIRED, TOOL_CHOICE_NAMED };
+enum tool_choice {
+    TOOL_CHOICE_UNSET,
+    TOOL_CHOICE_AUTO,
+    TOOL_CHOICE_NONE,
+    TOOL_CHOICE_REQUIRED,
+    TOOL_CHOICE_NAMED
+};
 enum answer_format { FORMAT_UNSET, FORMAT_TEXT, FORMAT_JSON_OBJECT, FORMAT_JSON_SCHEMA };
 
 #define CHAT_STOPS_MAX 16
@@ -64,7 +71,7 @@ struct chat {
     yyjson_val *root;           /* of body */
     str model;                  /* as asked */
     bool stream;
-    bool include_usage;         /* the client wants the usage chunk */
+    bool include_usage; /* the client wants the usage chunk */
 
     struct chat_message *messages;
     unsigned message_count;
@@ -72,52 +79,60 @@ struct chat {
     unsigned tool_count;
     enum tool_choice tool_choice;
     str tool_choice_name;
-    int parallel_tool_calls;    /* -1: not said */
+    int parallel_tool_calls; /* -1: not said */
 
     enum answer_format format;
     str schema_name;
     yyjson_val *schema;
     int schema_strict;
 
-    int64_t max_tokens;         /* of the answer; -1: not said */
-    bool has_temperature, has_top_p, has_seed, has_frequency_penalty, has_presence_penalty, has_top_k;
+    int64_t max_tokens; /* of the answer; -1: not said */
+    bool has_temperature, has_top_p, has_seed, has_frequency_penalty, has_presence_penalty,
+        has_top_k;
     double temperature, top_p, frequency_penalty, presence_penalty;
     int64_t seed, top_k;
-    int64_t n;                  /* answers asked for; 1 when not said */
+    int64_t n; /* answers asked for; 1 when not said */
     bool logprobs, has_logit_bias;
     str stops[CHAT_STOPS_MAX];
     unsigned stop_count;
-    str reasoning_effort;       /* none, minimal, low, medium, high, xhigh, max; empty: not said */
+    str reasoning_effort; /* none, minimal, low, medium, high, xhigh, max; empty: not said */
     str user;
 
     /* What routing and limits need to know, filled by the door. */
-    uint64_t text_bytes;        /* of all text, for the estimate of prompt tokens */
+    uint64_t text_bytes; /* of all text, for the estimate of prompt tokens */
     unsigned images, image_urls, audios, files;
-    bool other_modality;        /* asks for audio or images as answer */
-    str priced_field;           /* a field that chooses another model or price (contract 3), or empty */
+    bool other_modality; /* asks for audio or images as answer */
+    str priced_field;    /* a field that chooses another model or price (contract 3), or empty */
 };
 
-enum finish { FINISH_NONE, FINISH_STOP, FINISH_LENGTH, FINISH_TOOL_CALLS, FINISH_CONTENT_FILTER, FINISH_ERROR };
+enum finish {
+    FINISH_NONE,
+    FINISH_STOP,
+    FINISH_LENGTH,
+    FINISH_TOOL_CALLS,
+    FINISH_CONTENT_FILTER,
+    FINISH_ERROR
+};
 
 /* One step of an answer. */
 enum delta_kind {
-    DELTA_START,     /* the answer began: text = id, name = model */
+    DELTA_START, /* the answer began: text = id, name = model */
     DELTA_TEXT,
     DELTA_REASONING,
     DELTA_REFUSAL,
-    DELTA_SIGNATURE, /* of the reasoning so far */
-    DELTA_TOOL_CALL, /* a call begins: index, id, name */
+    DELTA_SIGNATURE,      /* of the reasoning so far */
+    DELTA_TOOL_CALL,      /* a call begins: index, id, name */
     DELTA_TOOL_ARGUMENTS, /* index, text = fragment */
-    DELTA_FINISH,    /* finish, name = the provider's own word */
-    DELTA_USAGE,     /* cumulative: the last one counts */
-    DELTA_ERROR,     /* text = message: the provider failed in the stream */
-    DELTA_END,       /* the dialect's terminator was seen: the answer is whole */
+    DELTA_FINISH,         /* finish, name = the provider's own word */
+    DELTA_USAGE,          /* cumulative: the last one counts */
+    DELTA_ERROR,          /* text = message: the provider failed in the stream */
+    DELTA_END,            /* the dialect's terminator was seen: the answer is whole */
 };
 
 struct delta {
     enum delta_kind kind;
-    int64_t choice;     /* 0 unless n > 1 */
-    unsigned index;     /* of the tool call, from 0 */
+    int64_t choice; /* 0 unless n > 1 */
+    unsigned index; /* of the tool call, from 0 */
     str id, name, text;
     enum finish finish;
     struct usage usage;
@@ -125,15 +140,18 @@ struct delta {
 
 #define DELTAS_MAX 256
 
-/* Deltas of one event, reused from event to event: v and cap are the caller's, event_in sets the rest. */
+/* Deltas of one event, reused from event to event: v and cap are the caller's, event_in sets the
+ * rest. */
 struct deltas {
     struct delta *v;
     unsigned count, cap;
     unsigned choices; /* how many choices the event spoke of: 0 for usage, pings and the like */
-    str amended;      /* the event's data in the dialect's proper form, when the provider's was not; else empty */
+    str amended; /* the event's data in the dialect's proper form, when the provider's was not; else
+                    empty */
 };
 
-/* A whole answer. Only the first choice is taken apart; same-dialect answers pass all choices through as bytes. */
+/* A whole answer. Only the first choice is taken apart; same-dialect answers pass all choices
+ * through as bytes. */
 struct answer {
     str id, model;
     str text, reasoning, refusal, signature;
@@ -143,7 +161,8 @@ struct answer {
     str finish_native;
     struct usage usage;
     unsigned choices; /* how many there were */
-    str amended;      /* the body in the dialect's proper form, when the provider's was not; else empty */
+    str amended; /* the body in the dialect's proper form, when the provider's was not; else empty
+                  */
 };
 
 #endif

@@ -1,5 +1,6 @@
 /* dialect.c - the dialects there are, and the few words they share. */
 #include "dialects/dialect.h"
+#include "dialects/ollama.h"
 #include "dialects/openai.h"
 
 #define BYTES_PER_TOKEN    4
@@ -23,9 +24,19 @@ const struct dialect dialect_openai = {
     .comment = ": keep-alive\n\n",
 };
 
+const struct dialect dialect_ollama = {
+    .name = "ollama",
+    .framing = SSE_LINES,
+    .request_out = ollama_request_out,
+    .answer_in = ollama_answer_in,
+    .stream_in_new = ollama_stream_in_new,
+    .event_in = ollama_event_in,
+    .error_in = openai_error_in, /* {"error":"text"} is one of the shapes it knows */
+};
+
 const struct dialect *dialect_find(str kind)
 {
-    static const struct dialect *const all[] = {&dialect_openai};
+    static const struct dialect *const all[] = {&dialect_openai, &dialect_ollama};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (str_eq(kind, str_of_c(all[i]->name)))
             return all[i];

@@ -1,20 +1,20 @@
 /* flavour.c - the table of OpenAI-compatible providers.
  *
  * A field is dropped only if the answer does not depend on it (it labels or observes). A field that
- * shapes the answer and that a provider refuses is left alone: its refusal names the field, and the
+ * shapes the answer and that a provider refuses is left alone: the refusal names the field, and the
  * next candidate is asked.
  *
- * Sources, as of November 2026: the providers' own API references; for Mistral
- * mistralai/client-python (its request model, which forbids extra members); for xAI's usage the
- * public report Wei-Shaw/sub2api#5771; for OpenAI openai-node 7.57 (max_tokens is deprecated, and
- * refused by the o-series and GPT-5). */
+ * Sources, as of November 2026: the providers' own API references; OpenAI: openai-node 7.57
+ * (max_tokens is deprecated, the o-series and GPT-5 refuse it); Mistral refuses unknown members,
+ * reasoning_content among them: BerriAI/litellm#30835, charmbracelet/crush#1590; Cohere refuses
+ * stream_options: strandsagents.com, "Cohere"; xAI's usage: Wei-Shaw/sub2api#5771. */
 #include "dialects/flavour.h"
 #include "dialects/dialect.h"
 
 static const struct flavour flavours[] = {
     {.provider = "openai", .max_tokens = "max_completion_tokens"},
     /* Groq: max_completion_tokens is the current name; usage also in x_groq (read for everyone). */
-    {.provider = "groq", .max_tokens = "max_completion_tokens"},
+    {.provider = "groq", .max_tokens = "max_completion_tokens", .no_reasoning_back = true},
     /* Mistral: usage is on the last chunk unasked; unknown members are refused with 422. */
     {.provider = "mistral",
      .max_tokens = "max_tokens",
@@ -22,6 +22,7 @@ static const struct flavour flavours[] = {
      .random_seed = true,
      .required_is_any = true,
      .system_only = true,
+     .no_reasoning_back = true,
      .drops = {"user", "store", "safety_identifier", "prompt_cache_retention"}},
     {.provider = "deepseek", .max_tokens = "max_tokens", .system_only = true},
     {.provider = "xai",
@@ -32,7 +33,7 @@ static const struct flavour flavours[] = {
     {.provider = "fireworks", .max_tokens = "max_tokens", .system_only = true},
     {.provider = "openrouter", .max_tokens = "max_tokens", .states_cost = true},
     {.provider = "cerebras", .max_tokens = "max_completion_tokens"},
-    {.provider = "cohere", .max_tokens = "max_tokens"},
+    {.provider = "cohere", .max_tokens = "max_tokens", .no_stream_options = true},
 };
 
 /* What is said by the client goes on as it is: vLLM, llama.cpp, LM Studio and everything unknown.

@@ -9,12 +9,12 @@
 
 struct flavour {
     const char *provider;   /* its name in the configuration; NULL: any other */
-    const char *max_tokens; /* the only name it takes for the answer's limit; NULL: as the client
-                               wrote it */
-    bool no_stream_options; /* refuses stream_options; usage comes unasked */
+    const char *max_tokens; /* the only name it takes for the answer's limit; NULL: as written */
+    bool no_stream_options; /* refuses stream_options; usage comes unasked, or not at all */
     bool random_seed;       /* `seed` is called `random_seed` */
     bool required_is_any;   /* tool_choice "required" is called "any" */
     bool system_only;       /* knows no role "developer": "system" is sent */
+    bool no_reasoning_back; /* refuses reasoning_content in the messages it is sent */
     bool reasoning_outside; /* completion_tokens leaves the reasoning out */
     bool states_cost;       /* usage.cost is US dollars */
     bool states_ticks;      /* usage.cost_in_usd_ticks: 10^10 to the dollar */

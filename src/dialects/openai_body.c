@@ -79,21 +79,33 @@ static void edit_max_tokens(struct edits *e, const char *name)
         edit_rename(e, "max_tokens", "max_completion_tokens");
 }
 
-/* Only OpenAI and a few others know the role "developer". */
-static void edit_developer(struct edits *e)
+/* Messages that the provider would refuse as they are: a role or a member that it does not know. */
+static void edit_messages(struct edits *e, const struct flavour *flavour)
 {
     const struct chat *chat = e->chat;
-    str messages = json_member_raw(chat->body, STR("messages"));
-    bool changed = false;
-    for (unsigned i = 0; i < chat->message_count; i++) {
-        if (chat->messages[i].role != ROLE_DEVELOPER)
+    str messages = {0};
+    size_t i, n;
+    yyjson_val *v;
+    yyjson_val *all = json_get(chat->root, "messages");
+    yyjson_arr_foreach(all, i, n, v)
+    {
+        bool role = flavour->system_only && chat->messages[i].role == ROLE_DEVELOPER;
+        bool reasoning =
+            flavour->no_reasoning_back && yyjson_obj_get(v, "reasoning_content") != NULL;
+        if (!role && !reasoning)
             continue;
+        if (messages.len == 0)
+            messages = json_member_raw(chat->body, STR("messages"));
+        struct json_edit edits[2];
+        size_t count = 0;
+        if (role)
+            edits[count++] = (struct json_edit){.key = STR("role"), .value = STR("\"system\"")};
+        if (reasoning)
+            edits[count++] = (struct json_edit){.key = STR("reasoning_content")};
         str message = span_element(messages, i);
-        struct json_edit role = {.key = STR("role"), .value = STR("\"system\"")};
-        messages = span_replace(e->a, messages, message, span_edit(e->a, message, &role, 1));
-        changed = true;
+        messages = span_replace(e->a, messages, message, span_edit(e->a, message, edits, count));
     }
-    if (changed)
+    if (messages.len > 0)
         edit_set(e, "messages", messages);
 }
 
@@ -106,8 +118,8 @@ static void edit_for_flavour(struct edits *e, const struct flavour *flavour)
         edit_rename(e, "seed", "random_seed");
     if (flavour->required_is_any && chat->tool_choice == TOOL_CHOICE_REQUIRED)
         edit_set(e, "tool_choice", STR("\"any\""));
-    if (flavour->system_only)
-        edit_developer(e);
+    if (flavour->system_only || flavour->no_reasoning_back)
+        edit_messages(e, flavour);
     for (size_t i = 0; i < FLAVOUR_DROPS_MAX && flavour->drops[i] != NULL; i++)
         edit_remove(e, flavour->drops[i]);
 }

@@ -23,17 +23,30 @@ static int64_t at_most(int64_t n, int64_t limit)
     return n < limit ? n : limit;
 }
 
+/* US dollars under `key`, exactly as written. */
+static pusd dollars_in(yyjson_val *object, str object_text, const char *key)
+{
+    pusd cost = 0;
+    if (!yyjson_is_num(yyjson_obj_get(object, key)) ||
+        !pusd_parse(json_member_raw(object_text, str_of_c(key)), &cost, NULL) || cost < 0)
+        return PUSD_UNKNOWN;
+    return cost;
+}
+
 static pusd stated_cost(const struct flavour *flavour, yyjson_val *object, str object_text)
 {
-    pusd cost = PUSD_UNKNOWN;
     int64_t ticks = 0;
     if (flavour->states_ticks && json_get_i64(object, "cost_in_usd_ticks", &ticks, NULL))
-        return ticks >= 0 && ticks <= INT64_MAX / PUSD_PER_TICK ? ticks * PUSD_PER_TICK : cost;
-    if (flavour->states_cost && yyjson_is_num(yyjson_obj_get(object, "cost"))) {
-        str text = json_member_raw(object_text, STR("cost"));
-        if (!pusd_parse(text, &cost, NULL) || cost < 0)
-            return PUSD_UNKNOWN;
-    }
+        return ticks >= 0 && ticks <= INT64_MAX / PUSD_PER_TICK ? ticks * PUSD_PER_TICK
+                                                                : PUSD_UNKNOWN;
+    if (!flavour->states_cost)
+        return PUSD_UNKNOWN;
+    pusd cost = dollars_in(object, object_text, "cost");
+    /* With one's own key for the model's maker, `cost` is OpenRouter's fee alone. */
+    if (yyjson_get_bool(yyjson_obj_get(object, "is_byok")))
+        cost = pusd_add(cost, dollars_in(json_get(object, "cost_details"),
+                                         json_member_raw(object_text, STR("cost_details")),
+                                         "upstream_inference_cost"));
     return cost;
 }
 

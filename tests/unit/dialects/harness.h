@@ -1,6 +1,6 @@
 /* harness.h - a client and a provider of the dialects, without I/O: texts go in, texts come out. */
-#ifndef RELAY_TESTS_DIALECTS_HARNESS_H
-#define RELAY_TESTS_DIALECTS_HARNESS_H
+#ifndef RELAY_TESTS_UNIT_DIALECTS_HARNESS_H
+#define RELAY_TESTS_UNIT_DIALECTS_HARNESS_H
 
 #include <assert.h>
 #include <stdlib.h>
