@@ -1,9 +1,9 @@
 /* config.h - one immutable snapshot of the configuration, and how it is read.
  *
- * Sources, strongest first: command-line flag, environment RELAY_<SECTION>_<KEY>, file, default (contract 2). Settings are one
- * table (settings.c): name, type, default, range, whether a reload may change it, one sentence; the parser, the
- * reference in docs/generated/configuration.md and `relay check` read the same table.
- * All strings live in the snapshot's arena. */
+ * Sources, strongest first: command-line flag, environment RELAY_<SECTION>_<KEY>, file, default
+ * (contract 2). Settings are one table (settings.c): name, type, default, range, whether a reload
+ * may change it, one sentence; the parser, the reference in docs/generated/configuration.md and
+ * `relay check` read the same table. All strings live in the snapshot's arena. */
 #ifndef RELAY_CONFIG_CONFIG_H
 #define RELAY_CONFIG_CONFIG_H
 
@@ -18,10 +18,10 @@
 #include "base/str.h"
 
 #define CONFIG_PROVIDER_KEYS_MAX 64
-#define CONFIG_PROVIDERS_MAX 256
-#define CONFIG_MODELS_MAX 4096
-#define CONFIG_ALIASES_MAX 1024
-#define CONFIG_HEADERS_MAX 16
+#define CONFIG_PROVIDERS_MAX     256
+#define CONFIG_MODELS_MAX        4096
+#define CONFIG_ALIASES_MAX       1024
+#define CONFIG_HEADERS_MAX       16
 
 struct timeouts {
     int64_t connect_ms, first_token_ms, idle_ms, total_ms;
@@ -30,8 +30,10 @@ struct timeouts {
 /* Why a provider of the configuration or the environment does or does not take part. */
 enum provider_state {
     PROVIDER_ON,
-    PROVIDER_OFF_NO_KEY,      /* its api_key is an unset variable, or it is built in and nothing names it */
-    PROVIDER_OFF_UNAVAILABLE, /* its dialect is not part of this version (anthropic, gemini until they land) */
+    PROVIDER_OFF_NO_KEY, /* its api_key is an unset variable, or it is built in and nothing names it
+                          */
+    PROVIDER_OFF_UNAVAILABLE, /* its dialect is not part of this version (anthropic, gemini until
+                                 they land) */
 };
 
 struct header {
@@ -39,27 +41,29 @@ struct header {
 };
 
 struct provider_config {
-    str name;                      /* "groq", "my-vllm" */
-    str kind;                      /* "openai", "anthropic", "gemini", "ollama" */
-    str base_url;                  /* with its version part, no slash at the end */
+    str name;     /* "groq", "my-vllm" */
+    str kind;     /* "openai", "anthropic", "gemini", "ollama" */
+    str base_url; /* with its version part, no slash at the end */
     str api_keys[CONFIG_PROVIDER_KEYS_MAX];
-    unsigned api_key_count;        /* 0: none is sent */
-    struct header headers[CONFIG_HEADERS_MAX];     /* sent to it besides */
+    unsigned api_key_count;                    /* 0: none is sent */
+    struct header headers[CONFIG_HEADERS_MAX]; /* sent to it besides */
     unsigned header_count;
-    str proxy;                     /* http://[user:password@]host:port, or empty; already resolved from HTTPS_PROXY/NO_PROXY */
+    str proxy; /* http://[user:password@]host:port, or empty; already resolved from
+                  HTTPS_PROXY/NO_PROXY */
     str ca_file;
-    struct timeouts timeouts;      /* the global ones where it sets none */
-    int64_t rpm, tpm;              /* 0: none */
-    bool named;                    /* in the file (else: found in the environment) */
+    struct timeouts timeouts; /* the global ones where it sets none */
+    int64_t rpm, tpm;         /* 0: none */
+    bool named;               /* in the file (else: found in the environment) */
     bool built_in;
     enum provider_state state;
-    str state_reason;              /* for people: "GROQ_API_KEY is not set" */
+    str state_reason; /* for people: "GROQ_API_KEY is not set" */
 };
 
 /* An entry of `models:`: adds to, or overrides, the catalogue. Prices in pusd per token. */
 struct model_config {
     str id; /* "provider/model" */
-    bool has_input, has_output, has_cached_input, has_cache_write, has_cache_write_1h, has_quality, has_context, has_max_output;
+    bool has_input, has_output, has_cached_input, has_cache_write, has_cache_write_1h, has_quality,
+        has_context, has_max_output;
     bool has_capabilities;
     pusd input, output, cached_input, cache_write, cache_write_1h;
     double quality; /* 0-100 */
@@ -81,7 +85,7 @@ struct config {
     str path; /* of the file, or empty */
 
     struct {
-        str listen; /* host:port */
+        str listen;       /* host:port */
         unsigned workers; /* 0: auto */
         int64_t max_body_bytes;
         int64_t max_connections;
@@ -95,9 +99,10 @@ struct config {
         str key; /* configured admin key, or empty: data/admin-key */
         str listen;
     } admin;
-    str store;  /* "sqlite:PATH" */
-    str shared; /* "memory" */
-    str data_dir; /* the folder of the sqlite file: "data"; admin-key, first-key and models are beside it */
+    str store;    /* "sqlite:PATH" */
+    str shared;   /* "memory" */
+    str data_dir; /* the folder of the sqlite file: "data"; admin-key, first-key and models are
+                     beside it */
     struct {
         str dir;
         int64_t sync_ms; /* 0: always */
@@ -160,23 +165,27 @@ typedef const char *config_env_fn(void *ctx, const char *name);
 const char *config_env_process(void *ctx, const char *name); /* getenv */
 
 struct config_source {
-    const char *path; /* file, or NULL: relay.yaml in the current folder when it exists, else defaults */
+    const char
+        *path; /* file, or NULL: relay.yaml in the current folder when it exists, else defaults */
     config_env_fn *env;
     void *env_ctx;
     const struct config_override *overrides;
     unsigned override_count;
 };
 
-/* Reads and checks everything. NULL: *error is for people, with file, line, path of the key and what is allowed, allocated
- * (the caller frees). The result has one reference. */
+/* Reads and checks everything. NULL: *error is for people, with file, line, path of the key and
+ * what is allowed, allocated (the caller frees). The result has one reference. */
 struct config *config_load(const struct config_source *source, char **error);
 struct config *config_ref(struct config *c);
 void config_unref(struct config *c); /* NULL is allowed */
 
-/* Names the settings that differ and need a restart (listen, workers, store, shared, …), comma separated in the arena; empty when none. */
-str config_restart_differences(struct arena *a, const struct config *now, const struct config *next);
+/* Names the settings that differ and need a restart (listen, workers, store, shared, …), comma
+ * separated in the arena; empty when none. */
+str config_restart_differences(struct arena *a, const struct config *now,
+                               const struct config *next);
 
-/* The effective configuration without secrets, as YAML with one line per setting that is not at its default when `all` is false. */
+/* The effective configuration without secrets, as YAML with one line per setting that is not at its
+ * default when `all` is false. */
 void config_print(const struct config *c, struct buf *out, bool all);
 
 /* The reference for docs/generated/configuration.md, from the table. */

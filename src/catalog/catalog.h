@@ -1,0 +1,145 @@
+/* catalog.h - models: who serves them, what they cost, what they can do, how good they are.
+ *
+ * A catalog is an immutable counted snapshot made from the built-in data file
+ * (catalog/data/catalog.json, dated, with sources), the configuration (models, aliases, providers
+ * that are on) and what servers said that they have installed. The built-in file holds facts only;
+ * unknown is unknown (PUSD_UNKNOWN, -1), never 0. */
+#ifndef RELAY_CATALOG_CATALOG_H
+#define RELAY_CATALOG_CATALOG_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "base/money.h"
+#include "base/str.h"
+#include "base/usage.h"
+#include "config/config.h"
+
+#define CATALOG_MODELS_MAX 8192u
+#define TIERS_MAX          4u
+#define WINDOWS_MAX        4u
+
+/* pusd per token; PUSD_UNKNOWN where nobody says. A token kind that a price list does not bill
+ * apart has the input price here already (docs/guides/billing.md). */
+struct prices {
+    pusd input, output, cached_input, cache_write, cache_write_1h;
+};
+struct price_tier {
+    int64_t above_prompt_tokens; /* the whole request is priced so once its prompt is longer than
+                                    this */
+    struct prices prices;
+};
+struct price_window {
+    int from_minute, to_minute; /* of the UTC day, to exclusive; past midnight when from > to */
+    struct prices prices;
+};
+struct price_change { /* announced for a day: from then on these are the listed prices */
+    int64_t from_us;  /* UTC; INT64_MAX: none */
+    struct prices prices;
+};
+
+enum capability { /* bits; streaming is taken for granted */
+                  CAP_TOOLS = 1,
+                  CAP_VISION = 2,
+                  CAP_JSON = 4,
+                  CAP_REASONING = 8,
+                  CAP_IMAGE_URLS = 16,
+                  CAP_AUDIO = 32,
+                  CAP_FILES = 64,
+                  CAP_EMBEDDINGS = 128,
+};
+
+struct model {
+    str id;            /* "provider/model" */
+    str name;          /* what goes upstream: the part after the provider */
+    unsigned provider; /* index in config.providers */
+    str provider_name;
+    struct prices prices;
+    struct price_tier tiers[TIERS_MAX];
+    unsigned tier_count;
+    struct price_window windows[WINDOWS_MAX];
+    unsigned window_count;
+    struct price_change later;
+    int64_t context, max_output;                 /* tokens; -1 unknown */
+    unsigned capabilities, capabilities_unknown; /* bits; an unknown one is taken as absent by auto,
+                                                    as present when pinned */
+    bool no_temperature;
+    double quality; /* 0-100; NAN unknown */
+    bool quality_estimated;
+    str quality_source; /* one line for people */
+    str price_source;
+    unsigned live;              /* slot in struct live */
+    bool configured, installed; /* from the configuration; told by the server */
+};
+
+/* What a server said it has. Strings borrowed. */
+struct discovered_model {
+    str provider, name;
+    int64_t context; /* -1 unknown */
+    unsigned capabilities, capabilities_unknown;
+};
+
+struct live; /* live.h */
+
+struct catalog {
+    struct arena arena;
+    _Atomic int refs;
+    struct config *config; /* a reference */
+    struct model *models;  /* of providers that are on, sorted by id */
+    unsigned model_count;
+    struct map by_id; /* "provider/model" */
+    str data_date;    /* of the built-in file */
+};
+
+/* `live` gives every model its slot (the same for the same id for the life of the process).
+ * discovered may be NULL. Models of an Ollama that did not answer are absent unless the
+ * configuration names them. Never NULL: the built-in data is checked by a test, the configuration
+ * was checked before. */
+struct catalog *catalog_build(struct config *config, struct live *live,
+                              const struct discovered_model *discovered, size_t discovered_count);
+struct catalog *catalog_ref(struct catalog *c);
+void catalog_unref(struct catalog *c);
+
+const struct model *catalog_find(const struct catalog *c, str id);
+
+enum resolved {
+    RESOLVED_AUTO,
+    RESOLVED_GROUP /* alias or shared id */,
+    RESOLVED_PINNED,
+    RESOLVED_PASS /* provider/anything: sent as it is, unpriced */,
+    RESOLVED_NOTHING
+};
+struct resolution {
+    enum resolved kind;
+    const struct model **models; /* GROUP: in the alias's order; PINNED: one; in the arena given */
+    unsigned count;
+    unsigned provider; /* PASS */
+    str name;          /* PASS: what goes upstream */
+    str nearest[3];    /* NOTHING: "did you mean" */
+    unsigned nearest_count;
+};
+/* The order of contract 3: auto, alias, provider/model, an id that providers serve,
+ * provider/anything. */
+struct resolution catalog_resolve(const struct catalog *c, struct arena *a, str asked);
+
+/* ---- price.c ---- */
+
+struct bill {
+    pusd cost;      /* PUSD_UNKNOWN when a token kind that was used has no price */
+    bool estimated; /* usage was not told */
+};
+/* Exact: tiers by the whole prompt, windows by the time, cached, cache-write (5 min, 1 h) and
+ * reasoning tokens at their own prices. A missing cached price falls back to the input price only
+ * where the catalogue says that the provider does not bill it apart (null in the data = unknown
+ * price, but cached tokens at the full input price is what such a provider bills: documented in
+ * docs/guides/billing.md). A stated cost wins. */
+struct bill price_usage(const struct model *m, const struct usage *u, int64_t at_utc_us);
+const struct prices *price_at(const struct model *m, int64_t prompt_tokens, int64_t at_utc_us);
+/* Expected cost of a request not made yet. */
+pusd price_expect(const struct model *m, int64_t prompt_tokens, int64_t cached_tokens,
+                  int64_t completion_tokens, int64_t at_utc_us);
+
+#endif

@@ -1,0 +1,207 @@
+/* account.c - the end of every request, good or bad: settled, priced, written down, kept.
+ *
+ * asks:    nothing; it cannot fail and cannot be skipped. The row is in the journal before reply.c
+ * releases the last bytes. */
+#include <math.h>
+
+#include "base/clock.h"
+#include "path/record.h"
+#include "path/request.h"
+
+#define REFUSALS_LOGGED_PER_SECOND 20
+#define AFFINITY_MS                (5u * 60u * 1000u)
+
+/* Tokens and money of all attempts. */
+struct spent {
+    int64_t tokens, completion;
+    pusd cost;
+};
+
+static struct spent sum_attempts(struct request *r)
+{
+    struct spent s = {.completion = -1};
+    for (unsigned i = 0; i < r->try_count; i++) {
+        const struct attempt *t = r->tries[i];
+        s.tokens += t->usage.prompt + t->usage.completion;
+        if (t->err == OK && t->usage_source != USAGE_NONE)
+            s.completion = t->usage.completion;
+        /* A failed attempt that may have cost something unknown is counted, and adds nothing
+         * (contract 4.3). */
+        bool unknown_failure =
+            t->usage_source == USAGE_NONE && t->err != OK && !pusd_known(t->cost);
+        if (unknown_failure && r->try_count > 1)
+            continue;
+        s.cost = pusd_add(s.cost, t->cost);
+    }
+    return s;
+}
+
+/* An answer goes into the cache as a plain body in its door's dialect, so that it can be replayed
+ * in either shape. */
+static bool plain_body(struct request *r, struct buf *out)
+{
+    if (!r->chat.stream)
+        return r->chat.door->answer_out(&r->answer, &r->head, r->native, PUSD_UNKNOWN, out);
+    struct answer whole = {0};
+    if (r->gather == NULL || !gather_answer(r->gather, &r->arena, &whole))
+        return false;
+    whole.usage = request_try(r)->usage;
+    struct answer_head head = r->head;
+    if (whole.model.len > 0)
+        head.model = whole.model;
+    return r->chat.door->answer_out(&whole, &head, (str){0}, PUSD_UNKNOWN, out);
+}
+
+static struct stored_answer *keep(struct request *r)
+{
+    if (!cache_may_store(r) || r->try_count == 0 ||
+        (!r->chat.stream && r->answer.tool_call_count > 0))
+        return NULL;
+    const struct config *config = r->view->config;
+    const struct attempt *t = request_try(r);
+    struct buf body;
+    buf_init(&body, (size_t)config->cache.max_bytes);
+    struct stored_answer *kept = NULL;
+    if (plain_body(r, &body)) {
+        int64_t ttl_ms = r->wants.cache_ttl_ms >= 0 ? r->wants.cache_ttl_ms : config->cache.ttl_ms;
+        struct digest owner = digest_of(cache_owner_of(r, &r->arena));
+        struct stored_answer s = {
+            .key = r->cache_key,
+            .source_id = r->id,
+            .provider = t->upstream->config->name,
+            .model = t->model,
+            .body = buf_str(&body),
+            .finish_reason = str_of_c(finish_text(r->finish)),
+            .usage = t->usage,
+            .stored_us = clock_utc_us(),
+        };
+        s.expires_us = s.stored_us + ttl_ms * 1000;
+        memcpy(s.owner.b, owner.b, sizeof s.owner.b);
+        kept = answers_keep(r->worker->gateway->answers, &s, r->wants.cache_replace, s.stored_us);
+    }
+    buf_deinit(&body);
+    return kept;
+}
+
+static void keep_and_land(struct request *r)
+{
+    if (r->hit != NULL)
+        return;
+    struct stored_answer *kept = keep(r);
+    if (r->flight != NULL)
+        flight_land(r->worker->gateway->answers, r->flight, kept);
+    r->flight = NULL;
+    if (kept != NULL)
+        stored_answer_unref(kept);
+}
+
+/* What routing remembers: who answered this class of question, and whose prompt cache is warm now.
+ */
+static void remember(struct request *r)
+{
+    const struct attempt *t = request_try(r);
+    if (r->fault != OK || t == NULL || t->candidate->model == NULL)
+        return;
+    struct live *live = r->worker->gateway->live;
+    if (!r->explored && r->try_count == 1)
+        incumbent_note(live, r->ask.question, t->candidate->model->live);
+    if (r->prefix_count > 0)
+        affinity_note(live, r->prefixes[0], t->candidate->model->live, r->prompt_tokens,
+                      loop_now_ms(r->worker->loop), AFFINITY_MS);
+}
+
+static void count_request(struct request *r, const struct record *row)
+{
+    struct worker *w = r->worker;
+    struct meters *m = &w->gateway->meters;
+    struct metrics *x = m->metrics;
+    metrics_add(x, w->index, meters_request_series(m, r->endpoint->index, row->status), 1);
+    metrics_observe(x, w->index, m->request_seconds, (int64_t)(row->latency_ms * 1e6));
+    metrics_observe(x, w->index, m->overhead, row->overhead_us * 1000);
+    for (unsigned i = 0; i < STEP_ACCOUNT; i++) {
+        if (r->step_us[i] > 0)
+            metrics_observe(x, w->index, m->step[i], (int64_t)r->step_us[i] * 1000);
+    }
+    if (r->endpoint->kind != ENDPOINT_CHAT)
+        return;
+    metrics_add(x, w->index, m->cache[row->cache], 1);
+    if (pusd_known(row->cache_saved) && row->cache_saved > 0)
+        metrics_add(x, w->index, m->saved_cache, row->cache_saved);
+    if (pusd_known(row->routing_saved))
+        metrics_add(x, w->index, m->saved_routing, row->routing_saved);
+}
+
+/* Refused keys have no row; they are logged at a bounded rate, so that a flood of wrong keys does
+ * not become a flood of lines. */
+static bool may_log_refusal(struct gateway *g, int64_t now_s)
+{
+    int64_t second = atomic_load_explicit(&g->refused_logged_s, memory_order_relaxed);
+    if (second != now_s) {
+        atomic_store_explicit(&g->refused_logged_s, now_s, memory_order_relaxed);
+        atomic_store_explicit(&g->refused_logged, 0, memory_order_relaxed);
+    }
+    return atomic_fetch_add_explicit(&g->refused_logged, 1, memory_order_relaxed) <
+           REFUSALS_LOGGED_PER_SECOND;
+}
+
+static void log_line(struct request *r, const struct record *row)
+{
+    struct gateway *g = r->worker->gateway;
+    enum log_level level = r->fault != OK ? err_info(r->fault)->level : LOG_INFO;
+    if (!log_enabled(g->log, level))
+        return;
+    if (r->key == NULL && !may_log_refusal(g, r->at_us / 1000000))
+        return;
+    struct buf cost;
+    buf_init(&cost, 64);
+    (void)pusd_print(&cost, row->cost);
+    LOG(g->log, level, "request", LOG_S("id", str_of(r->id_text, UUID_TEXT_BYTES - 1)),
+        LOG_S("key", r->key != NULL ? r->key->tag : (str){0}), LOG_S("endpoint", row->endpoint),
+        LOG_S("route", str_of_c(route_kind_text(row->route))), LOG_S("provider", row->provider),
+        LOG_S("model", row->model), LOG_I("attempts", row->attempts), LOG_I("status", row->status),
+        LOG_S("error", row->error_code),
+        LOG_S("step", r->fault != OK ? str_of_c(step_text(r->fault_at)) : (str){0}),
+        LOG_S("cache", str_of_c(cache_kind_text(row->cache))),
+        LOG_I("prompt_tokens", row->prompt_tokens),
+        LOG_I("completion_tokens", row->completion_tokens), LOG_R("cost_usd", buf_str(&cost)),
+        LOG_D("ttft_ms", row->ttft_ms), LOG_D("latency_ms", row->latency_ms),
+        LOG_I("overhead_us", row->overhead_us));
+    buf_deinit(&cost);
+}
+
+static void write_row(struct request *r, const struct record *row)
+{
+    struct gateway *g = r->worker->gateway;
+    int cause = 0;
+    enum err err = journal_append(r->worker->journal, row, &cause);
+    if (err == OK)
+        store_notify(g->store);
+    else
+        LOG(g->log, LOG_ERROR, "a row of the request log was lost",
+            LOG_S("id", str_of(r->id_text, UUID_TEXT_BYTES - 1)),
+            LOG_S("why",
+                  err == ERR_OVERLOADED ? STR("the journal is full") : STR("the disk refused it")),
+            LOG_I("errno", cause));
+}
+
+enum flow account_write(struct request *r)
+{
+    struct gateway *g = r->worker->gateway;
+    upstream_stop(r);
+    attempt_end(r, r->fault != OK ? r->fault : OK);
+    keep_and_land(r);
+    struct spent spent = sum_attempts(r);
+    r->cost = r->hit != NULL ? 0 : spent.cost;
+    int64_t now_us = clock_utc_us();
+    limits_settle(g->limits, &r->reservation, spent.tokens, spent.cost, spent.completion, now_us);
+    remember(r);
+
+    struct record row;
+    record_fill(r, &row);
+    r->accounted = true;
+    if (r->key != NULL && r->endpoint->kind == ENDPOINT_CHAT)
+        write_row(r, &row);
+    count_request(r, &row);
+    log_line(r, &row);
+    return FLOW_NEXT;
+}

@@ -1,0 +1,225 @@
+/* cache.c - recall: the same question in the same scope, answered before or being answered right
+ * now. And resemble, which steps aside.
+ *
+ * asks:    the exact cache; else, for plain requests, the calls under way
+ * answers: a hit (jumps to account), or goes on
+ * fails with: UPSTREAM_TIMEOUT while waiting for another's answer */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "path/request.h"
+
+#define BODY_MEMBERS_MAX 64u
+
+/* Members of the body that do not shape the answer. Everything else is in the key, known to Relay
+ * or not. */
+static bool is_shaping(str key)
+{
+    static const char *const others[] = {
+        "stream",       "stream_options",   "routing",
+        "cache",        "metadata",         "store",
+        "service_tier", "prompt_cache_key", "prompt_cache_retention"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (str_eq(key, str_of_c(others[i])))
+            return false;
+    }
+    return true;
+}
+
+struct member {
+    str key;
+    yyjson_val *value;
+};
+
+static int by_key(const void *a, const void *b)
+{
+    return str_compare(((const struct member *)a)->key, ((const struct member *)b)->key);
+}
+
+str cache_owner_of(const struct request *r, struct arena *a)
+{
+    switch (r->view->config->cache.scope) {
+    case CACHE_SCOPE_GLOBAL:
+        return STR("global");
+    case CACHE_SCOPE_GROUP:
+    case CACHE_SCOPE_KEY:
+        break;
+    }
+    /* An administrator's group wins over the key alone; a client cannot choose it. */
+    if (r->key->cache_group.len > 0)
+        return arena_printf(a, "group:" STR_FMT, STR_ARG(r->key->cache_group));
+    char id[UUID_TEXT_BYTES];
+    return arena_printf(a, "key:" STR_FMT, STR_ARG(uuid_text(r->key->id, id)));
+}
+
+static void add_text(struct digest_stream *d, str s)
+{
+    uint64_t len = s.len;
+    digest_add(d, &len, sizeof len);
+    digest_add(d, s.p, s.len);
+}
+
+struct digest cache_key_of(struct request *r)
+{
+    struct member members[BODY_MEMBERS_MAX];
+    size_t count = 0;
+    yyjson_obj_iter it = yyjson_obj_iter_with(r->chat.root);
+    for (yyjson_val *key; (key = yyjson_obj_iter_next(&it)) != NULL && count < BODY_MEMBERS_MAX;) {
+        if (is_shaping(json_str(key)))
+            members[count++] = (struct member){json_str(key), yyjson_obj_iter_get_val(key)};
+    }
+    qsort(members, count, sizeof *members, by_key);
+
+    struct digest_stream d;
+    digest_begin(&d);
+    add_text(&d, STR("relay-exact-1"));
+    add_text(&d, cache_owner_of(r, &r->arena));
+    add_text(&d, str_of_c(r->endpoint->path));
+    add_text(&d, r->wants.cache_namespace);
+    for (size_t i = 0; i < count; i++) {
+        add_text(&d, members[i].key);
+        json_digest(&d, members[i].value);
+    }
+    return digest_end(&d);
+}
+
+/* May this request be answered from the cache, or its answer kept? */
+static bool is_cacheable(const struct request *r)
+{
+    const struct config *config = r->view->config;
+    const struct chat *c = &r->chat;
+    if (!config->cache.exact || !(r->wants.cache_read || r->wants.cache_write) ||
+        !r->wants.cache_exact)
+        return false;
+    if (c->n > 1 || c->other_modality || yyjson_obj_size(c->root) > BODY_MEMBERS_MAX)
+        return false;
+    return !c->has_temperature || c->temperature <= config->cache.max_temperature;
+}
+
+bool cache_may_store(const struct request *r)
+{
+    return r->cacheable && r->wants.cache_write && r->fault == OK && r->finish == FINISH_STOP;
+}
+
+/* The stored answer may serve only if its model may serve this request: capabilities, quality,
+ * lists (contract 4.4). */
+static bool is_admissible(struct request *r, const struct stored_answer *s)
+{
+    str id = arena_printf(&r->arena, STR_FMT "/" STR_FMT, STR_ARG(s->provider), STR_ARG(s->model));
+    const struct model *m = catalog_find(r->view->catalog, id);
+    if (m == NULL)
+        return r->among.kind == RESOLVED_PASS && str_eq(r->among.name, s->model) &&
+               str_eq(r->view->config->providers[r->among.provider].name, s->provider);
+    return admissible(r->view->catalog, &r->ask, m) == REFUSED_NONE;
+}
+
+static enum flow hit(struct request *r, struct stored_answer *s, enum cache_kind kind)
+{
+    r->hit = s;
+    r->cache = kind;
+    return request_jump(r, STEP_ACCOUNT);
+}
+
+static void follow_done(struct flight_wait *w)
+{
+    struct request *r = w->arg;
+    if (r == NULL) {
+        if (w->answer != NULL)
+            stored_answer_unref(w->answer);
+        free(w);
+        return;
+    }
+    r->follow_done = true;
+    path_ready(r);
+}
+
+static void follow_leave(struct request *r)
+{
+    struct flight_wait *w = r->follow;
+    r->follow = NULL;
+    if (w == NULL)
+        return;
+    if (flight_leave(r->worker->gateway->answers, w))
+        free(w);
+    else
+        w->arg = NULL; /* its answer is on the way: done frees it */
+}
+
+static enum flow join(struct request *r)
+{
+    struct flight_wait *w = xcalloc(1, sizeof *w);
+    w->loop = r->worker->loop;
+    w->done = follow_done;
+    w->arg = r;
+    if (flight_join(r->worker->gateway->answers, &r->cache_key, w, &r->flight)) {
+        free(w);
+        return FLOW_ANSWER; /* the first one: it leads */
+    }
+    r->follow = w;
+    request_arm(r);
+    return request_wait(r, follow_leave);
+}
+
+enum flow recall_ask(struct request *r)
+{
+    r->cacheable = is_cacheable(r);
+    if (!r->cacheable)
+        return FLOW_ANSWER;
+    r->cache_key = cache_key_of(r);
+    r->cache = CACHE_MISS;
+    if (!r->wants.cache_read) {
+        r->cache = CACHE_BYPASS;
+        return FLOW_ANSWER;
+    }
+    int64_t not_before =
+        r->wants.cache_max_age_ms < 0 ? 0 : r->at_us - r->wants.cache_max_age_ms * 1000;
+    struct stored_answer *s =
+        answers_find(r->worker->gateway->answers, &r->cache_key, r->at_us, not_before);
+    if (s != NULL && is_admissible(r, s)) {
+        r->hit = s;
+        r->cache = CACHE_EXACT;
+        return FLOW_ANSWER;
+    }
+    if (s != NULL)
+        stored_answer_unref(s);
+    /* Only requests that would store their answer share it, and streams are not shared. */
+    return r->chat.stream || !r->wants.cache_write ? FLOW_ANSWER : join(r);
+}
+
+static enum flow join_answer(struct request *r)
+{
+    struct flight_wait *w = r->follow;
+    r->follow = NULL;
+    r->waited_ns += clock_mono_ns() - r->step_ns;
+    struct stored_answer *s = w->answer;
+    free(w);
+    if (s != NULL && is_admissible(r, s))
+        return hit(r, s, CACHE_SHARED);
+    if (s != NULL)
+        stored_answer_unref(s);
+    return FLOW_NEXT;
+}
+
+enum flow recall_answer(struct request *r)
+{
+    if (r->hit != NULL)
+        return request_jump(r, STEP_ACCOUNT);
+    if (r->follow == NULL)
+        return FLOW_NEXT;
+    if (r->follow_done)
+        return join_answer(r);
+    if (r->out_of_time) {
+        follow_leave(r);
+        return request_fail(r, ERR_UPSTREAM_TIMEOUT,
+                            "The answer that this request was waiting for did not come in time.");
+    }
+    return request_wait(r, follow_leave);
+}
+
+enum flow resemble_ask(struct request *r)
+{
+    (void)r;
+    return FLOW_NEXT;
+}

@@ -1,0 +1,204 @@
+/* endpoints.c - what is served where, and the way from the server's callbacks into the path.
+ *
+ * POST under /v1 goes down the path. The small pages (health, readiness, metrics) are answered at
+ * once. */
+#include "path/endpoints.h"
+
+#include "base/clock.h"
+#include "path/pages.h"
+
+/* clang-format off */
+static const struct endpoint endpoints[] = {
+    {"POST", "/v1/chat/completions", ENDPOINT_CHAT,    &dialect_openai, 0},
+    {"GET",  "/v1/models",           ENDPOINT_MODELS,  &dialect_openai, 1},
+    {"POST", "/v1/messages",         ENDPOINT_NOT_YET, &dialect_openai, 2},
+    {"POST", "/v1/responses",        ENDPOINT_NOT_YET, &dialect_openai, 3},
+    {"POST", "/v1/embeddings",       ENDPOINT_NOT_YET, &dialect_openai, 4},
+    {"POST", "/v1/messages/count_tokens", ENDPOINT_NOT_YET, &dialect_openai, 5},
+};
+/* clang-format on */
+
+#define ENDPOINT_COUNT (sizeof endpoints / sizeof *endpoints)
+#define OTHER          ENDPOINT_COUNT
+
+const char *endpoint_text(unsigned index)
+{
+    return index < ENDPOINT_COUNT ? endpoints[index].path : "other";
+}
+
+static bool path_matches(const struct endpoint *e, str path)
+{
+    str own = str_of_c(e->path);
+    if (str_eq(path, own))
+        return true;
+    return e->kind == ENDPOINT_MODELS && str_starts(path, STR("/v1/models/")) &&
+           path.len > own.len + 1;
+}
+
+/* An error outside the path: no key, no row. */
+static void refuse(struct worker *w, struct exchange *x, enum err err, str message,
+                   const char *more_headers)
+{
+    struct uuid id = uuid_new(&w->ids, clock_utc_us());
+    char id_text[UUID_TEXT_BYTES];
+    struct client_error e = {
+        .err = err, .message = message, .relay_id = uuid_text(id, id_text), .step = STR("receive")};
+    if (message.len == 0)
+        e.message = str_of_c(err_info(err)->sentence);
+    struct buf body;
+    buf_init(&body, 65536);
+    (void)dialect_openai.error_out(&e, &body);
+    struct buf *head = &w->scratch;
+    buf_clear(head);
+    (void)buf_printf(head,
+                     "x-request-id: %s\r\nx-relay-id: %s\r\ncontent-type: application/json\r\n%s",
+                     id_text, id_text, more_headers);
+    str cors = cors_origin(w->view->config, x);
+    if (cors.len > 0)
+        (void)buf_printf(head, "access-control-allow-origin: " STR_FMT "\r\nvary: origin\r\n",
+                         STR_ARG(cors));
+    metrics_add(w->gateway->meters.metrics, w->index,
+                meters_request_series(&w->gateway->meters, OTHER, err_info(err)->status), 1);
+    exchange_reply(x, err_info(err)->status, buf_str(head), buf_str(&body));
+    buf_deinit(&body);
+}
+
+str cors_origin(const struct config *config, const struct exchange *x)
+{
+    str origin = exchange_header(x, "origin", NULL);
+    for (unsigned i = 0; i < config->server.cors_count && origin.len > 0; i++) {
+        if (str_eq(config->server.cors[i], STR("*")) || str_eq(config->server.cors[i], origin))
+            return origin;
+    }
+    return (str){0};
+}
+
+/* The question that a browser asks before a request of another origin. */
+static bool preflight(struct worker *w, struct exchange *x)
+{
+    str origin = cors_origin(w->view->config, x);
+    if (!str_eq(x->method, STR("OPTIONS")) || origin.len == 0)
+        return false;
+    struct buf *head = &w->scratch;
+    buf_clear(head);
+    (void)buf_printf(head,
+                     "access-control-allow-origin: " STR_FMT "\r\nvary: origin\r\n"
+                     "access-control-allow-methods: GET, POST\r\naccess-control-max-age: 600\r\n",
+                     STR_ARG(origin));
+    str asked = exchange_header(x, "access-control-request-headers", NULL);
+    if (asked.len > 0 && asked.len < 1024)
+        (void)buf_printf(head, "access-control-allow-headers: " STR_FMT "\r\n", STR_ARG(asked));
+    exchange_reply(x, 204, buf_str(head), (str){0});
+    return true;
+}
+
+static void not_yet(struct worker *w, struct exchange *x, const struct endpoint *e)
+{
+    struct buf text;
+    buf_init(&text, 256);
+    (void)buf_printf(
+        &text, "%s is not available in this version of Relay; use /v1/chat/completions.", e->path);
+    refuse(w, x, ERR_NOT_FOUND, buf_str(&text), "");
+    buf_deinit(&text);
+}
+
+static void serve_v1(struct worker *w, struct exchange *x)
+{
+    if (preflight(w, x))
+        return;
+    const struct endpoint *same_path = NULL;
+    for (size_t i = 0; i < ENDPOINT_COUNT; i++) {
+        if (!path_matches(&endpoints[i], x->path))
+            continue;
+        same_path = &endpoints[i];
+        if (!str_eq(x->method, str_of_c(same_path->method)))
+            continue;
+        if (same_path->kind == ENDPOINT_NOT_YET)
+            not_yet(w, x, same_path);
+        else
+            (void)path_begin(w, x, same_path);
+        return;
+    }
+    if (same_path == NULL)
+        refuse(w, x, ERR_NOT_FOUND, (str){0}, "");
+    else
+        refuse(w, x, ERR_METHOD_NOT_ALLOWED, (str){0},
+               str_eq(str_of_c(same_path->method), STR("POST")) ? "allow: POST\r\n"
+                                                                : "allow: GET\r\n");
+}
+
+static void on_head(void *ctx, struct exchange *x)
+{
+    struct worker *w = ctx;
+    x->user = NULL;
+    bool admin_side = x->listener == 1 || !w->gateway->admin_separate;
+    if (x->listener == 0 && str_starts(x->path, STR("/v1/"))) {
+        serve_v1(w, x);
+        return;
+    }
+    enum err err = page_serve(w, x, admin_side);
+    if (err != OK)
+        refuse(w, x, err, (str){0}, err == ERR_METHOD_NOT_ALLOWED ? "allow: GET\r\n" : "");
+}
+
+static void on_body(struct exchange *x, enum err err)
+{
+    struct request *r = x->user;
+    r->body_here = true;
+    r->body_err = err;
+    path_ready(r);
+}
+
+static void on_drain(struct exchange *x)
+{
+    struct request *r = x->user;
+    if (r == NULL || !r->paused || r->call == NULL)
+        return;
+    r->paused = false;
+    r->last_byte_ms = loop_now_ms(r->worker->loop);
+    r->idle_ms = (uint64_t)request_try(r)->upstream->config->timeouts.idle_ms;
+    call_resume(r->call);
+    path_ready(r);
+}
+
+static void on_gone(struct exchange *x)
+{
+    struct request *r = x->user;
+    if (r == NULL || r->gone)
+        return;
+    r->gone = true;
+    if (r->at >= STEP_ACCOUNT)
+        return;
+    if (r->flight != NULL && flight_has_followers(r->worker->gateway->answers, r->flight))
+        request_orphan(r);
+    else
+        path_cancel(r, ERR_CLIENT_CLOSED);
+}
+
+static void on_refused(void *ctx, enum err err)
+{
+    struct worker *w = ctx;
+    metrics_add(w->gateway->meters.metrics, w->index,
+                meters_request_series(&w->gateway->meters, OTHER, err_info(err)->status), 1);
+}
+
+static void error_body(void *ctx, enum err err, struct buf *out)
+{
+    struct worker *w = ctx;
+    struct uuid id = uuid_new(&w->ids, clock_utc_us());
+    char id_text[UUID_TEXT_BYTES];
+    struct client_error e = {.err = err,
+                             .message = str_of_c(err_info(err)->sentence),
+                             .relay_id = uuid_text(id, id_text),
+                             .step = STR("receive")};
+    (void)dialect_openai.error_out(&e, out);
+}
+
+const struct http_handler path_http_handler = {
+    .on_head = on_head,
+    .on_body = on_body,
+    .on_drain = on_drain,
+    .on_gone = on_gone,
+    .on_refused = on_refused,
+    .error_body = error_body,
+};

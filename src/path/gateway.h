@@ -1,0 +1,119 @@
+/* gateway.h - what requests share: the process's parts, one worker's parts, and the configuration
+ * that a request sees.
+ *
+ * struct gateway is made by cli/serve.c before the workers run. struct worker belongs to one
+ * thread. A view is one configuration as one worker sees it: its catalogue, and per provider the
+ * dialect, the origin and the keys; requests count themselves in it, so that it outlives a reload
+ * for as long as one of them runs. */
+#ifndef RELAY_PATH_GATEWAY_H
+#define RELAY_PATH_GATEWAY_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/id.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "catalog/catalog.h"
+#include "catalog/live.h"
+#include "dialects/dialect.h"
+#include "net/client.h"
+#include "net/loop.h"
+#include "net/server.h"
+#include "path/meters.h"
+#include "store/answers.h"
+#include "store/store.h"
+
+#define WORKERS_MAX 8u
+
+struct gateway {
+    struct log *log;
+    struct meters meters;
+    struct limits *limits;
+    struct answers *answers;
+    struct live *live;
+    struct journal *journal;
+    struct store *store; /* NULL in tests without one */
+    struct keys *keys;
+    unsigned worker_count;
+    struct digest admin_hash; /* of the admin key */
+    bool has_admin_key;
+    bool metrics_open;   /* /metrics needs no key on the main listener */
+    bool admin_separate; /* admin.listen is set: the admin side is on listener 1 only */
+    _Atomic int64_t inflight;
+    _Atomic int64_t
+        refused_logged_s; /* bounded logging of refused keys: the second and how many in it */
+    _Atomic int refused_logged;
+    _Atomic bool draining;
+};
+
+/* A provider as a view has it. */
+struct upstream {
+    const struct provider_config *config;
+    const struct dialect *dialect;
+    const struct flavour *flavour;
+    struct origin *origin;      /* NULL: its base_url is not usable */
+    struct digest *key_digests; /* one per api key */
+    unsigned next_key;          /* round robin */
+    struct uuid limit_id;       /* for its own rpm and tpm */
+    unsigned fallback_series;
+};
+
+struct view {
+    struct catalog *catalog; /* a reference */
+    const struct config *config;
+    struct upstream *upstreams;        /* by provider index */
+    struct model_meters *model_meters; /* by model index */
+    int64_t requests;                  /* in flight under this view */
+    bool current;
+};
+
+struct worker {
+    struct gateway *gateway;
+    unsigned index;
+    struct loop *loop;
+    struct client *client;
+    struct server *server;
+    struct journal_writer *journal;
+    struct view *view;    /* the current one */
+    struct list ready;    /* requests whose turn it is */
+    struct list requests; /* all in flight */
+    struct uuid_state ids;
+    uint64_t dice;            /* xorshift state */
+    struct buf scratch;       /* head of an answer being written */
+    struct arena event_arena; /* deltas of the events of one read */
+    struct deltas deltas;
+    struct buf *spare_bufs[64]; /* empty output buffers for streams */
+    unsigned spare_buf_count;
+    bool draining;
+};
+
+/* Makes the worker's parts that belong to the path; loop, client and server are set by the caller
+ * before. */
+void worker_init(struct worker *w, struct gateway *g, unsigned index, struct catalog *catalog);
+void worker_deinit(struct worker *w);
+
+/* The worker's thread: from now on new requests see this catalogue. */
+void worker_use(struct worker *w, struct catalog *catalog);
+
+/* Uniform in [0, 1). Not for secrets. */
+double worker_dice(struct worker *w);
+
+struct buf *worker_buf_get(struct worker *w);
+void worker_buf_put(struct worker *w, struct buf *b);
+
+struct view *view_ref(struct view *v);
+void view_unref(struct view *v);
+
+/* The handler that serve.c gives to its servers: every exchange of this worker comes in here. ctx
+ * is the struct worker. */
+extern const struct http_handler path_http_handler;
+
+/* Stops what is left at the end of the grace: every request in flight fails and is accounted for.
+ */
+void worker_abandon_requests(struct worker *w);
+
+#endif

@@ -1,0 +1,126 @@
+/* meters.c - the metrics table (contract 6). Labels come from the configuration and from tables,
+ * never from what a client sent. */
+#include "path/meters.h"
+
+#include "path/endpoints.h"
+
+static const double seconds_bounds[] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5,
+                                        5,     10,   30,    60,   120, 300,  600, 0};
+static const double micro_bounds[] = {0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001,
+                                      0.0025,  0.005,    0.01,    0.05,   0.1,     1,      0};
+
+#define NS  1e-9
+#define USD 1e-12
+
+/* clang-format off */
+static const struct metric_desc table[METER_COUNT] = {
+    [METER_REQUESTS]        = {"relay_requests_total", "Requests that ended, by endpoint and HTTP status.", METRIC_COUNTER, {"endpoint", "status"}, NULL, 1},
+    [METER_REQUEST_SECONDS] = {"relay_request_seconds", "Time from a request's first byte to its last answer byte.", METRIC_HISTOGRAM, {NULL}, seconds_bounds, NS},
+    [METER_OVERHEAD]        = {"relay_overhead_seconds", "Relay's own share of it: without waiting for clients and providers.", METRIC_HISTOGRAM, {NULL}, micro_bounds, NS},
+    [METER_TTFT]            = {"relay_ttft_seconds", "Time to the first token of a provider's stream.", METRIC_HISTOGRAM, {"provider", "model"}, seconds_bounds, NS},
+    [METER_UPSTREAM]        = {"relay_upstream_seconds", "Duration of a provider's whole answer.", METRIC_HISTOGRAM, {"provider", "model"}, seconds_bounds, NS},
+    [METER_INTER_TOKEN]     = {"relay_inter_token_seconds", "Time between two content events of a stream.", METRIC_HISTOGRAM, {"provider", "model"}, seconds_bounds, NS},
+    [METER_TOKENS]          = {"relay_tokens_total", "Tokens, as providers told them or estimated.", METRIC_COUNTER, {"provider", "model", "type"}, NULL, 1},
+    [METER_COST]            = {"relay_cost_usd_total", "Cost in US dollars.", METRIC_COUNTER, {"provider", "model"}, NULL, USD},
+    [METER_SAVED]           = {"relay_saved_usd_total", "Savings in US dollars by cache and by routing.", METRIC_GAUGE, {"kind"}, NULL, USD},
+    [METER_CACHE]           = {"relay_cache_total", "Requests by what the cache did.", METRIC_COUNTER, {"result"}, NULL, 1},
+    [METER_LIMITED]         = {"relay_limited_total", "Requests refused by a limit.", METRIC_COUNTER, {"kind"}, NULL, 1},
+    [METER_FALLBACKS]       = {"relay_fallbacks_total", "Attempts that failed over, by the provider that failed and why.", METRIC_COUNTER, {"provider", "reason"}, NULL, 1},
+    [METER_PROVIDER_UP]     = {"relay_provider_up", "1 when the provider takes requests, 0 when its breaker is open.", METRIC_GAUGE, {"provider"}, NULL, 1},
+    [METER_INFLIGHT]        = {"relay_inflight", "Requests under way.", METRIC_GAUGE, {NULL}, NULL, 1},
+    [METER_JOURNAL_BYTES]   = {"relay_journal_bytes", "Bytes in the journal that the store has not taken over yet.", METRIC_GAUGE, {NULL}, NULL, 1},
+    [METER_UNPRICED]        = {"relay_unpriced_total", "Answers whose cost is unknown because a price is missing.", METRIC_COUNTER, {NULL}, NULL, 1},
+    [METER_COST_UNKNOWN]    = {"relay_cost_unknown_total", "Attempts that may have cost something nobody told.", METRIC_COUNTER, {NULL}, NULL, 1},
+    [METER_STEP]            = {"relay_step_seconds", "Time a request spent in a step of the path, waiting included.", METRIC_HISTOGRAM, {"step"}, micro_bounds, NS},
+    [METER_BUILD_INFO]      = {"relay_build_info", "Always 1; the version is a label.", METRIC_GAUGE, {"version"}, NULL, 1},
+};
+/* clang-format on */
+
+static unsigned series(struct metrics *m, enum meter meter, const char *label)
+{
+    str value = str_of_c(label);
+    return metrics_series(m, meter, label != NULL ? &value : NULL);
+}
+
+void meters_init(struct meters *m, unsigned workers, const char *version)
+{
+    static const char *const limited[] = {"requests", "tokens", "budget", "provider"};
+    static const enum cache_kind kinds[] = {CACHE_EXACT, CACHE_SEMANTIC, CACHE_SHARED, CACHE_MISS,
+                                            CACHE_BYPASS};
+    m->metrics = metrics_new(table, METER_COUNT, workers + 1);
+    m->request_seconds = series(m->metrics, METER_REQUEST_SECONDS, NULL);
+    m->overhead = series(m->metrics, METER_OVERHEAD, NULL);
+    m->saved_cache = series(m->metrics, METER_SAVED, "cache");
+    m->saved_routing = series(m->metrics, METER_SAVED, "routing");
+    m->inflight = series(m->metrics, METER_INFLIGHT, NULL);
+    m->journal_bytes = series(m->metrics, METER_JOURNAL_BYTES, NULL);
+    m->unpriced = series(m->metrics, METER_UNPRICED, NULL);
+    m->cost_unknown = series(m->metrics, METER_COST_UNKNOWN, NULL);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        m->cache[kinds[i]] = series(m->metrics, METER_CACHE, cache_kind_text(kinds[i]));
+    for (size_t i = 0; i < sizeof limited / sizeof *limited; i++)
+        m->limited[i] = series(m->metrics, METER_LIMITED, limited[i]);
+    for (unsigned i = 0; i < STEPS; i++)
+        m->step[i] = series(m->metrics, METER_STEP, step_text((enum step_name)i));
+    metrics_set(m->metrics, series(m->metrics, METER_BUILD_INFO, version), 1);
+}
+
+void meters_free(struct meters *m)
+{
+    metrics_free(m->metrics);
+}
+
+struct model_meters meters_for_model(struct meters *m, str provider, str model)
+{
+    str pair[2] = {provider, model};
+    str prompt[3] = {provider, model, STR("prompt")}, cached[3] = {provider, model, STR("cached")};
+    str completion[3] = {provider, model, STR("completion")},
+        reasoning[3] = {provider, model, STR("reasoning")};
+    return (struct model_meters){
+        .ttft = metrics_series(m->metrics, METER_TTFT, pair),
+        .upstream = metrics_series(m->metrics, METER_UPSTREAM, pair),
+        .inter_token = metrics_series(m->metrics, METER_INTER_TOKEN, pair),
+        .prompt = metrics_series(m->metrics, METER_TOKENS, prompt),
+        .cached = metrics_series(m->metrics, METER_TOKENS, cached),
+        .completion = metrics_series(m->metrics, METER_TOKENS, completion),
+        .reasoning = metrics_series(m->metrics, METER_TOKENS, reasoning),
+        .cost = metrics_series(m->metrics, METER_COST, pair),
+    };
+}
+
+unsigned meters_fallback(struct meters *m, str provider, const char *reason)
+{
+    str labels[2] = {provider, str_of_c(reason)};
+    return metrics_series(m->metrics, METER_FALLBACKS, labels);
+}
+
+unsigned meters_request_series(struct meters *m, unsigned endpoint, int status)
+{
+    unsigned row = endpoint < METER_ENDPOINTS ? endpoint : METER_ENDPOINTS - 1;
+    unsigned column = status >= 100 && status < 600 ? (unsigned)status - 100 : 0;
+    unsigned known = atomic_load_explicit(&m->requests[row][column], memory_order_relaxed);
+    if (known != 0)
+        return known - 1;
+    char text[3] = {(char)('0' + status / 100 % 10), (char)('0' + status / 10 % 10),
+                    (char)('0' + status % 10)};
+    str labels[2] = {str_of_c(endpoint_text(endpoint)), str_of(text, sizeof text)};
+    unsigned made = metrics_series(m->metrics, METER_REQUESTS, labels);
+    atomic_store_explicit(&m->requests[row][column], made + 1, memory_order_relaxed);
+    return made;
+}
+
+bool meters_page(struct gateway *g, const struct catalog *catalog, uint64_t now_ms, struct buf *out)
+{
+    struct metrics *x = g->meters.metrics;
+    metrics_set(x, g->meters.inflight, atomic_load_explicit(&g->inflight, memory_order_relaxed));
+    metrics_set(x, g->meters.journal_bytes, journal_stats(g->journal).bytes);
+    const struct config *config = catalog->config;
+    for (unsigned i = 0; i < config->provider_count; i++) {
+        const struct provider_config *p = &config->providers[i];
+        if (p->state != PROVIDER_ON)
+            continue;
+        metrics_set(x, metrics_series(x, METER_PROVIDER_UP, &p->name),
+                    health_of(g->live, p->name, now_ms) != HEALTH_DOWN);
+    }
+    return metrics_print(x, out);
+}

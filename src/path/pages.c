@@ -1,0 +1,107 @@
+/* pages.c - liveness, readiness, metrics (contract 3 and 8).
+ *
+ * /metrics is open on a loopback address or on admin.listen, elsewhere it needs the admin key; on a
+ * loopback address it answers only to a loopback Host, so that no web page can read it through a
+ * rebound name. */
+#include "path/pages.h"
+
+#include "base/clock.h"
+#include "path/request.h"
+
+#define PAGE_BYTES_MAX (8u << 20)
+
+static void page(struct worker *w, struct exchange *x, int status, const char *type, str body)
+{
+    struct buf *head = &w->scratch;
+    buf_clear(head);
+    (void)buf_printf(head, "content-type: %s\r\ncache-control: no-store\r\n", type);
+    exchange_reply(x, status, buf_str(head), body);
+}
+
+static void health(struct worker *w, struct exchange *x)
+{
+    page(w, x, 200, "application/json", STR("{\"status\":\"ok\"}"));
+}
+
+/* Ready: the configuration is loaded, and the store is reachable or the journal takes rows. */
+static void ready(struct worker *w, struct exchange *x)
+{
+    struct gateway *g = w->gateway;
+    bool store = g->store != NULL && store_is_reachable(g->store);
+    bool journal = !journal_is_refusing(g->journal);
+    bool draining = atomic_load_explicit(&g->draining, memory_order_relaxed);
+    bool ok = (store || journal) && !draining;
+    struct buf body;
+    buf_init(&body, 1024);
+    (void)buf_printf(&body, "{\"status\":\"%s\",\"store\":\"%s\",\"journal\":\"%s\",\"models\":%u}",
+                     draining ? "draining"
+                     : ok     ? "ready"
+                              : "not ready",
+                     store ? "reachable" : "away", journal ? "writing" : "refusing",
+                     w->view->catalog->model_count);
+    page(w, x, ok ? 200 : 503, "application/json", buf_str(&body));
+    buf_deinit(&body);
+}
+
+static bool is_loopback_host(str host)
+{
+    str name = host;
+    if (str_starts(host, STR("["))) {
+        size_t end = str_find_char(host, ']', 0);
+        name = str_sub(host, 0, end == SIZE_MAX ? host.len : end + 1);
+    } else {
+        str port;
+        (void)str_cut(host, ':', &name, &port);
+    }
+    return str_eq_nocase(name, STR("localhost")) || str_eq(name, STR("[::1]")) ||
+           str_starts(name, STR("127."));
+}
+
+static bool has_admin_key(const struct gateway *g, const struct exchange *x)
+{
+    str scheme, key;
+    (void)str_cut(exchange_header(x, "authorization", NULL), ' ', &scheme, &key);
+    if (!g->has_admin_key || key.len == 0 || !str_eq_nocase(scheme, STR("bearer")))
+        return false;
+    struct digest d = digest_of(str_trim(key));
+    return bytes_equal_secret(&d, &g->admin_hash, sizeof d);
+}
+
+static void metrics(struct worker *w, struct exchange *x)
+{
+    struct gateway *g = w->gateway;
+    bool open = x->listener == 1 || x->listener_is_loopback;
+    if (x->listener_is_loopback && !is_loopback_host(x->host)) {
+        page(w, x, 403, "text/plain", STR("This page answers only to a loopback Host.\n"));
+        return;
+    }
+    if (!open && !has_admin_key(g, x)) {
+        page(w, x, 401, "text/plain",
+             STR("Send the admin key as 'Authorization: Bearer gla_...'.\n"));
+        return;
+    }
+    struct buf body;
+    buf_init(&body, PAGE_BYTES_MAX);
+    (void)meters_page(g, w->view->catalog, loop_now_ms(w->loop), &body);
+    page(w, x, 200, "text/plain; version=0.0.4; charset=utf-8", buf_str(&body));
+    buf_deinit(&body);
+}
+
+enum err page_serve(struct worker *w, struct exchange *x, bool admin_side)
+{
+    static const struct {
+        const char *path;
+        bool admin;
+        void (*serve)(struct worker *, struct exchange *);
+    } pages[] = {
+        {"/healthz", false, health}, {"/readyz", false, ready}, {"/metrics", true, metrics}};
+    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
+        if (!str_eq(x->path, str_of_c(pages[i].path)) || (pages[i].admin && !admin_side))
+            continue;
+        if (!str_eq(x->method, STR("GET")))
+            return ERR_METHOD_NOT_ALLOWED;
+        pages[i].serve(w, x);
+        return OK;
+    }
+    return ERR_NOT_FOUND;
+}

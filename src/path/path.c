@@ -1,0 +1,134 @@
+/* path.c - one request from its first byte to its last record. Read this first.
+ *
+ * The table below is the product: a row per step. `ask` starts what is needed, `answer` runs when
+ * it is there; a row without an answer cannot wait, so the table shows every point of suspension.
+ * The driver under it walks the table. Completions never run a step: they put the request on its
+ * worker's ready list, which is walked once a turn, so nothing nests. Every outcome, good or bad,
+ * leaves through `account` and `reply`: accounting cannot be skipped, and it is in the journal
+ * before the client sees the end. */
+#include "path/path.h"
+
+#include <assert.h>
+
+#include "base/clock.h"
+#include "path/request.h"
+
+#define TO(step) (1u << (step))
+
+/* clang-format off */
+static const struct step {
+    const char *name;
+    enum flow (*ask)(struct request *);
+    enum flow (*answer)(struct request *); /* NULL: the step never waits */
+    uint32_t jumps;                        /* rows that it may jump to */
+} path[STEP_COUNT] = {
+    /* who is it? decided from the head alone */
+    [STEP_AUTHENTICATE] = {"authenticate", authenticate_ask, authenticate_answer, TO(STEP_ACCOUNT)},
+    /* read up to the limit, parse once */
+    [STEP_RECEIVE]      = {"receive",      receive_ask,      receive_answer,      0},
+    /* one request, estimated tokens: atomically */
+    [STEP_LIMIT]        = {"limit",        limit_reserve,    NULL,                0},
+    /* candidates, scored, in order */
+    [STEP_ROUTE]        = {"route",        route_pick,       NULL,                0},
+    /* same question, same scope? or someone asking it right now */
+    [STEP_RECALL]       = {"recall",       recall_ask,       recall_answer,       TO(STEP_ACCOUNT)},
+    /* a question that means the same? steps aside until there is an encoder */
+    [STEP_RESEMBLE]     = {"resemble",     resemble_ask,     NULL,                0},
+    /* next candidate on failure, while nothing was sent */
+    [STEP_CALL]         = {"call",         call_ask,         call_answer,         TO(STEP_CALL)},
+    /* translate, count, tee, write; backpressure; the last bytes are held back */
+    [STEP_STREAM]       = {"stream",       stream_ask,       stream_answer,       0},
+    /* settle, price, append to the journal, keep the answer */
+    [STEP_ACCOUNT]      = {"account",      account_write,    NULL,                0},
+    /* release the last bytes, or the error body */
+    [STEP_REPLY]        = {"reply",        reply_send,       NULL,                0},
+};
+/* clang-format on */
+
+const char *step_text(enum step_name step)
+{
+    assert(step < STEP_COUNT);
+    return path[step].name;
+}
+
+static void go_to(struct request *r, enum step_name at)
+{
+    uint64_t now = clock_mono_ns();
+    if (r->at < STEP_COUNT)
+        r->step_us[r->at] += (uint32_t)((now - r->step_ns) / 1000);
+    r->step_ns = now;
+    r->at = at;
+    r->asked = false;
+    r->cancel = NULL;
+}
+
+/* Walks the table until a step waits or the request is over. */
+static void path_run(struct request *r)
+{
+    assert(!r->running);
+    r->running = true;
+    while (r->at < STEP_COUNT) {
+        if (r->fault != OK && r->at < STEP_ACCOUNT)
+            go_to(r, STEP_ACCOUNT);
+        const struct step *s = &path[r->at];
+        enum flow flow = r->asked ? s->answer(r) : s->ask(r);
+        r->asked = true;
+        assert(s->answer != NULL || (flow != FLOW_WAIT && flow != FLOW_ANSWER));
+        assert(flow != FLOW_FAIL || (r->fault != OK && r->at < STEP_ACCOUNT));
+        if (flow == FLOW_WAIT)
+            break;
+        if (flow == FLOW_NEXT)
+            go_to(r, (enum step_name)(r->at + 1));
+        if (flow == FLOW_JUMP) {
+            assert(s->jumps & TO(r->jump));
+            go_to(r, r->jump);
+        }
+    }
+    r->running = false;
+}
+
+struct request *path_begin(struct worker *w, struct exchange *x, const struct endpoint *endpoint)
+{
+    struct request *r = request_new(w, x, endpoint);
+    path_ready(r);
+    return r;
+}
+
+void path_ready(struct request *r)
+{
+    if (r->queued)
+        return;
+    r->queued = true;
+    list_add_before(&r->worker->ready, &r->ready_node);
+    loop_wake(r->worker->loop);
+}
+
+void path_cancel(struct request *r, enum err err)
+{
+    (void)request_fail(r, err, "%s", "");
+    if (r->cancel != NULL)
+        r->cancel(r);
+    r->cancel = NULL;
+    path_ready(r);
+}
+
+void path_turn(void *arg)
+{
+    struct worker *w = arg;
+    /* What becomes ready while this runs waits for the next turn, so that I/O is not starved. */
+    struct list turn;
+    list_init(&turn);
+    while (!list_is_empty(&w->ready)) {
+        struct list *node = w->ready.next;
+        list_remove(node);
+        list_add_before(&turn, node);
+    }
+    while (!list_is_empty(&turn)) {
+        struct request *r = LIST_ITEM(turn.next, struct request, ready_node);
+        list_remove(&r->ready_node);
+        r->queued = false;
+        path_run(r);
+        if (r->at == STEP_COUNT)
+            request_free(r);
+    }
+}

@@ -1,0 +1,263 @@
+/* reply.c - the last bytes, released after the request was accounted for: a plain answer, the end
+ * of a stream, a hit, or an error.
+ *
+ * Also the head of every answer (contract 3): it is written here and nowhere else. */
+#include <math.h>
+
+#include "base/clock.h"
+#include "path/record.h"
+#include "path/request.h"
+
+#define SILENCE_MS       10000u
+#define COMMENT_EVERY_MS 15000u
+
+static void add_text(struct buf *b, const char *name, str value)
+{
+    (void)buf_add(b, str_of_c(name));
+    (void)buf_add(b, STR(": "));
+    (void)buf_add(b, value);
+    (void)buf_add(b, STR("\r\n"));
+}
+
+static void add_number(struct buf *b, const char *name, int64_t value)
+{
+    (void)buf_add(b, str_of_c(name));
+    (void)buf_add(b, STR(": "));
+    (void)buf_add_i64(b, value);
+    (void)buf_add(b, STR("\r\n"));
+}
+
+/* Microseconds as milliseconds with three decimals. */
+static void add_ms(struct buf *b, const char *name, int64_t us)
+{
+    char decimals[4] = {'.', (char)('0' + us / 100 % 10), (char)('0' + us / 10 % 10),
+                        (char)('0' + us % 10)};
+    (void)buf_add(b, str_of_c(name));
+    (void)buf_add(b, STR(": "));
+    (void)buf_add_i64(b, us / 1000);
+    (void)buf_add(b, str_of(decimals, sizeof decimals));
+    (void)buf_add(b, STR("\r\n"));
+}
+
+/* A duration as OpenAI writes it: "20ms", "1s", "6m0s". */
+static void add_duration(struct buf *b, const char *name, int64_t ms)
+{
+    (void)buf_add(b, str_of_c(name));
+    (void)buf_add(b, STR(": "));
+    if (ms < 1000) {
+        (void)buf_add_i64(b, ms);
+        (void)buf_add(b, STR("ms\r\n"));
+        return;
+    }
+    int64_t s = (ms + 999) / 1000;
+    if (s >= 60) {
+        (void)buf_add_i64(b, s / 60);
+        (void)buf_add_char(b, 'm');
+    }
+    (void)buf_add_i64(b, s % 60);
+    (void)buf_add(b, STR("s\r\n"));
+}
+
+static void add_limits(struct request *r, struct buf *b)
+{
+    const struct limit_state *l = &r->limit;
+    if (!r->limited)
+        return;
+    if (l->limit_requests >= 0) {
+        add_number(b, "x-ratelimit-limit-requests", l->limit_requests);
+        add_number(b, "x-ratelimit-remaining-requests", l->remaining_requests);
+        add_duration(b, "x-ratelimit-reset-requests", l->reset_requests_ms);
+    }
+    if (l->limit_tokens >= 0) {
+        add_number(b, "x-ratelimit-limit-tokens", l->limit_tokens);
+        add_number(b, "x-ratelimit-remaining-tokens", l->remaining_tokens);
+        add_duration(b, "x-ratelimit-reset-tokens", l->reset_tokens_ms);
+    }
+}
+
+static void add_retry(struct request *r, struct buf *b)
+{
+    if (r->fault == OK)
+        return;
+    int status = r->fault_status != 0 ? r->fault_status : err_info(r->fault)->status;
+    bool waiting_helps = (status == 429 || status == 503) && r->retry_after_ms >= 0 && !r->no_retry;
+    if (waiting_helps)
+        add_number(b, "retry-after",
+                   (r->retry_after_ms + 999) / 1000 > 0 ? (r->retry_after_ms + 999) / 1000 : 1);
+    if (r->no_retry)
+        add_text(b, "x-should-retry", STR("false"));
+}
+
+static void add_cors(struct request *r, struct buf *b)
+{
+    str allowed = cors_origin(r->view->config, r->x);
+    if (allowed.len == 0)
+        return;
+    add_text(b, "access-control-allow-origin", allowed);
+    add_text(b, "access-control-expose-headers", STR("*"));
+    add_text(b, "vary", STR("origin"));
+}
+
+/* The head of the answer, as far as it is known now. `plain`: the whole answer is here. */
+static void head_lines(struct request *r, struct buf *b, bool plain)
+{
+    const struct attempt *t = request_try(r);
+    bool chat = r->endpoint->kind == ENDPOINT_CHAT;
+    buf_clear(b);
+    add_text(b, "x-request-id", r->client_id);
+    add_text(b, "x-relay-id", str_of(r->id_text, UUID_TEXT_BYTES - 1));
+    if (chat && (t != NULL || r->hit != NULL)) {
+        add_text(b, "x-relay-provider",
+                 r->hit != NULL ? r->hit->provider : t->upstream->config->name);
+        add_text(b, "x-relay-model", r->hit != NULL ? r->hit->model : t->model);
+        add_text(b, "x-relay-route", str_of_c(route_kind_text(route_kind_of(r))));
+        add_number(b, "x-relay-attempts", r->try_count);
+    }
+    if (chat && r->chat.root != NULL)
+        add_text(b, "x-relay-cache", str_of_c(cache_kind_text(r->cache)));
+    if (r->hit != NULL) {
+        add_text(b, "x-relay-similarity", STR("1"));
+        add_number(b, "age",
+                   (r->at_us - r->hit->stored_us) / 1000000 > 0
+                       ? (r->at_us - r->hit->stored_us) / 1000000
+                       : 0);
+    }
+    uint64_t now = clock_mono_ns();
+    uint64_t waited = r->waited_ns + (t != NULL && t->ended_ns == 0 ? now - t->started_ns : 0);
+    uint64_t total = now - r->started_ns;
+    add_ms(b, "x-relay-overhead-ms", total > waited ? (int64_t)((total - waited) / 1000) : 0);
+    if (r->chat.stream && t != NULL && t->first_ns != 0)
+        add_ms(b, "x-relay-ttft-ms", (int64_t)((t->first_ns - r->started_ns) / 1000));
+    if (chat && plain && r->accounted && r->fault == OK && pusd_known(r->cost)) {
+        (void)buf_add(b, STR("x-relay-cost-usd: "));
+        (void)pusd_print(b, r->cost);
+        (void)buf_add(b, STR("\r\n"));
+    }
+    add_limits(r, b);
+    add_retry(r, b);
+    add_cors(r, b);
+}
+
+static void stream_head_lines(struct request *r, struct buf *b)
+{
+    head_lines(r, b, false);
+    (void)buf_add(b, STR("content-type: text/event-stream\r\ncache-control: "
+                         "no-cache\r\nx-accel-buffering: no\r\n"));
+}
+
+void reply_begin_stream(struct request *r, str data)
+{
+    struct buf *b = &r->worker->scratch;
+    stream_head_lines(r, b);
+    exchange_stream_begin(r->x, 200, buf_str(b), data);
+    r->answer_state = ANSWER_HEAD_SENT;
+}
+
+/* ---- a stream that is silent ---- */
+
+void path_watch_silence(struct request *r)
+{
+    r->last_out_ms = loop_now_ms(r->worker->loop);
+    r->silence_at_ms = r->last_out_ms + SILENCE_MS;
+}
+
+void path_keep_alive(struct request *r)
+{
+    uint64_t now = loop_now_ms(r->worker->loop);
+    uint64_t patience = r->answer_state == ANSWER_NONE ? SILENCE_MS : COMMENT_EVERY_MS;
+    if (r->gone || r->at >= STEP_ACCOUNT)
+        return;
+    if (now - r->last_out_ms >= patience) {
+        str comment = str_of_c(r->chat.door->comment);
+        if (r->answer_state == ANSWER_NONE)
+            reply_begin_stream(r, comment);
+        else
+            exchange_stream_data(r->x, comment);
+        r->last_out_ms = now;
+    }
+    r->silence_at_ms =
+        r->last_out_ms + (r->answer_state == ANSWER_NONE ? SILENCE_MS : COMMENT_EVERY_MS);
+}
+
+/* ---- the ends ---- */
+
+static void reply_error(struct request *r)
+{
+    struct client_error e = request_client_error(r);
+    struct buf body;
+    buf_init(&body, 65536);
+    if (r->answer_state == ANSWER_NONE) {
+        const struct dialect *door =
+            r->endpoint->door != NULL ? r->endpoint->door : &dialect_openai;
+        (void)door->error_out(&e, &body);
+        struct buf *head = &r->worker->scratch;
+        head_lines(r, head, true);
+        (void)buf_add(head, STR("content-type: application/json\r\n"));
+        exchange_reply(r->x, e.status != 0 ? e.status : err_info(e.err)->status, buf_str(head),
+                       buf_str(&body));
+    } else {
+        if (r->out_state != NULL)
+            (void)r->chat.door->stream_error(r->out_state, &e, &body);
+        exchange_abort(r->x, buf_str(&body));
+    }
+    buf_deinit(&body);
+}
+
+static void reply_json(struct request *r, str body)
+{
+    struct buf *head = &r->worker->scratch;
+    head_lines(r, head, true);
+    (void)buf_add(head, STR("content-type: application/json\r\n"));
+    exchange_reply(r->x, 200, buf_str(head), body);
+}
+
+static void reply_hit(struct request *r, struct buf *body)
+{
+    r->head = (struct answer_head){
+        .id = arena_printf(&r->arena, "chatcmpl-%s", r->id_text),
+        .created_s = r->at_us / 1000000,
+        .model = r->hit->model,
+    };
+    (void)dialect_replay(r->chat.door, &r->arena, &r->chat, r->hit->body, &r->head, body);
+    if (!r->chat.stream) {
+        reply_json(r, buf_str(body));
+        return;
+    }
+    reply_begin_stream(r, (str){0});
+    exchange_stream_end(r->x, buf_str(body));
+}
+
+static void reply_answer(struct request *r, struct buf *body)
+{
+    if (!r->chat.stream) {
+        (void)r->chat.door->answer_out(&r->answer, &r->head, r->native, r->cost, body);
+        reply_json(r, buf_str(body));
+        return;
+    }
+    const struct attempt *t = request_try(r);
+    if (r->out != NULL)
+        (void)buf_add(body, buf_str(r->out));
+    (void)r->chat.door->stream_end(r->out_state, &t->usage, r->cost, body);
+    if (r->answer_state == ANSWER_NONE)
+        reply_begin_stream(r, (str){0});
+    exchange_stream_end(r->x, buf_str(body));
+}
+
+enum flow reply_send(struct request *r)
+{
+    struct buf body;
+    buf_init(&body, SIZE_MAX);
+    if (r->gone)
+        exchange_abort(r->x, (str){0});
+    else if (r->fault != OK)
+        reply_error(r);
+    else if (r->endpoint->kind == ENDPOINT_MODELS)
+        reply_json(r, r->resource);
+    else if (r->hit != NULL)
+        reply_hit(r, &body);
+    else
+        reply_answer(r, &body);
+    buf_deinit(&body);
+    r->x = NULL;
+    return FLOW_NEXT;
+}

@@ -1,0 +1,185 @@
+/* request.c - birth and death of a request, its first fault, its deadlines. */
+#include "path/request.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#define ARENA_FIRST_BYTES 2048u
+#define ORPHAN_POLL_MS    250u
+
+/* The client's own id when it is 1-128 of [A-Za-z0-9._-]. */
+static bool id_is_usable(str id)
+{
+    if (id.len == 0 || id.len > 128)
+        return false;
+    for (size_t i = 0; i < id.len; i++) {
+        char c = id.p[i];
+        bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '.' || c == '_' || c == '-';
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+static void request_on_timer(struct loop_timer *t);
+
+struct request *request_new(struct worker *w, struct exchange *x, const struct endpoint *endpoint)
+{
+    struct request *r = xcalloc(1, sizeof *r);
+    arena_init(&r->arena, ARENA_FIRST_BYTES);
+    r->worker = w;
+    r->view = view_ref(w->view);
+    r->x = x;
+    r->endpoint = endpoint;
+    r->at = STEP_AUTHENTICATE;
+    r->at_us = clock_utc_us();
+    r->started_ns = x->started_ns;
+    r->step_ns = clock_mono_ns();
+    r->id = uuid_new(&w->ids, r->at_us);
+    uuid_text(r->id, r->id_text);
+    str id = exchange_header(x, "x-request-id", NULL);
+    r->client_id = id_is_usable(id) ? id : str_of(r->id_text, UUID_TEXT_BYTES - 1);
+    r->retry_after_ms = -1;
+    r->cache = CACHE_BYPASS;
+    r->usage = usage_none();
+    r->cost = 0;
+    r->ttft_ms = -1;
+    r->total_at_ms = r->deadline_at_ms = r->first_token_at_ms = r->silence_at_ms = UINT64_MAX;
+    r->orphan_at_ms = UINT64_MAX;
+    loop_timer_init(&r->timer, w->loop, request_on_timer);
+    list_init(&r->ready_node);
+    list_add_before(&w->requests, &r->request_node);
+    x->user = r;
+    atomic_fetch_add_explicit(&w->gateway->inflight, 1, memory_order_relaxed);
+    return r;
+}
+
+void request_free(struct request *r)
+{
+    assert(!r->queued && !r->running);
+    loop_timer_stop(&r->timer);
+    list_remove(&r->request_node);
+    if (r->call != NULL)
+        call_cancel(r->call);
+    if (r->key != NULL)
+        key_unref(r->key);
+    if (r->hit != NULL)
+        stored_answer_unref(r->hit);
+    if (r->sse_open)
+        sse_deinit(&r->sse);
+    if (r->out != NULL)
+        worker_buf_put(r->worker, r->out);
+    gather_free(r->gather);
+    buf_deinit(&r->body);
+    atomic_fetch_sub_explicit(&r->worker->gateway->inflight, 1, memory_order_relaxed);
+    view_unref(r->view);
+    arena_deinit(&r->arena);
+    free(r);
+}
+
+enum flow request_fail(struct request *r, enum err err, const char *format, ...)
+{
+    assert(err != OK);
+    if (r->fault != OK)
+        return FLOW_FAIL;
+    r->fault = err;
+    r->fault_at = r->at;
+    va_list args;
+    va_start(args, format);
+    r->fault_message = arena_vprintf(&r->arena, format, args);
+    va_end(args);
+    return FLOW_FAIL;
+}
+
+enum flow request_fail_param(struct request *r, enum err err, str message, str param)
+{
+    if (r->fault == OK)
+        r->fault_param = arena_copy(&r->arena, param);
+    return request_fail(r, err, STR_FMT, STR_ARG(message));
+}
+
+struct client_error request_client_error(struct request *r)
+{
+    const struct err_info *info = err_info(r->fault);
+    struct attempt *last = request_try(r);
+    bool upstream = r->fault_at == STEP_CALL || r->fault_at == STEP_STREAM;
+    return (struct client_error){
+        .err = r->fault,
+        .message = r->fault_message.len > 0 ? r->fault_message : str_of_c(info->sentence),
+        .param = r->fault_param,
+        .code = r->fault_code,
+        .type = r->fault_type,
+        .status = r->fault_status,
+        .relay_id = str_of(r->id_text, UUID_TEXT_BYTES - 1),
+        .step = str_of_c(step_text(r->fault_at)),
+        .provider = upstream && last != NULL ? last->upstream->config->name : (str){0},
+    };
+}
+
+/* ---- deadlines ---- */
+
+static uint64_t earliest(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t idle_at_ms(const struct request *r)
+{
+    return r->idle_ms == 0 ? UINT64_MAX : r->last_byte_ms + r->idle_ms;
+}
+
+void request_arm(struct request *r)
+{
+    uint64_t at = earliest(earliest(r->total_at_ms, r->deadline_at_ms),
+                           earliest(r->first_token_at_ms, r->silence_at_ms));
+    at = earliest(at, earliest(idle_at_ms(r), r->orphan_at_ms));
+    if (at == UINT64_MAX) {
+        loop_timer_stop(&r->timer);
+        return;
+    }
+    uint64_t now = loop_now_ms(r->worker->loop);
+    loop_timer_start(&r->timer, at > now ? at - now : 0);
+}
+
+/* One of the deadlines may have come. Those that moved meanwhile (idle moves with every byte) are
+ * looked at only here, so a chunk of a stream costs no timer operation. */
+static void request_on_timer(struct loop_timer *t)
+{
+    struct request *r = LIST_ITEM(t, struct request, timer);
+    uint64_t now = loop_now_ms(r->worker->loop);
+    if (now >= r->silence_at_ms) {
+        r->silence_at_ms = UINT64_MAX;
+        path_keep_alive(r);
+    }
+    if (now >= r->orphan_at_ms) {
+        r->orphan_at_ms = now + ORPHAN_POLL_MS;
+        if (!flight_has_followers(r->worker->gateway->answers, r->flight)) {
+            r->orphan_at_ms = UINT64_MAX;
+            path_cancel(r, ERR_CLIENT_CLOSED);
+        }
+    }
+    if (now >= r->total_at_ms || now >= r->deadline_at_ms) {
+        r->out_of_time = true;
+        r->total_at_ms = r->deadline_at_ms = UINT64_MAX;
+        path_ready(r);
+    }
+    if (now >= r->first_token_at_ms || now >= idle_at_ms(r)) {
+        r->timed_out = true;
+        r->first_token_at_ms = UINT64_MAX;
+        r->idle_ms = 0;
+        path_ready(r);
+    }
+    request_arm(r);
+}
+
+void request_orphan(struct request *r)
+{
+    r->orphan = true;
+    r->orphan_at_ms = loop_now_ms(r->worker->loop) + ORPHAN_POLL_MS;
+    request_arm(r);
+}

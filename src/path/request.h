@@ -1,0 +1,262 @@
+/* request.h - everything that one request owns, grouped by the step that fills it.
+ *
+ * Born in path_begin(), dead after reply. All memory that is not named otherwise is in its arena.
+ * The first fault wins: later ones are consequences. */
+#ifndef RELAY_PATH_REQUEST_H
+#define RELAY_PATH_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/sse.h"
+#include "catalog/choose.h"
+#include "dialects/dialect.h"
+#include "net/server.h"
+#include "path/gateway.h"
+#include "path/path.h"
+
+#define NAMES_MAX 64u /* entries of routing.only, ignore, models */
+#define TRIES_MAX 16u /* attempts kept in the log */
+#define NO_LIMIT  INT64_MAX
+
+/* A door or another resource: one row of the table in endpoints.c. */
+enum endpoint_kind { ENDPOINT_CHAT, ENDPOINT_MODELS, ENDPOINT_NOT_YET };
+struct endpoint {
+    const char *method, *path;
+    enum endpoint_kind kind;
+    const struct dialect *door;
+    unsigned index; /* for metrics */
+};
+
+/* Relay's own fields of the body and their headers (contract 3). */
+struct wants {
+    double max_latency_ms, min_quality; /* NO_TARGET: not said */
+    pusd max_cost;                      /* PUSD_UNKNOWN */
+    int64_t deadline_ms;                /* 0: none */
+    str *only, *ignore, *models;
+    unsigned only_count, ignore_count, model_count;
+    bool fallbacks, strict;
+    bool cache_read, cache_write, cache_exact, cache_semantic, cache_replace;
+    int64_t cache_ttl_ms;     /* -1: the configured one */
+    int64_t cache_max_age_ms; /* -1: any */
+    str cache_namespace;
+    str tags;            /* JSON object, or empty */
+    bool store_metadata; /* the client's metadata goes upstream too */
+};
+
+/* One call of one candidate. */
+struct attempt {
+    const struct candidate *candidate;
+    struct upstream *upstream;
+    str model; /* what went upstream */
+    unsigned key_index;
+    struct uuid limit_id;
+    struct reservation reservation;          /* of the provider's own limits */
+    int64_t started_us;                      /* UTC */
+    uint64_t started_ns, first_ns, ended_ns; /* monotonic; 0: not yet */
+    int status;
+    enum err err; /* OK: it gave the answer */
+    struct usage usage;
+    bool seen; /* something of an answer was seen: an estimate is possible */
+    bool sent; /* the provider may have got it */
+    uint64_t seen_bytes;
+    pusd cost;
+    enum usage_source usage_source;
+    enum cost_source cost_source;
+};
+
+enum answer_state { ANSWER_NONE, ANSWER_HEAD_SENT, ANSWER_CONTENT_SENT };
+
+struct request {
+    /* The driver's. */
+    struct worker *worker;
+    struct view *view;
+    struct exchange *x;
+    const struct endpoint *endpoint;
+    enum step_name at, jump;
+    bool asked, running, queued, gone;
+    bool orphan; /* its client has left, but others wait for its answer */
+    enum err fault;
+    enum step_name fault_at;
+    str fault_message, fault_param, fault_code, fault_type;
+    int fault_status;                 /* 0: the error table's */
+    int64_t retry_after_ms;           /* -1: none */
+    bool no_retry;                    /* x-should-retry: false */
+    void (*cancel)(struct request *); /* stops the operation under way, or NULL */
+    struct list ready_node, request_node;
+    struct arena arena;
+    struct uuid id;
+    char id_text[UUID_TEXT_BYTES];
+    str client_id; /* x-request-id */
+    int64_t at_us; /* UTC */
+    uint64_t started_ns, step_ns;
+    uint32_t step_us[STEP_COUNT];
+    uint64_t waited_ns;      /* for the client, a provider, a leader: not Relay's own time */
+    struct loop_timer timer; /* the earliest of the deadlines below */
+    uint64_t total_at_ms, deadline_at_ms, first_token_at_ms, silence_at_ms, orphan_at_ms,
+        last_byte_ms, idle_ms;
+
+    /* authenticate */
+    const struct key *key;
+    struct key_wait *key_wait;
+    enum key_find key_find;
+    str resource; /* body of an answer that needs no provider: the list of models */
+
+    /* receive */
+    bool body_here;
+    enum err body_err;
+    struct chat chat;
+    struct wants wants;
+    int64_t prompt_tokens; /* estimated */
+
+    /* limit */
+    struct reservation reservation;
+    struct limit_state limit;
+    bool limited; /* limit has been filled */
+    int64_t expected_answer;
+
+    /* route */
+    struct resolution among;
+    struct ask ask;
+    struct candidate *candidates;
+    unsigned candidate_count;
+    str decision; /* JSON */
+    bool target_missed, explored;
+    const struct model *baseline;
+    uint64_t *prefixes; /* hashes of the conversation's prefixes, longest first */
+    unsigned prefix_count;
+    enum err route_err; /* nobody can serve it: an error only after the cache has missed */
+    str route_message;
+
+    /* recall */
+    enum cache_kind cache;
+    bool cacheable; /* may be stored under cache_key */
+    struct digest cache_key;
+    struct stored_answer *hit;
+    struct flight *flight; /* this one leads */
+    struct flight_wait *follow;
+    bool follow_done;
+
+    /* call */
+    struct attempt *tries[TRIES_MAX];
+    unsigned try_count;
+    unsigned next_candidate;
+    struct http_call *call;
+    struct buf body; /* of a refusal, or of a plain answer */
+    enum call_failure failure;
+    str failure_detail;
+    enum err call_err; /* what the last failed attempt would tell the client */
+    str call_message, call_param, call_code, call_type;
+    int call_status;
+    int64_t refusal_retry_ms;
+    bool call_head, call_ended, call_failed;
+    bool timed_out;   /* this attempt: first token or idle */
+    bool out_of_time; /* the whole request: total or deadline_ms */
+
+    /* stream */
+    struct sse_reader sse;
+    bool sse_open;
+    struct stream_in *in;
+    struct stream_out *out_state;
+    struct buf *out;       /* bytes for the client, until the turn ends */
+    struct gather *gather; /* for the cache and the content log */
+    bool content_seen, end_seen, stream_broken, paused;
+    enum err stream_err;
+    str stream_why;
+    enum finish finish;
+    enum answer_state answer_state;
+    uint64_t last_token_ns;
+    uint64_t last_out_ms; /* when the client last got something */
+    uint64_t tokens_seen; /* events with content, for the time between them */
+    struct answer answer; /* of a plain one */
+    str native;           /* the provider's plain body */
+    struct answer_head head;
+
+    /* account */
+    struct usage usage;
+    pusd cost;
+    double ttft_ms;
+    bool accounted;
+};
+
+struct request *request_new(struct worker *w, struct exchange *x, const struct endpoint *endpoint);
+void request_free(struct request *r);
+
+/* Notes the first fault; returns FLOW_FAIL. The message may be empty: the error table's sentence
+ * then. It is copied. */
+enum flow request_fail(struct request *r, enum err err, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+enum flow request_fail_param(struct request *r, enum err err, str message, str param);
+
+static inline enum flow request_jump(struct request *r, enum step_name to)
+{
+    r->jump = to;
+    return FLOW_JUMP;
+}
+
+static inline enum flow request_wait(struct request *r, void (*cancel)(struct request *))
+{
+    r->cancel = cancel;
+    return FLOW_WAIT;
+}
+
+/* The attempt under way or the last one; NULL when none was made. */
+static inline struct attempt *request_try(struct request *r)
+{
+    return r->try_count > 0 ? r->tries[r->try_count - 1] : NULL;
+}
+
+/* What the client is told about the fault. */
+struct client_error request_client_error(struct request *r);
+
+/* models.c: the list, or one of them; false: there is no such model. */
+bool models_body(struct request *r, str id, struct buf *out);
+
+/* Looks at all deadlines of the request and starts its timer for the earliest. */
+void request_arm(struct request *r);
+
+/* Its client has left while others wait for its answer: it goes on as long as they do. */
+void request_orphan(struct request *r);
+
+/* wants.c: Relay's own fields and headers. ERR_INVALID_REQUEST with *why and *param. */
+enum err wants_read(struct request *r, yyjson_val *root, str *why, str *param);
+
+/* cache.c */
+struct digest cache_key_of(struct request *r);
+bool cache_may_store(const struct request *r);
+str cache_owner_of(const struct request *r, struct arena *a);
+
+/* upstream.c: one call of one candidate with one of its keys. False: it could not begin (a limit of
+ * the provider's, the budget, or the request cannot be said in its dialect); *err says why. */
+bool upstream_start(struct request *r, struct candidate *c, unsigned key_index, enum err *err);
+/* Stops the call under way without a word; its attempt must be ended by the caller. */
+void upstream_stop(struct request *r);
+/* The provider of a candidate, as this request's view has it. */
+struct upstream *upstream_of(const struct request *r, const struct candidate *c);
+/* The answer is whole but its connection is not at rest yet: lets it finish on its own, for a
+ * bounded time. */
+void upstream_let_go(struct request *r);
+
+/* attempt.c: the end of an attempt: usage, cost, what is remembered of latency and health. */
+void attempt_end(struct request *r, enum err err);
+
+/* refusal.c: what a failed attempt means for the next one (the table of contract 4.3). */
+enum after_failure { TRY_NEXT_KEY, TRY_NEXT_MODEL, TRY_LARGER_CONTEXT, TRY_NOTHING };
+/* The provider answered with an error: its whole body is in r->body. retry_ms: of its headers, -1
+ * not said. */
+enum after_failure refusal_judge(struct request *r, int64_t retry_ms);
+/* What the head of the answer under way says about retrying, in ms; -1: nothing. While the call
+ * lives. */
+int64_t refusal_retry_after(struct request *r);
+/* It failed without an answer, or with an invalid one. `detail` may be empty. */
+enum after_failure failure_judge(struct request *r, enum err err, str detail);
+
+/* reply.c: the head of a streamed answer, with its first bytes (may be empty). */
+void reply_begin_stream(struct request *r, str data);
+
+/* endpoints.c: the origin that may read answers to this request, or empty: no CORS. */
+str cors_origin(const struct config *config, const struct exchange *x);
+
+#endif

@@ -1,0 +1,86 @@
+/* answers.h - the exact cache in memory, and the calls under way that others may share
+ * (contract 4.4).
+ *
+ * Striped by hash; bounded by entries and bytes over all scopes; the least recently used goes
+ * first; a hit does not extend the time to live. An entry is immutable and counted, so a hit is
+ * replayed without a lock. */
+#ifndef RELAY_STORE_ANSWERS_H
+#define RELAY_STORE_ANSWERS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/id.h"
+#include "base/list.h"
+#include "base/str.h"
+#include "base/usage.h"
+#include "net/loop.h"
+
+struct stored_answer {
+    _Atomic int refs;
+    struct digest key;     /* hash of scope and question */
+    struct uuid source_id; /* the request that it came from */
+    struct uuid owner; /* digest of the cache owner's name, cut to 16 bytes: for purging by owner */
+    str provider, model; /* who gave it */
+    str body;            /* plain answer in the door's dialect */
+    str finish_reason;
+    struct usage usage;
+    int64_t stored_us, expires_us; /* UTC */
+};
+void stored_answer_unref(struct stored_answer *a);
+
+struct answers;
+struct answers *answers_new(int64_t entries_max, int64_t bytes_max);
+void answers_free(struct answers *a);
+void answers_set_limits(struct answers *a, int64_t entries_max, int64_t bytes_max);
+
+/* A reference, or NULL (missing or expired; or stored before `not_before_us`, for max-age). */
+struct stored_answer *answers_find(struct answers *a, const struct digest *key, int64_t now_us,
+                                   int64_t not_before_us);
+
+/* Copies the template's strings. Replaces an entry of the same key only when `replace` (refresh),
+ * or when the old one has expired. Returns a reference to what was made from the template, whether
+ * it is kept or not (an answer larger than the whole cache is not), for those who wait for it. */
+struct stored_answer *answers_keep(struct answers *a, const struct stored_answer *template_,
+                                   bool replace, int64_t now_us);
+
+bool answers_purge(struct answers *a, const struct uuid *source_id);
+size_t answers_purge_owner(struct answers *a, const struct uuid *owner); /* NULL: all */
+struct answers_stats {
+    int64_t entries, bytes, hits, misses, evicted, expired;
+};
+struct answers_stats answers_stats(struct answers *a);
+
+/* ---- calls under way ---- */
+
+struct flight; /* counted inside */
+
+struct flight_wait {
+    struct loop_post_node node; /* scratch */
+    struct list member;         /* scratch */
+    struct loop *loop;
+    void (*done)(
+        struct flight_wait *w); /* on the loop, once; not after flight_leave() returned true */
+    void *arg;
+    struct stored_answer *answer; /* a reference; NULL: the leader failed, go on alone */
+    struct flight *flight;        /* scratch */
+};
+
+/* The first one becomes the leader: true, *flight is its handle. The others are put on the list:
+ * false, and w->done comes later. */
+bool flight_join(struct answers *a, const struct digest *key, struct flight_wait *w,
+                 struct flight **flight);
+
+/* A follower goes away before its answer. True: done will not be called. False: it is on its way,
+ * done frees. */
+bool flight_leave(struct answers *a, struct flight_wait *w);
+
+/* The leader's end: everyone waiting gets the answer (a reference each) or NULL. The handle is gone
+ * after. */
+void flight_land(struct answers *a, struct flight *flight, struct stored_answer *answer);
+
+/* Is somebody waiting for this leader? (its client left: go on only if so) */
+bool flight_has_followers(struct answers *a, struct flight *flight);
+
+#endif

@@ -1,0 +1,123 @@
+/* store.h - the store behind keys and ledger, its threads, and what the command line does with it.
+ *
+ * struct store is the running gateway's: one store thread (journal → store, key polls, retention,
+ * spend) and two reader threads (key look-ups first, then queries). struct db is one connection for
+ * the command line and for readers; every call may block. SQLite here; the statements stand in
+ * sqlite_*.c and nowhere else. */
+#ifndef RELAY_STORE_STORE_H
+#define RELAY_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "store/journal.h"
+#include "store/keys.h"
+#include "store/limits.h"
+#include "store/record.h"
+
+/* ---- the running gateway ---- */
+
+struct store;
+
+struct store_options {
+    str url; /* "sqlite:data/relay.db" */
+    struct journal *journal;
+    struct limits *limits; /* gets what was spent, before store_open returns */
+    struct log *log;
+    int64_t retention_ms, content_retention_ms;
+};
+
+/* Opens, migrates, replays the journal that an earlier process left, loads keys and spend, starts
+ * the threads. NULL: *why (allocated, caller frees). */
+struct store *store_open(const struct store_options *options, char **why);
+struct keys *store_keys(struct store *s);
+
+/* The store thread has something to read: called by workers after appending; cheap when it is awake
+ * already. */
+void store_notify(struct store *s);
+
+void store_set_retention(struct store *s, int64_t retention_ms, int64_t content_retention_ms);
+
+bool store_is_reachable(const struct store *s); /* the last batch or poll worked */
+struct store_stats {
+    int64_t rows_committed, rows_failed, lag_rows;
+    int64_t batches;
+};
+struct store_stats store_stats(const struct store *s);
+
+/* Copies what is in the journal into the store (waits at most wait_ms), stops the threads, closes.
+ */
+void store_close(struct store *s, int64_t wait_ms);
+
+/* ---- one connection: command line, admin API ---- */
+
+struct db;
+struct db *db_open(str url, bool create, char **why); /* migrates when it may create */
+void db_close(struct db *d);
+
+struct key_draft {
+    str name, cache_group;
+    int64_t rpm, tpm; /* -1: default */
+    pusd budget;
+    enum budget_period period;
+    str *models;
+    unsigned model_count;
+    str tags;           /* JSON object or empty */
+    int64_t expires_us; /* 0: never */
+};
+
+struct key_row {
+    struct uuid id;
+    str tag, name, cache_group;
+    int64_t created_us, expires_us, revoked_us, last_used_us; /* 0: none; last_used from the log */
+    int64_t rpm, tpm;
+    pusd budget, budget_spent; /* spent in the running period */
+    enum budget_period period;
+    str models_json, tags_json; /* "[]" / "{}" when empty */
+};
+
+/* All return false with *why (arena) when they fail. Keys are found by id, by tag when only one has
+ * it, or by name when only one has it. */
+bool db_key_create(struct db *d, const struct key_draft *draft, str key_text, int64_t now_us,
+                   struct arena *a, struct uuid *id, str *why);
+bool db_key_find(struct db *d, str id_or_tag_or_name, struct arena *a, struct key_row *out,
+                 str *why);
+bool db_keys_list(struct db *d, int64_t now_us, struct arena *a, struct key_row **out,
+                  size_t *count, str *why);
+bool db_key_update(struct db *d, const struct uuid *id, const struct key_draft *draft,
+                   struct arena *a, str *why); /* writes all fields */
+bool db_key_revoke(struct db *d, const struct uuid *id, int64_t at_us, struct arena *a, str *why);
+/* A new secret for the same settings: a new row; the old one expires after the grace. */
+bool db_key_rotate(struct db *d, const struct uuid *id, str new_key_text, int64_t now_us,
+                   int64_t grace_ms, struct arena *a, struct uuid *new_id, str *why);
+
+struct usage_row {
+    str group; /* hour or day as text, provider, "provider/model", key id (name in label) */
+    str label;
+    int64_t requests, errors, cache_hits, prompt_tokens, completion_tokens;
+    pusd cost, cache_saved, routing_saved; /* exact sums; unknown costs are counted apart */
+    int64_t cost_unknown;
+    double ttft_p50_ms, ttft_p95_ms, latency_p50_ms, latency_p95_ms; /* NAN: none */
+};
+enum usage_by { USAGE_BY_HOUR, USAGE_BY_DAY, USAGE_BY_PROVIDER, USAGE_BY_MODEL, USAGE_BY_KEY };
+bool db_usage(struct db *d, enum usage_by by, int64_t from_us, int64_t to_us, struct arena *a,
+              struct usage_row **rows, size_t *count, struct usage_row *total, str *why);
+
+/* Rows newest first when `after` is NULL (at most limit), else those with a greater id, oldest
+ * first: for --follow. The record's strings are in the arena. */
+bool db_logs(struct db *d, int64_t from_us, const struct uuid *after, size_t limit, struct arena *a,
+             struct record **rows, size_t *count, str *why);
+
+/* Latency of the last `window_ms` of the log per provider/model, for `relay models` without a
+ * gateway. */
+struct latency_row {
+    str provider, model;
+    int64_t requests;
+    double ttft_p50_ms, ttft_p95_ms, latency_p50_ms, latency_p95_ms;
+};
+bool db_latencies(struct db *d, int64_t from_us, struct arena *a, struct latency_row **rows,
+                  size_t *count, str *why);
+
+#endif
