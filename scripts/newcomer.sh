@@ -60,6 +60,10 @@ megabytes() { du -smx "$folder" | cut -f1; }
 # Starts the gateway, asks it whether it is well, stops it. The folder has no curl, so the shell asks.
 # shellcheck disable=SC2016
 run_and_ask='
+if (exec 3<>/dev/tcp/127.0.0.1/8080) 2>/dev/null; then
+    echo "port 8080 is taken on this machine: stop what listens there first"
+    exit 1
+fi
 make run >run.log 2>&1 &
 pid=$!
 answer=
