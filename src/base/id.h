@@ -48,7 +48,7 @@ str key_tag(str key);
 
 #define DIGEST_BYTES 32
 
-/* SHA-256. The one-shot form reuses a per-thread context. */
+/* SHA-256, without heap. */
 struct digest {
     uint8_t b[DIGEST_BYTES];
 };

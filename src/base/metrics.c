@@ -142,7 +142,7 @@ static struct series *find_or_add(struct metrics *m, unsigned metric, const str 
 unsigned metrics_series(struct metrics *m, unsigned metric, const str *label_values)
 {
     assert(metric < m->metric_count);
-    str values[METRIC_LABELS_MAX];
+    str values[METRIC_LABELS_MAX] = {{NULL, 0}};
     for (size_t i = 0; i < m->metrics[metric].label_count; i++)
         values[i] = str_sub(label_values[i], 0, METRIC_LABEL_BYTES_MAX);
     pthread_mutex_lock(&m->lock);
