@@ -5,6 +5,7 @@
  * even where a flag overrides it. Nothing is opened but the file itself. */
 #include "config/loader.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -164,13 +165,34 @@ static bool apply_overrides(struct loader *l)
     return true;
 }
 
+/* The stand-in for sections that the file lacks; its text is Relay's own. */
+static void apply_demo(struct loader *l, struct sections *sections)
+{
+    if (l->source->demo == NULL || sections->providers != NULL) {
+        return;
+    }
+    struct tree_error error;
+    struct node *root = tree_parse(l->scratch, str_of_c(l->source->demo), &error);
+    assert(root != NULL && error.what.len == 0);
+    struct sections demo = {NULL, NULL, NULL};
+    (void)apply_mapping(l, root, (str){NULL, 0}, config_settings, l->config, NULL, take_section,
+                        &demo);
+    sections->providers = demo.providers;
+    if (sections->models == NULL) {
+        sections->models = demo.models;
+    }
+}
+
 static bool load(struct loader *l)
 {
     struct sections sections = {NULL, NULL, NULL};
     struct node *root = NULL;
     apply_defaults(config_settings, l->config, &l->config->arena);
-    return apply_file(l, &sections, &root) && apply_environment(l) && apply_overrides(l) &&
-           providers_load(l, sections.providers) && models_load(l, sections.models) &&
+    if (!apply_file(l, &sections, &root) || !apply_environment(l) || !apply_overrides(l)) {
+        return false;
+    }
+    apply_demo(l, &sections);
+    return providers_load(l, sections.providers) && models_load(l, sections.models) &&
            aliases_load(l, sections.aliases) && loader_finish(l, root);
 }
 
