@@ -35,6 +35,8 @@ enum refusal_reason { /* words for people in choose.c: "tools", "vision", "conte
                       REFUSED_QUALITY,
                       REFUSED_LATENCY,
                       REFUSED_NOT_ENABLED,
+                      REFUSED_REASONING,
+                      REFUSED_EMBEDDINGS,
                       REFUSED_REASON_COUNT
 };
 const char *refusal_reason_text(enum refusal_reason r);

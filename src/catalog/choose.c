@@ -1,0 +1,358 @@
+/* choose.c - the routing decision (contract 4.3).
+ *
+ * gather() walks the models once: gate, health, expected cost, chance. What is left is sorted by
+ * cost (order.c); then the incumbent may keep its place, and a share of the traffic explores.
+ * Nothing is allocated: the scratch is on the stack, bounded by SCORED_MAX. */
+#include "catalog/choose.h"
+
+#include <math.h>
+
+#include "catalog/gate.h"
+#include "catalog/live_inner.h"
+#include "catalog/order.h"
+#include "catalog/servers.h"
+
+#define ANSWER_TOKENS_DEFAULT  400.0
+#define NO_DATA                0.5 /* fewer recent requests than this: not measured */
+#define PREFIXES_LOOKED_AT_MAX 32u
+#define AFFINITIES_MAX         64u
+
+/* Before anything was measured: where nobody publishes speeds, a server has the benefit of the
+ * doubt. */
+#define PRIOR_UNPUBLISHED   0.95
+#define REASONING_FACTOR    2.0 /* thinking comes before the first token of an answer */
+#define PROMPT_MS_PER_TOKEN 0.02
+#define EPSILON             1e-9
+
+struct looked_at { /* at a provider, once per decision */
+    bool done;
+    enum refusal_reason sick;
+    struct speed speed;
+};
+
+struct choosing {
+    const struct catalog *c;
+    struct live *l;
+    const struct ask *ask;
+    struct decision *out;
+    bool by_name, unknown_is_there;
+    struct looked_at providers[CONFIG_PROVIDERS_MAX];
+    struct affinity affinities[AFFINITIES_MAX];
+    unsigned affinity_count;
+    unsigned sick_count[REFUSED_REASON_COUNT];
+    struct scoring healthy, sick;
+};
+
+static bool all_keys_rest(struct choosing *w, const struct provider_config *p)
+{
+    for (unsigned i = 0; i < p->api_key_count; i++) {
+        struct digest key = digest_of(p->api_keys[i]);
+        if (key_resting_until(w->l, p->name, &key, w->ask->now_ms) == 0)
+            return false;
+    }
+    return p->api_key_count > 0;
+}
+
+static const struct looked_at *look_at(struct choosing *w, unsigned provider)
+{
+    struct looked_at *p = &w->providers[provider];
+    if (p->done)
+        return p;
+    const struct provider_config *config = &w->c->config->providers[provider];
+    bool keys_rest = false;
+    p->done = true;
+    p->speed = server_speed(config->name);
+    if (health_look(w->l, config->name, w->ask->now_ms, &keys_rest) == HEALTH_DOWN)
+        p->sick = REFUSED_UNHEALTHY;
+    else if (keys_rest && all_keys_rest(w, config))
+        p->sick = REFUSED_KEY_RESTS;
+    return p;
+}
+
+/* Which slots have a prefix of this conversation in their provider's cache; the longest comes
+ * first. */
+static void find_affinities(struct choosing *w)
+{
+    const struct ask *ask = w->ask;
+    for (unsigned i = 0; i < ask->prefix_count && i < PREFIXES_LOOKED_AT_MAX; i++) {
+        if (w->affinity_count + AFFINITY_WAYS > AFFINITIES_MAX)
+            return;
+        w->affinity_count +=
+            affinity_slots(w->l, ask->prefixes[i], ask->now_ms, &w->affinities[w->affinity_count]);
+    }
+}
+
+static int64_t expected_cached(const struct choosing *w, unsigned slot)
+{
+    int64_t most = 0;
+    for (unsigned i = 0; i < w->affinity_count; i++)
+        if (w->affinities[i].slot == slot && w->affinities[i].tokens > most)
+            most = w->affinities[i].tokens;
+    return most < w->ask->prompt_tokens ? most : w->ask->prompt_tokens;
+}
+
+static double expected_answer(const struct choosing *w, const struct model *m)
+{
+    const struct ask *ask = w->ask;
+    if (ask->needs & CAP_EMBEDDINGS)
+        return 0;
+    double fallback = isnan(ask->expected_answer) ? ANSWER_TOKENS_DEFAULT : ask->expected_answer;
+    double tokens = live_answer_tokens(w->l, m->live, fallback);
+    if (ask->max_tokens > 0)
+        tokens = fmin(tokens, (double)ask->max_tokens);
+    return m->max_output > 0 ? fmin(tokens, (double)m->max_output) : tokens;
+}
+
+/* A log-logistic with shape 3 around the median of the provider's speed class: nine in ten
+ * within 2.1 times the median. */
+static double prior_chance(const struct ask *ask, const struct model *m, struct speed speed,
+                           double answer_tokens)
+{
+    if (!(speed.first_token_ms > 0))
+        return PRIOR_UNPUBLISHED;
+    double median = speed.first_token_ms + (double)ask->prompt_tokens * PROMPT_MS_PER_TOKEN;
+    if (m->capabilities & CAP_REASONING)
+        median *= REASONING_FACTOR;
+    if (!ask->streamed)
+        median += answer_tokens / speed.tokens_per_s * 1000.0;
+    double ratio = median / fmax(ask->max_latency_ms, 1.0);
+    return 1.0 / (1.0 + ratio * ratio * ratio);
+}
+
+static double chance_of(struct choosing *w, const struct model *m, double answer_tokens)
+{
+    const struct ask *ask = w->ask;
+    if (ask->max_latency_ms < 0)
+        return 1;
+    double prior = prior_chance(ask, m, look_at(w, m->provider)->speed, answer_tokens);
+    return live_chance(w->l, m->live, ask->streamed, ask->max_latency_ms, prior);
+}
+
+static enum refusal_reason check_money(const struct choosing *w, pusd cost)
+{
+    const struct ask *ask = w->ask;
+    if (!pusd_known(cost)) {
+        bool never = !w->by_name && ask->among->kind == RESOLVED_AUTO && ask->min_quality > 0;
+        return never || !ask->unpriced_allow || pusd_known(ask->max_cost) ? REFUSED_UNPRICED
+                                                                          : REFUSED_NONE;
+    }
+    if (pusd_known(ask->max_cost) && cost > ask->max_cost)
+        return REFUSED_MAX_COST;
+    if (pusd_known(ask->budget_left) && cost > ask->budget_left)
+        return REFUSED_BUDGET;
+    return REFUSED_NONE;
+}
+
+/* Which bar is missed; those who ask by name set none. */
+static enum refusal_reason check_bars(const struct choosing *w, const struct candidate *k)
+{
+    const struct ask *ask = w->ask;
+    if (w->by_name)
+        return REFUSED_NONE;
+    if (k->model->quality < ask->min_quality) /* unknown does not compare: see gate() */
+        return REFUSED_QUALITY;
+    return k->chance + EPSILON < ask->confidence ? REFUSED_LATENCY : REFUSED_NONE;
+}
+
+static enum refusal_reason gate(const struct choosing *w, const struct model *m)
+{
+    const struct ask *ask = w->ask;
+    enum refusal_reason reason = gate_lists(w->c, ask, subject_of(w->c, ask, m));
+    if (reason == REFUSED_NONE)
+        reason = gate_capabilities(ask, m, w->unknown_is_there);
+    if (reason != REFUSED_NONE || w->by_name)
+        return reason;
+    if (ask->among->kind == RESOLVED_AUTO && isnan(m->quality) && ask->min_quality > 0)
+        return REFUSED_NO_QUALITY;
+    return gate_size(ask, m);
+}
+
+static void score(struct choosing *w, const struct model *m)
+{
+    const struct ask *ask = w->ask;
+    enum refusal_reason reason = gate(w, m);
+    if (reason != REFUSED_NONE) {
+        w->out->refused[reason]++;
+        return;
+    }
+    struct candidate k = {.model = m, .provider = m->provider};
+    k.expected_answer = expected_answer(w, m);
+    k.expected_cached = expected_cached(w, m->live);
+    k.expected_cost = price_expect(m, ask->prompt_tokens, k.expected_cached,
+                                   (int64_t)(k.expected_answer + 0.5), ask->at_us);
+    reason = check_money(w, k.expected_cost);
+    if (reason != REFUSED_NONE) {
+        w->out->refused[reason]++;
+        return;
+    }
+    k.chance = chance_of(w, m, k.expected_answer);
+    k.missed = check_bars(w, &k);
+    reason = look_at(w, m->provider)->sick;
+    if (reason == REFUSED_NONE && model_out_until(w->l, m->live, ask->now_ms) > 0)
+        reason = REFUSED_MODEL_OUT;
+    k.unhealthy = reason != REFUSED_NONE;
+    w->sick_count[reason] += k.unhealthy;
+    scoring_add(k.unhealthy ? &w->sick : &w->healthy, &k);
+}
+
+static void gather(struct choosing *w)
+{
+    const struct ask *ask = w->ask;
+    if (ask->ordered != NULL) {
+        for (unsigned i = 0; i < ask->ordered_count; i++)
+            score(w, ask->ordered[i]);
+    } else if (ask->among->kind == RESOLVED_AUTO) {
+        for (unsigned i = 0; i < w->c->model_count; i++)
+            score(w, &w->c->models[i]);
+    } else {
+        for (unsigned i = 0; i < ask->among->count; i++)
+            score(w, ask->among->models[i]);
+    }
+}
+
+/* provider/anything: nothing is known but whose it is. */
+static void pass(struct choosing *w)
+{
+    const struct ask *ask = w->ask;
+    struct decision *out = w->out;
+    enum refusal_reason reason = gate_lists(w->c, ask, subject_of(w->c, ask, NULL));
+    if (reason == REFUSED_NONE)
+        reason = check_money(w, PUSD_UNKNOWN);
+    if (reason != REFUSED_NONE) {
+        out->refused[reason]++;
+        return;
+    }
+    double answer = isnan(ask->expected_answer) ? ANSWER_TOKENS_DEFAULT : ask->expected_answer;
+    out->list[out->count++] = (struct candidate){
+        .provider = ask->among->provider,
+        .expected_cost = PUSD_UNKNOWN,
+        .chance = 1,
+        .expected_answer = answer,
+        .unhealthy = look_at(w, ask->among->provider)->sick != REFUSED_NONE,
+    };
+}
+
+/* An incumbent stays while the cheapest is less than 5 % cheaper. */
+static void keep_incumbent(struct choosing *w, struct scoring *s, unsigned clear)
+{
+    unsigned slot;
+    if (!incumbent_find(w->l, w->ask->question, &slot))
+        return;
+    pusd cheapest = s->list[s->order[0]].expected_cost;
+    for (unsigned i = 0; i < clear; i++) {
+        const struct candidate *k = &s->list[s->order[i]];
+        if (k->model->live != slot)
+            continue;
+        bool known = pusd_known(cheapest) && pusd_known(k->expected_cost);
+        pusd saved = known ? k->expected_cost - cheapest : 0;
+        if (k->expected_cost == cheapest || (known && saved < k->expected_cost / 20))
+            scoring_lead_with(s, i);
+        return;
+    }
+}
+
+/* One of those that clear the bars by their prior alone, the cheaper the likelier: each costs the
+ * same share of the exploration. */
+static void explore(struct choosing *w, struct scoring *s, unsigned clear)
+{
+    double total = 0;
+    double weights[SCORED_MAX];
+    for (unsigned i = 1; i < clear; i++) {
+        const struct candidate *k = &s->list[s->order[i]];
+        bool measured = live_latency(w->l, k->model->live, w->ask->streamed).samples >= NO_DATA;
+        bool usable = !measured && pusd_known(k->expected_cost);
+        weights[i] = usable ? 1.0 / ((double)k->expected_cost + 1e6)
+                            : 0; /* 1e6 pusd: a free one's share is finite */
+        total += weights[i];
+    }
+    double mark = w->ask->dice2 * total;
+    for (unsigned i = 1; i < clear; i++) {
+        if (weights[i] > 0 && mark < weights[i]) {
+            scoring_lead_with(s, i);
+            w->out->explored = true;
+            return;
+        }
+        mark -= weights[i];
+    }
+}
+
+static const struct model *find_baseline(const struct choosing *w, const struct scoring *s,
+                                         unsigned clear)
+{
+    const struct model *named = catalog_find(w->c, w->ask->baseline);
+    if (named != NULL && pusd_known(named->prices.input) && pusd_known(named->prices.output))
+        return named;
+    for (unsigned i = clear; i-- > 0;) /* unpriced ones come last */
+        if (pusd_known(s->list[s->order[i]].expected_cost))
+            return s->list[s->order[i]].model;
+    return NULL;
+}
+
+static void decide(struct choosing *w, struct scoring *s)
+{
+    struct decision *out = w->out;
+    unsigned clear = scoring_sort(s);
+    for (unsigned i = clear; i < s->count; i++)
+        out->refused[s->list[s->order[i]].missed]++;
+    out->baseline = find_baseline(w, s, clear);
+    if (clear > 0) {
+        keep_incumbent(w, s, clear);
+        if (w->ask->dice < w->ask->explore)
+            explore(w, s, clear);
+    } else if (w->ask->strict) {
+        return;
+    } else {
+        out->target_missed = true;
+        scoring_nearest(s);
+    }
+    scoring_write(s, clear, true, out);
+}
+
+static void start(struct choosing *w, const struct catalog *c, struct live *l,
+                  const struct ask *ask, struct decision *out)
+{
+    out->count = 0;
+    out->explored = out->target_missed = false;
+    out->baseline = NULL;
+    memset(out->refused, 0, sizeof out->refused);
+    w->c = c;
+    w->l = l;
+    w->ask = ask;
+    w->out = out;
+    w->by_name = w->unknown_is_there = asked_by_name(ask);
+    for (unsigned i = 0; i < c->config->provider_count; i++)
+        w->providers[i] = (struct looked_at){0};
+    memset(w->sick_count, 0, sizeof w->sick_count);
+    w->affinity_count = 0;
+    w->healthy.count = w->sick.count = 0;
+}
+
+void choose(const struct catalog *c, struct live *l, const struct ask *ask, struct decision *out)
+{
+    struct choosing w;
+    start(&w, c, l, ask, out);
+    if (ask->ordered == NULL && ask->among->kind == RESOLVED_PASS) {
+        pass(&w);
+        return;
+    }
+    find_affinities(&w);
+    gather(&w);
+    if (w.healthy.count + w.sick.count == 0 && ask->among->kind == RESOLVED_GROUP && !w.by_name) {
+        /* Nobody in the group is known to be able: those of whom it is not known either may try. */
+        memset(out->refused, 0, sizeof out->refused);
+        w.unknown_is_there = true;
+        gather(&w);
+    }
+    struct scoring *s = w.healthy.count > 0 ? &w.healthy : &w.sick;
+    for (unsigned i = 0; i < REFUSED_REASON_COUNT && s == &w.healthy; i++)
+        out->refused[i] += w.sick_count[i];
+    if (s->count > 0 && !w.by_name) {
+        decide(&w, s);
+    } else {
+        for (unsigned i = 0; i < s->count; i++)
+            s->order[i] = (uint16_t)i;
+        scoring_write(s, s->count, false, out);
+    }
+    if (!ask->fallbacks && out->count > 1)
+        out->count = 1;
+}

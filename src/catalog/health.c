@@ -1,0 +1,282 @@
+/* health.c - which providers answer, which keys rest: one table, striped by the provider's name.
+ *
+ * A provider's breaker is closed (up), open until a time (down), and after that half-open: one
+ * caller at a time may probe it. A probe that never reports back gives its place up after PROBE_MS.
+ * Locks are held for a few dozen instructions. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "catalog/live_inner.h"
+#include "config/config.h"
+
+#define STRIPES                  16u
+#define WINDOW_S                 30u
+#define RATE_REQUESTS_MIN        20u
+#define CONNECT_FAILURES_MAX     3u
+#define OPEN_FIRST_MS            5000u
+#define OPEN_MAX_MS              60000u
+#define PROBE_MS                 30000u
+#define PROVIDERS_PER_STRIPE_MAX 1024u
+
+struct second {
+    uint64_t at; /* in seconds */
+    uint32_t good, bad;
+};
+
+struct resting_key {
+    struct digest key;
+    uint64_t until_ms;
+    bool credential;
+};
+
+struct provider_health {
+    char *name;
+    struct second seconds[WINDOW_S];
+    unsigned connect_failures;
+    bool open;
+    uint64_t open_until_ms, open_ms, probe_until_ms;
+    uint64_t rest_until_ms; /* the latest of its keys */
+    unsigned key_count;
+    struct resting_key keys[CONFIG_PROVIDER_KEYS_MAX];
+};
+
+struct stripe {
+    pthread_mutex_t lock;
+    struct map providers;
+};
+
+struct health_table {
+    struct stripe stripes[STRIPES];
+};
+
+struct health_table *health_table_new(void)
+{
+    struct health_table *t = xcalloc(1, sizeof *t);
+    for (unsigned i = 0; i < STRIPES; i++) {
+        pthread_mutex_init(&t->stripes[i].lock, NULL);
+        map_init(&t->stripes[i].providers);
+    }
+    return t;
+}
+
+void health_table_free(struct health_table *t)
+{
+    for (unsigned i = 0; i < STRIPES; i++) {
+        size_t at = 0;
+        str name;
+        void *value;
+        while (map_next(&t->stripes[i].providers, &at, &name, &value)) {
+            struct provider_health *p = value;
+            free(p->name);
+            free(p);
+        }
+        map_deinit(&t->stripes[i].providers);
+        pthread_mutex_destroy(&t->stripes[i].lock);
+    }
+    free(t);
+}
+
+static struct stripe *lock_stripe(struct live *l, str provider)
+{
+    uint32_t hash = crc32c(0, provider.p, provider.len);
+    struct stripe *s = &l->health->stripes[hash % STRIPES];
+    pthread_mutex_lock(&s->lock);
+    return s;
+}
+
+/* The entry, made when it is new; NULL only beyond the maximum, and then nothing is remembered. */
+static struct provider_health *take_entry(struct stripe *s, str provider)
+{
+    struct provider_health *p = map_find(&s->providers, provider);
+    if (p != NULL || s->providers.count >= PROVIDERS_PER_STRIPE_MAX)
+        return p;
+    p = xcalloc(1, sizeof *p);
+    p->name = xmemdup0(provider.p, provider.len);
+    map_put(&s->providers, str_of(p->name, provider.len), p);
+    return p;
+}
+
+static void count_result(struct provider_health *p, bool good, uint64_t now_ms)
+{
+    uint64_t now_s = now_ms / 1000;
+    struct second *second = &p->seconds[now_s % WINDOW_S];
+    if (second->at != now_s)
+        *second = (struct second){.at = now_s};
+    second->good += good;
+    second->bad += !good;
+}
+
+static bool fails_by_rate(const struct provider_health *p, uint64_t now_ms)
+{
+    uint64_t now_s = now_ms / 1000, good = 0, bad = 0;
+    for (unsigned i = 0; i < WINDOW_S; i++) {
+        if (p->seconds[i].at + WINDOW_S > now_s) {
+            good += p->seconds[i].good;
+            bad += p->seconds[i].bad;
+        }
+    }
+    return good + bad >= RATE_REQUESTS_MIN && bad > good;
+}
+
+static void open_breaker(struct provider_health *p, uint64_t now_ms)
+{
+    if (!p->open)
+        p->open_ms = OPEN_FIRST_MS;
+    else
+        p->open_ms = p->open_ms * 2 < OPEN_MAX_MS ? p->open_ms * 2 : OPEN_MAX_MS;
+    p->open = true;
+    p->open_until_ms = now_ms + p->open_ms;
+    p->probe_until_ms = 0;
+}
+
+static void close_breaker(struct provider_health *p)
+{
+    p->open = false;
+    p->connect_failures = 0;
+    p->probe_until_ms = 0;
+    for (unsigned i = 0; i < WINDOW_S; i++)
+        p->seconds[i] = (struct second){0};
+}
+
+/* Returns whether it went up or down. */
+static bool note(struct provider_health *p, enum health_event e, uint64_t now_ms)
+{
+    if (p->open) {
+        if (now_ms < p->open_until_ms)
+            return false; /* of an attempt from before: what counts now is the probe */
+        if (e == HEALTH_OK) {
+            close_breaker(p);
+            return true;
+        }
+        open_breaker(p, now_ms);
+        return false;
+    }
+    count_result(p, e == HEALTH_OK, now_ms);
+    p->connect_failures = e == HEALTH_CONNECT_FAILED ? p->connect_failures + 1 : 0;
+    if (e == HEALTH_OK || (p->connect_failures < CONNECT_FAILURES_MAX && !fails_by_rate(p, now_ms)))
+        return false;
+    open_breaker(p, now_ms);
+    return true;
+}
+
+bool health_note(struct live *l, str provider, enum health_event e, uint64_t now_ms, bool *up)
+{
+    struct stripe *s = lock_stripe(l, provider);
+    struct provider_health *p = take_entry(s, provider);
+    bool changed = p != NULL && note(p, e, now_ms);
+    if (up != NULL)
+        *up = p == NULL || !p->open;
+    pthread_mutex_unlock(&s->lock);
+    return changed;
+}
+
+static enum health state_of(const struct provider_health *p, uint64_t now_ms)
+{
+    if (p == NULL || !p->open)
+        return HEALTH_UP;
+    bool waiting = now_ms < p->open_until_ms || now_ms < p->probe_until_ms;
+    return waiting ? HEALTH_DOWN : HEALTH_PROBE;
+}
+
+enum health health_look(struct live *l, str provider, uint64_t now_ms, bool *keys_rest)
+{
+    struct stripe *s = lock_stripe(l, provider);
+    const struct provider_health *p = map_find(&s->providers, provider);
+    enum health state = state_of(p, now_ms);
+    *keys_rest = p != NULL && p->rest_until_ms > now_ms;
+    pthread_mutex_unlock(&s->lock);
+    return state;
+}
+
+enum health health_of(struct live *l, str provider, uint64_t now_ms)
+{
+    bool keys_rest;
+    return health_look(l, provider, now_ms, &keys_rest);
+}
+
+bool health_enter(struct live *l, str provider, uint64_t now_ms)
+{
+    struct stripe *s = lock_stripe(l, provider);
+    struct provider_health *p = map_find(&s->providers, provider);
+    enum health state = state_of(p, now_ms);
+    if (state == HEALTH_PROBE)
+        p->probe_until_ms = now_ms + PROBE_MS;
+    pthread_mutex_unlock(&s->lock);
+    return state != HEALTH_DOWN;
+}
+
+/* ---- keys ---- */
+
+static struct resting_key *find_key(struct provider_health *p, const struct digest *key)
+{
+    for (unsigned i = 0; i < p->key_count; i++)
+        if (memcmp(&p->keys[i].key, key, sizeof *key) == 0)
+            return &p->keys[i];
+    return NULL;
+}
+
+static struct resting_key *take_key(struct provider_health *p, const struct digest *key)
+{
+    struct resting_key *k = find_key(p, key);
+    if (k != NULL)
+        return k;
+    if (p->key_count < CONFIG_PROVIDER_KEYS_MAX)
+        return &p->keys[p->key_count++];
+    k = &p->keys[0]; /* keys change over reloads: the one that is ready first makes room */
+    for (unsigned i = 1; i < p->key_count; i++)
+        if (p->keys[i].until_ms < k->until_ms)
+            k = &p->keys[i];
+    return k;
+}
+
+void key_rest(struct live *l, str provider, const struct digest *key, uint64_t until_ms,
+              bool credential)
+{
+    struct stripe *s = lock_stripe(l, provider);
+    struct provider_health *p = take_entry(s, provider);
+    if (p != NULL) {
+        *take_key(p, key) = (struct resting_key){*key, until_ms, credential};
+        if (until_ms > p->rest_until_ms)
+            p->rest_until_ms = until_ms;
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+uint64_t key_resting_until(struct live *l, str provider, const struct digest *key, uint64_t now_ms)
+{
+    struct stripe *s = lock_stripe(l, provider);
+    struct provider_health *p = map_find(&s->providers, provider);
+    const struct resting_key *k = p != NULL ? find_key(p, key) : NULL;
+    uint64_t until = k != NULL && k->until_ms > now_ms ? k->until_ms : 0;
+    pthread_mutex_unlock(&s->lock);
+    return until;
+}
+
+static void forget_credentials(struct provider_health *p)
+{
+    unsigned kept = 0;
+    p->rest_until_ms = 0;
+    for (unsigned i = 0; i < p->key_count; i++) {
+        if (p->keys[i].credential)
+            continue;
+        if (p->keys[i].until_ms > p->rest_until_ms)
+            p->rest_until_ms = p->keys[i].until_ms;
+        p->keys[kept++] = p->keys[i];
+    }
+    p->key_count = kept;
+}
+
+void health_reload(struct live *l)
+{
+    for (unsigned i = 0; i < STRIPES; i++) {
+        struct stripe *s = &l->health->stripes[i];
+        pthread_mutex_lock(&s->lock);
+        size_t at = 0;
+        str name;
+        void *value;
+        while (map_next(&s->providers, &at, &name, &value))
+            forget_credentials(value);
+        pthread_mutex_unlock(&s->lock);
+    }
+}

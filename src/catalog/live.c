@@ -1,0 +1,357 @@
+/* live.c - measurements: workers count, one timer folds, routing reads.
+ *
+ * Counting is a relaxed add in the worker's own shard. The merge takes what was added since the
+ * last one into two decayed histograms per kind, with horizons of 60 s and 30 min (a value's weight
+ * is exp(-age / horizon)), and publishes shares. The recent one decides alone once it holds 20
+ * values; below that the two are mixed by recent / 20, so the estimate moves without a step. No
+ * lock on either side. */
+#include "catalog/live.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "catalog/live_inner.h"
+
+#define RECENT_MS      60000.0
+#define MEMORY_MS      1800000.0
+#define RECENT_ENOUGH  20.0f
+#define PRIOR_WEIGHT   3.0
+#define ANSWERS_WEIGHT 20.0
+#define NOTHING_LEFT   1e-3f /* below this weight old values are forgotten */
+
+#define RELAXED memory_order_relaxed
+
+struct decayed {
+    float exact[HISTOGRAM_BUCKETS], at_least[HISTOGRAM_BUCKETS];
+    float sum;
+};
+
+struct live_memory {
+    uint32_t exact[MEASURED_COUNT][HISTOGRAM_BUCKETS]; /* taken over from the shards so far */
+    uint32_t at_least[MEASURED_COUNT][HISTOGRAM_BUCKETS];
+    uint64_t tokens, answers;
+    struct decayed recent[MEASURED_COUNT], memory[MEASURED_COUNT];
+    double decayed_tokens, decayed_answers;
+};
+
+struct live *live_new(unsigned workers)
+{
+    struct live *l = xcalloc(1, sizeof *l);
+    l->workers = workers > 0 ? workers : 1;
+    l->shards = xcalloc((size_t)l->workers * LIVE_SLOTS_MAX, sizeof *l->shards);
+    l->summaries = xcalloc(LIVE_SLOTS_MAX, sizeof *l->summaries);
+    l->memories = xcalloc(LIVE_SLOTS_MAX, sizeof *l->memories);
+    l->out_until_ms = xcalloc(LIVE_SLOTS_MAX, sizeof *l->out_until_ms);
+    l->slot_ids = xcalloc(LIVE_SLOTS_MAX, sizeof *l->slot_ids);
+    pthread_mutex_init(&l->slots_lock, NULL);
+    map_init(&l->slots);
+    l->health = health_table_new();
+    l->memory = route_memory_new();
+    return l;
+}
+
+void live_free(struct live *l)
+{
+    if (l == NULL)
+        return;
+    for (size_t i = 0; i < (size_t)l->workers * LIVE_SLOTS_MAX; i++)
+        free(atomic_load_explicit(&l->shards[i], RELAXED));
+    for (unsigned i = 0; i < LIVE_SLOTS_MAX; i++) {
+        free(atomic_load_explicit(&l->summaries[i], RELAXED));
+        free(l->memories[i]);
+        free(l->slot_ids[i]);
+    }
+    free(l->shards);
+    free(l->summaries);
+    free(l->memories);
+    free(l->out_until_ms);
+    free(l->slot_ids);
+    map_deinit(&l->slots);
+    pthread_mutex_destroy(&l->slots_lock);
+    health_table_free(l->health);
+    route_memory_free(l->memory);
+    free(l);
+}
+
+unsigned live_slot(struct live *l, str model_id)
+{
+    pthread_mutex_lock(&l->slots_lock);
+    char **entry = map_find(&l->slots, model_id);
+    unsigned slot = LIVE_SLOTS_MAX - 1;
+    unsigned count = atomic_load_explicit(&l->slot_count, RELAXED);
+    if (entry != NULL) {
+        slot = (unsigned)(entry - l->slot_ids);
+    } else if (count < LIVE_SLOTS_MAX - 1) {
+        slot = count;
+        l->slot_ids[slot] = xmemdup0(model_id.p, model_id.len);
+        map_put(&l->slots, str_of(l->slot_ids[slot], model_id.len), &l->slot_ids[slot]);
+        atomic_store_explicit(&l->slot_count, count + 1, memory_order_release);
+    }
+    pthread_mutex_unlock(&l->slots_lock);
+    return slot;
+}
+
+static struct live_shard *shard_of(struct live *l, unsigned worker, unsigned slot)
+{
+    assert(worker < l->workers && slot < LIVE_SLOTS_MAX);
+    _Atomic(struct live_shard *) *place = &l->shards[(size_t)worker * LIVE_SLOTS_MAX + slot];
+    struct live_shard *shard = atomic_load_explicit(place, memory_order_acquire);
+    if (shard != NULL)
+        return shard;
+    struct live_shard *mine = xcalloc(1, sizeof *mine);
+    if (atomic_compare_exchange_strong(place, &shard, mine))
+        return mine;
+    free(mine);
+    return shard;
+}
+
+static void count_value(struct live_shard *shard, enum measured kind, double ms, bool at_least)
+{
+    if (isnan(ms))
+        return;
+    unsigned bucket = histogram_bucket(ms);
+    atomic_fetch_add_explicit(
+        at_least ? &shard->at_least[kind][bucket] : &shard->exact[kind][bucket], 1, RELAXED);
+}
+
+void live_record(struct live *l, unsigned worker, unsigned slot, const struct live_sample *s)
+{
+    struct live_shard *shard = shard_of(l, worker, slot);
+    if (s->streamed) {
+        if (!isnan(s->ttft_ms))
+            count_value(shard, MEASURED_TTFT, s->ttft_ms, false);
+        else if (s->censored)
+            count_value(shard, MEASURED_TTFT, s->total_ms, true);
+        count_value(shard, MEASURED_STREAM, s->total_ms, s->censored);
+    } else {
+        count_value(shard, MEASURED_PLAIN, s->total_ms, s->censored);
+    }
+    if (s->completion_tokens >= 0 && !s->censored) {
+        atomic_fetch_add_explicit(&shard->tokens, (uint64_t)s->completion_tokens, RELAXED);
+        atomic_fetch_add_explicit(&shard->answers, 1, RELAXED);
+    }
+}
+
+void live_inflight(struct live *l, unsigned worker, unsigned slot, int change)
+{
+    atomic_fetch_add_explicit(&shard_of(l, worker, slot)->inflight, change, RELAXED);
+}
+
+static struct live_shard *shard_if_any(const struct live *l, unsigned worker, unsigned slot)
+{
+    return atomic_load_explicit(&l->shards[(size_t)worker * LIVE_SLOTS_MAX + slot],
+                                memory_order_acquire);
+}
+
+/* ---- merge ---- */
+
+static void decay(struct decayed *d, float factor)
+{
+    if (d->sum <= 0)
+        return;
+    d->sum *= factor;
+    if (d->sum < NOTHING_LEFT) {
+        *d = (struct decayed){.sum = 0};
+        return;
+    }
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        d->exact[i] *= factor;
+        d->at_least[i] *= factor;
+    }
+}
+
+static void add_new(struct live_memory *m, unsigned kind, unsigned bucket, uint32_t exact,
+                    uint32_t at_least)
+{
+    float more = (float)(uint32_t)(exact - m->exact[kind][bucket]);
+    float more_cut = (float)(uint32_t)(at_least - m->at_least[kind][bucket]);
+    m->exact[kind][bucket] = exact;
+    m->at_least[kind][bucket] = at_least;
+    struct decayed *both[2] = {&m->recent[kind], &m->memory[kind]};
+    for (unsigned i = 0; i < 2 && more + more_cut > 0; i++) {
+        both[i]->exact[bucket] += more;
+        both[i]->at_least[bucket] += more_cut;
+        both[i]->sum += more + more_cut;
+    }
+}
+
+static void take_over(struct live *l, unsigned slot, struct live_memory *m)
+{
+    for (unsigned kind = 0; kind < MEASURED_COUNT; kind++) {
+        for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+            uint32_t exact = 0, at_least = 0;
+            for (unsigned w = 0; w < l->workers; w++) {
+                struct live_shard *shard = shard_if_any(l, w, slot);
+                if (shard == NULL)
+                    continue;
+                exact += atomic_load_explicit(&shard->exact[kind][i], RELAXED);
+                at_least += atomic_load_explicit(&shard->at_least[kind][i], RELAXED);
+            }
+            add_new(m, kind, i, exact, at_least);
+        }
+    }
+    uint64_t tokens = 0, answers = 0;
+    for (unsigned w = 0; w < l->workers; w++) {
+        struct live_shard *shard = shard_if_any(l, w, slot);
+        if (shard == NULL)
+            continue;
+        tokens += atomic_load_explicit(&shard->tokens, RELAXED);
+        answers += atomic_load_explicit(&shard->answers, RELAXED);
+    }
+    m->decayed_tokens += (double)(tokens - m->tokens);
+    m->decayed_answers += (double)(answers - m->answers);
+    m->tokens = tokens;
+    m->answers = answers;
+}
+
+static float quantile(const float *share, float q)
+{
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
+        if (share[i] >= q)
+            return (float)histogram_value(i);
+    return share[HISTOGRAM_BUCKETS - 1] > 0 ? (float)histogram_value(HISTOGRAM_BUCKETS - 1) : NAN;
+}
+
+static void publish(const struct live_memory *m, unsigned kind, struct live_summary *out)
+{
+    const struct decayed *recent = &m->recent[kind], *memory = &m->memory[kind];
+    float fast[HISTOGRAM_BUCKETS], slow[HISTOGRAM_BUCKETS];
+    histogram_shares(recent->exact, recent->at_least, fast);
+    histogram_shares(memory->exact, memory->at_least, slow);
+    float mix = recent->sum < RECENT_ENOUGH ? recent->sum / RECENT_ENOUGH : 1;
+    float weight = memory->sum;
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        slow[i] = mix * fast[i] + (1 - mix) * slow[i];
+        atomic_store_explicit(&out->share[kind][i], slow[i], RELAXED);
+        atomic_store_explicit(&out->weight[kind][i], weight > 0 ? weight : 0, RELAXED);
+        weight -= memory->at_least[i];
+    }
+    atomic_store_explicit(&out->samples[kind], memory->sum, RELAXED);
+    atomic_store_explicit(&out->p50_ms[kind], quantile(slow, 0.5f), RELAXED);
+    atomic_store_explicit(&out->p95_ms[kind], quantile(slow, 0.95f), RELAXED);
+}
+
+static void merge_slot(struct live *l, unsigned slot, float recent, float memory)
+{
+    struct live_memory *m = l->memories[slot];
+    struct live_summary *out = atomic_load_explicit(&l->summaries[slot], RELAXED);
+    if (m == NULL) {
+        m = l->memories[slot] = xcalloc(1, sizeof *m);
+        out = xcalloc(1, sizeof *out);
+    }
+    for (unsigned kind = 0; kind < MEASURED_COUNT; kind++) {
+        decay(&m->recent[kind], recent);
+        decay(&m->memory[kind], memory);
+    }
+    m->decayed_tokens *= memory;
+    m->decayed_answers *= memory;
+    take_over(l, slot, m);
+    for (unsigned kind = 0; kind < MEASURED_COUNT; kind++)
+        publish(m, kind, out);
+    double mean = m->decayed_answers > 0 ? m->decayed_tokens / m->decayed_answers : 0;
+    atomic_store_explicit(&out->answers, (float)m->decayed_answers, RELAXED);
+    atomic_store_explicit(&out->answer_tokens, (float)mean, RELAXED);
+    atomic_store_explicit(&l->summaries[slot], out, memory_order_release);
+}
+
+void live_merge(struct live *l, uint64_t now_ms)
+{
+    double elapsed =
+        l->merged_ms > 0 && now_ms > l->merged_ms ? (double)(now_ms - l->merged_ms) : 0;
+    float recent = (float)exp(-elapsed / RECENT_MS);
+    float memory = (float)exp(-elapsed / MEMORY_MS);
+    l->merged_ms = now_ms;
+    unsigned count = atomic_load_explicit(&l->slot_count, memory_order_acquire);
+    for (unsigned slot = 0; slot < LIVE_SLOTS_MAX; slot++) {
+        if (slot >= count && slot < LIVE_SLOTS_MAX - 1)
+            slot = LIVE_SLOTS_MAX - 1; /* the shared one comes last */
+        bool used = false;
+        for (unsigned w = 0; w < l->workers && !used; w++)
+            used = shard_if_any(l, w, slot) != NULL;
+        if (used)
+            merge_slot(l, slot, recent, memory);
+    }
+}
+
+/* ---- reading ---- */
+
+static const struct live_summary *summary_of(const struct live *l, unsigned slot)
+{
+    return slot < LIVE_SLOTS_MAX ? atomic_load_explicit(&l->summaries[slot], memory_order_acquire)
+                                 : NULL;
+}
+
+static struct live_view view(const struct live *l, unsigned slot, enum measured kind)
+{
+    const struct live_summary *s = summary_of(l, slot);
+    if (s == NULL)
+        return (struct live_view){0, NAN, NAN};
+    struct live_view v = {
+        .samples = (double)atomic_load_explicit(&s->samples[kind], RELAXED),
+        .p50_ms = (double)atomic_load_explicit(&s->p50_ms[kind], RELAXED),
+        .p95_ms = (double)atomic_load_explicit(&s->p95_ms[kind], RELAXED),
+    };
+    return v;
+}
+
+struct live_view live_latency(const struct live *l, unsigned slot, bool streamed)
+{
+    return view(l, slot, streamed ? MEASURED_TTFT : MEASURED_PLAIN);
+}
+
+struct live_view live_total(const struct live *l, unsigned slot)
+{
+    return view(l, slot, MEASURED_STREAM);
+}
+
+double live_chance(const struct live *l, unsigned slot, bool streamed, double target_ms,
+                   double prior)
+{
+    const struct live_summary *s = summary_of(l, slot);
+    if (s == NULL)
+        return prior;
+    enum measured kind = streamed ? MEASURED_TTFT : MEASURED_PLAIN;
+    double part = 0;
+    unsigned at = histogram_target(target_ms, &part);
+    double weight = (double)atomic_load_explicit(&s->weight[kind][at], RELAXED);
+    double high = (double)atomic_load_explicit(&s->share[kind][at], RELAXED);
+    double low = at > 0 ? (double)atomic_load_explicit(&s->share[kind][at - 1], RELAXED) : 0;
+    double share = low + part * (high - low);
+    return (weight * share + PRIOR_WEIGHT * prior) / (weight + PRIOR_WEIGHT);
+}
+
+double live_answer_tokens(const struct live *l, unsigned slot, double fallback)
+{
+    const struct live_summary *s = summary_of(l, slot);
+    if (s == NULL)
+        return fallback;
+    double n = (double)atomic_load_explicit(&s->answers, RELAXED);
+    double mean = (double)atomic_load_explicit(&s->answer_tokens, RELAXED);
+    return (n * mean + ANSWERS_WEIGHT * fallback) / (n + ANSWERS_WEIGHT);
+}
+
+int64_t live_inflight_now(const struct live *l, unsigned slot)
+{
+    int64_t sum = 0;
+    for (unsigned w = 0; w < l->workers; w++) {
+        const struct live_shard *shard = shard_if_any(l, w, slot);
+        if (shard != NULL)
+            sum += atomic_load_explicit(&shard->inflight, RELAXED);
+    }
+    return sum;
+}
+
+void model_out(struct live *l, unsigned slot, uint64_t until_ms)
+{
+    assert(slot < LIVE_SLOTS_MAX);
+    atomic_store_explicit(&l->out_until_ms[slot], until_ms, RELAXED);
+}
+
+uint64_t model_out_until(struct live *l, unsigned slot, uint64_t now_ms)
+{
+    uint64_t until =
+        slot < LIVE_SLOTS_MAX ? atomic_load_explicit(&l->out_until_ms[slot], RELAXED) : 0;
+    return until > now_ms ? until : 0;
+}

@@ -1,0 +1,68 @@
+/* live_inner.h - how the parts of struct live hang together; for catalog/ only. */
+#ifndef RELAY_CATALOG_LIVE_INNER_H
+#define RELAY_CATALOG_LIVE_INNER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/map.h"
+#include "catalog/histogram.h"
+#include "catalog/live.h"
+
+/* What is measured apart. */
+enum measured { MEASURED_TTFT, MEASURED_PLAIN, MEASURED_STREAM, MEASURED_COUNT };
+
+/* One worker's counts for one slot: they only grow. Made when the worker first uses the slot. */
+struct live_shard {
+    _Atomic uint32_t exact[MEASURED_COUNT][HISTOGRAM_BUCKETS];
+    _Atomic uint32_t at_least[MEASURED_COUNT][HISTOGRAM_BUCKETS];
+    _Atomic uint64_t tokens, answers;
+    _Atomic int64_t inflight;
+};
+
+/* What routing reads; written by the merge, each number by itself. */
+struct live_summary {
+    _Atomic float share[MEASURED_COUNT][HISTOGRAM_BUCKETS];
+    _Atomic float weight[MEASURED_COUNT]
+                        [HISTOGRAM_BUCKETS]; /* values that say something about a target there */
+    _Atomic float samples[MEASURED_COUNT], p50_ms[MEASURED_COUNT], p95_ms[MEASURED_COUNT];
+    _Atomic float answers, answer_tokens;
+};
+
+struct live_memory; /* of the merge, per slot */
+
+struct live {
+    unsigned workers;
+    _Atomic(struct live_shard *) *shards; /* [worker * LIVE_SLOTS_MAX + slot] */
+    _Atomic(struct live_summary *) *summaries;
+    struct live_memory **memories;
+    uint64_t merged_ms; /* when the last merge ran; 0: never */
+    _Atomic uint64_t *out_until_ms;
+
+    pthread_mutex_t slots_lock;
+    struct map slots; /* id to the address of its entry in slot_ids */
+    char **slot_ids;
+    _Atomic unsigned slot_count;
+
+    struct health_table *health;
+    struct route_memory *memory;
+};
+
+struct health_table *health_table_new(void);
+void health_table_free(struct health_table *t);
+
+/* health_of(), and whether any key of this provider rests, in one look. */
+enum health health_look(struct live *l, str provider, uint64_t now_ms, bool *keys_rest);
+
+struct route_memory *route_memory_new(void);
+void route_memory_free(struct route_memory *m);
+
+/* Which slots were sent this prefix: writes at most AFFINITY_WAYS, returns how many. */
+#define AFFINITY_WAYS 8
+struct affinity {
+    unsigned slot;
+    int64_t tokens;
+};
+unsigned affinity_slots(struct live *l, uint64_t prefix, uint64_t now_ms, struct affinity *out);
+
+#endif
