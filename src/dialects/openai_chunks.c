@@ -31,6 +31,7 @@ struct finish_kept {
 struct stream_out {
     struct arena *a;
     bool native, include_usage;
+    bool continuous; /* the client asked for usage on every chunk (vLLM) */
     struct answer_head head;
     str prefix; /* of every chunk that is written here, up to the choice's number */
     bool role_sent;
@@ -45,6 +46,8 @@ struct stream_out *openai_stream_out_new(struct arena *a, const struct chat *cha
     s->a = a;
     s->native = native;
     s->include_usage = chat->include_usage;
+    yyjson_val *options = json_get(chat->root, "stream_options");
+    s->continuous = yyjson_get_bool(yyjson_obj_get(options, "continuous_usage_stats"));
     s->head = *head;
     s->last = &s->first;
     return s;
@@ -176,7 +179,7 @@ static bool native_event(struct stream_out *s, const struct sse_event *event,
     struct json_edit no_usage = {.key = STR("usage")};
     size_t edits = usage ? 1 : 0;
     if (!finish)
-        return event_write(data, &no_usage, s->include_usage ? 0 : edits, out);
+        return event_write(data, &no_usage, s->continuous ? 0 : edits, out);
     bool apart = content || deltas->choices > 1;
     for (unsigned i = 0; i < deltas->count; i++) {
         if (deltas->v[i].kind != DELTA_FINISH)
