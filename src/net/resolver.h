@@ -20,7 +20,9 @@ struct addresses {
 };
 
 struct resolve_wait {
-    struct loop_post_node node; /* scratch */
+    struct loop_post_node node;       /* scratch, with the next two */
+    struct resolve_wait *next;
+    unsigned port;
     struct loop *loop;          /* where done runs */
     void (*done)(struct resolve_wait *w);
     struct addresses result;
