@@ -1,0 +1,31 @@
+/* keys_internal.h - how the store's threads fill the key table, and take its look-ups.
+ *
+ * Every key carries the number of the change that made it what it is; a newer one never gives way
+ * to an older one, so a look-up and a poll may come in any order. */
+#ifndef RELAY_STORE_KEYS_INTERNAL_H
+#define RELAY_STORE_KEYS_INTERNAL_H
+
+#include "store/keys.h"
+
+/* Everything of a key's draft in one allocation, refs = 1. `model_count` strings are copied. */
+struct key *key_copy(const struct key *values);
+
+/* `enqueue` hands a look-up to the reader threads; false: their queue is full. */
+typedef bool keys_enqueue_fn(void *ctx, struct key_wait *w);
+struct keys *keys_new(keys_enqueue_fn *enqueue, void *ctx);
+void keys_free(struct keys *k);
+
+/* Puts a key in, unless the one there is as new. Takes the reference. */
+void keys_put(struct keys *k, struct key *take, int64_t changed);
+
+/* Throws out the keys that are not in the store any more: call before loading all of them anew. */
+void keys_clear(struct keys *k);
+
+/* The store does not answer: unknown keys are STORE_AWAY. After an hour of that (`stale`) so are
+ * all. */
+void keys_set_away(struct keys *k, bool away, bool stale);
+
+/* The answer to a look-up; takes `key` (NULL with the other results). */
+void keys_answer(struct key_wait *w, enum key_find result, struct key *take);
+
+#endif

@@ -1,0 +1,299 @@
+/* sqlite.c - connections to the embedded store, and how values go in and out.
+ *
+ * Write-ahead log, synchronous NORMAL: a commit is in the operating system, so a killed process loses
+ * nothing; against power cuts there is the journal, whose segments go only after ledger_make_durable(). The
+ * file is made with mode 0600 and its folders with 0700, because it holds who asked for what. */
+#include "store/sqlite_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#define PATH_BYTES_MAX     1024u
+#define BUSY_TIMEOUT_MS    5000
+#define READER_LIMIT_MS    2000u
+#define PROGRESS_STEPS     20000
+#define WAL_ATTEMPTS       100
+
+static char *why_not(const char *what, const char *path, const char *reason)
+{
+    char text[PATH_BYTES_MAX + 512];
+    snprintf(text, sizeof text, "%s %s: %s", what, path, reason);
+    return xmemdup0(text, strlen(text));
+}
+
+static bool path_of(str url, char out[PATH_BYTES_MAX])
+{
+    str prefix = STR("sqlite:");
+    str path = str_starts(url, prefix) ? str_sub(url, prefix.len, url.len) : (str){0};
+    if (str_starts(path, STR("///"))) {
+        path = str_sub(path, 2, path.len);
+    }
+    if (path.len == 0 || path.len >= PATH_BYTES_MAX || memchr(path.p, '\0', path.len) != NULL) {
+        return false;
+    }
+    memcpy(out, path.p, path.len);
+    out[path.len] = '\0';
+    return true;
+}
+
+/* The folders (0700) and the empty file (0600), where they are missing. */
+static bool make_file(char *path)
+{
+    for (char *at = path + 1; *at != '\0'; at++) {
+        if (*at == '/') {
+            *at = '\0';
+            int made = mkdir(path, 0700);
+            *at = '/';
+            if (made != 0 && errno != EEXIST) {
+                return false;
+            }
+        }
+    }
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return false;
+    }
+    close(fd);
+    return true;
+}
+
+/* Switching to the write-ahead log does not wait for others by itself. */
+static bool use_wal(struct db *d)
+{
+    for (int i = 0; i < WAL_ATTEMPTS; i++) {
+        if (db_run(d, "PRAGMA journal_mode=WAL")) {
+            return true;
+        }
+        nanosleep(&(struct timespec){0, 20000000}, NULL);
+    }
+    return false;
+}
+
+/* Called by SQLite every PROGRESS_STEPS steps of a query: not 0 ends it. */
+static int on_progress(void *arg)
+{
+    const struct db *d = arg;
+    return d->deadline_ns != 0 && clock_mono_ns() > d->deadline_ns;
+}
+
+static bool set_up(struct db *d, enum db_role role, char **why)
+{
+    static const char *const pragmas[] = {
+        [DB_WRITER] = "PRAGMA synchronous=NORMAL; PRAGMA cache_size=-2048;"
+                      "PRAGMA wal_autocheckpoint=1000; PRAGMA journal_size_limit=16777216;",
+        [DB_READER] = "PRAGMA query_only=1; PRAGMA cache_size=-512;",
+        [DB_TOOL] = "PRAGMA synchronous=FULL; PRAGMA cache_size=-2048;",
+    };
+    sqlite3_busy_timeout(d->sql, role == DB_READER ? (int)READER_LIMIT_MS : BUSY_TIMEOUT_MS);
+    if (role == DB_READER) {
+        sqlite3_progress_handler(d->sql, PROGRESS_STEPS, on_progress, d);
+    }
+    if ((role == DB_READER || use_wal(d)) && db_run(d, pragmas[role])) {
+        return true;
+    }
+    *why = why_not("cannot use the store", sqlite3_db_filename(d->sql, "main"),
+                   sqlite3_errmsg(d->sql));
+    return false;
+}
+
+struct db *db_open_as(str url, bool create, enum db_role role, char **why)
+{
+    char path[PATH_BYTES_MAX];
+    *why = NULL;
+    if (!path_of(url, path)) {
+        static const char text[] = "the store must be written as sqlite:PATH, like sqlite:data/relay.db";
+        *why = xmemdup0(text, sizeof text - 1);
+        return NULL;
+    }
+    if (create && !make_file(path)) {
+        *why = why_not("cannot make the store", path, strerror(errno));
+        return NULL;
+    }
+    struct db *d = xcalloc(1, sizeof *d);
+    if (sqlite3_open_v2(path, &d->sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
+        *why = why_not("cannot open the store", path,
+                       errno == ENOENT ? "there is none yet; 'relay serve' or 'relay keys create' makes it"
+                                       : sqlite3_errmsg(d->sql));
+    } else if (set_up(d, role, why)) {
+        (void)(create ? schema_migrate(d, why) : schema_check(d, why));
+    }
+    if (*why != NULL) {
+        db_close(d);
+        return NULL;
+    }
+    return d;
+}
+
+struct db *db_open(str url, bool create, char **why)
+{
+    return db_open_as(url, create, DB_TOOL, why);
+}
+
+void db_close(struct db *d)
+{
+    if (d == NULL) {
+        return;
+    }
+    for (unsigned i = 0; i < DB_STATEMENTS; i++) {
+        sqlite3_finalize(d->kept[i]);
+    }
+    sqlite3_close(d->sql);
+    free(d->spend);
+    free(d);
+}
+
+/* ---- statements ---- */
+
+sqlite3_stmt *db_kept(struct db *d, enum db_statement which, const char *sql)
+{
+    sqlite3_stmt **s = &d->kept[which];
+    if (*s == NULL) {
+        sqlite3_prepare_v3(d->sql, sql, -1, SQLITE_PREPARE_PERSISTENT, s, NULL);
+    } else {
+        sqlite3_reset(*s);
+    }
+    return *s;
+}
+
+sqlite3_stmt *db_prepare(struct db *d, const char *sql, struct arena *a, str *why)
+{
+    sqlite3_stmt *s = NULL;
+    if (sqlite3_prepare_v2(d->sql, sql, -1, &s, NULL) != SQLITE_OK) {
+        db_fail(d, "the store does not take the statement", a, why);
+        return NULL;
+    }
+    return s;
+}
+
+bool db_run(struct db *d, const char *sql)
+{
+    return sqlite3_exec(d->sql, sql, NULL, NULL, NULL) == SQLITE_OK;
+}
+
+bool db_run_kept(struct db *d, enum db_statement which, const char *sql)
+{
+    sqlite3_stmt *s = db_kept(d, which, sql);
+    if (s == NULL) {
+        return false;
+    }
+    int result = sqlite3_step(s);
+    sqlite3_reset(s);
+    return result == SQLITE_DONE || result == SQLITE_ROW;
+}
+
+bool db_fail(struct db *d, const char *what, struct arena *a, str *why)
+{
+    if (why != NULL) {
+        *why = arena_printf(a, "%s: %s", what, sqlite3_errmsg(d->sql));
+    }
+    return false;
+}
+
+/* ---- values ---- */
+
+void bind_str(sqlite3_stmt *s, int at, str value)
+{
+    sqlite3_bind_text(s, at, value.p != NULL ? value.p : "", (int)value.len, SQLITE_STATIC);
+}
+
+void bind_text(sqlite3_stmt *s, int at, str value)
+{
+    if (value.len == 0) {
+        sqlite3_bind_null(s, at);
+    } else {
+        sqlite3_bind_text(s, at, value.p, (int)value.len, SQLITE_STATIC);
+    }
+}
+
+void bind_uuid(sqlite3_stmt *s, int at, const struct uuid *id)
+{
+    sqlite3_bind_blob(s, at, id->b, sizeof id->b, SQLITE_STATIC);
+}
+
+void bind_count(sqlite3_stmt *s, int at, int64_t value)
+{
+    if (value < 0) {
+        sqlite3_bind_null(s, at);
+    } else {
+        sqlite3_bind_int64(s, at, value);
+    }
+}
+
+void bind_time(sqlite3_stmt *s, int at, int64_t us)
+{
+    bind_count(s, at, us == 0 ? -1 : us);
+}
+
+void bind_money(sqlite3_stmt *s, int at, pusd value)
+{
+    if (!pusd_known(value)) {
+        sqlite3_bind_null(s, at);
+    } else {
+        sqlite3_bind_int64(s, at, value);
+    }
+}
+
+void bind_num(sqlite3_stmt *s, int at, double value)
+{
+    if (isnan(value)) {
+        sqlite3_bind_null(s, at);
+    } else {
+        sqlite3_bind_double(s, at, value);
+    }
+}
+
+str column_str(sqlite3_stmt *s, int at)
+{
+    const char *text = (const char *)sqlite3_column_text(s, at);
+    return str_of(text, (size_t)sqlite3_column_bytes(s, at));
+}
+
+str column_copy(sqlite3_stmt *s, int at, struct arena *a)
+{
+    return arena_copy(a, column_str(s, at));
+}
+
+struct uuid column_uuid(sqlite3_stmt *s, int at)
+{
+    struct uuid id = {{0}};
+    const void *bytes = sqlite3_column_blob(s, at);
+    if (bytes != NULL && sqlite3_column_bytes(s, at) == (int)sizeof id.b) {
+        memcpy(id.b, bytes, sizeof id.b);
+    }
+    return id;
+}
+
+int64_t column_count(sqlite3_stmt *s, int at)
+{
+    return sqlite3_column_type(s, at) == SQLITE_NULL ? -1 : sqlite3_column_int64(s, at);
+}
+
+pusd column_money(sqlite3_stmt *s, int at)
+{
+    return sqlite3_column_type(s, at) == SQLITE_NULL ? PUSD_UNKNOWN : sqlite3_column_int64(s, at);
+}
+
+double column_num(sqlite3_stmt *s, int at)
+{
+    return sqlite3_column_type(s, at) == SQLITE_NULL ? (double)NAN : sqlite3_column_double(s, at);
+}
+
+struct uuid id_at(int64_t utc_us)
+{
+    struct uuid id = {{0}};
+    uint64_t ms = utc_us > 0 ? (uint64_t)utc_us / 1000 : 0;
+    for (int i = 0; i < 6; i++) {
+        id.b[i] = (uint8_t)(ms >> (8 * (5 - i)));
+    }
+    return id;
+}

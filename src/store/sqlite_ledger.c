@@ -1,0 +1,298 @@
+/* sqlite_ledger.c - batches of rows from the journal into the tables, spend, and retention.
+ *
+ * Rows are idempotent by their id: one that is there already changes nothing, and only rows really inserted
+ * are added to their key's spend. A batch touches few keys, so their spend is summed here first and written
+ * once at the commit. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "store/sqlite_internal.h"
+
+#define SPEND_SLOTS 4096u /* more than rows in a batch */
+#define DAY_US      INT64_C(86400000000)
+
+struct spend {
+    struct uuid key_id;
+    int64_t day, last_us;
+    pusd sum;
+};
+
+bool ledger_begin(struct db *d)
+{
+    if (d->spend == NULL) {
+        d->spend = xmalloc(SPEND_SLOTS * sizeof *d->spend);
+    }
+    d->spend_count = 0;
+    return db_run_kept(d, DB_BEGIN, "BEGIN IMMEDIATE");
+}
+
+void ledger_rollback(struct db *d)
+{
+    if (!sqlite3_get_autocommit(d->sql)) {
+        db_run(d, "ROLLBACK");
+    }
+}
+
+/* ---- one row ---- */
+
+static enum ledger_result result_of(sqlite3_stmt *s, struct db *d)
+{
+    int code = sqlite3_step(s);
+    sqlite3_reset(s);
+    switch (code) {
+    case SQLITE_DONE:
+        return sqlite3_changes(d->sql) > 0 ? LEDGER_INSERTED : LEDGER_KNOWN;
+    case SQLITE_CONSTRAINT:
+    case SQLITE_MISMATCH:
+    case SQLITE_TOOBIG:
+    case SQLITE_RANGE:
+        return LEDGER_REFUSED;
+    default:
+        return LEDGER_FAILED;
+    }
+}
+
+static void bind_word(sqlite3_stmt *s, int at, const char *word)
+{
+    bind_text(s, at, str_of_c(word));
+}
+
+static enum ledger_result insert_request(struct db *d, const struct record *r)
+{
+    sqlite3_stmt *s = db_kept(
+        d, DB_INSERT_REQUEST,
+        "INSERT OR IGNORE INTO request_log VALUES"
+        " (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+    if (s == NULL) {
+        return LEDGER_FAILED;
+    }
+    int at = 0;
+    bind_uuid(s, ++at, &r->id);
+    sqlite3_bind_int64(s, ++at, r->at_us);
+    bind_uuid(s, ++at, &r->key_id);
+    bind_text(s, ++at, r->endpoint);
+    bind_text(s, ++at, r->model_asked);
+    bind_text(s, ++at, r->provider);
+    bind_text(s, ++at, r->model);
+    bind_word(s, ++at, route_kind_text(r->route));
+    sqlite3_bind_int(s, ++at, r->stream);
+    sqlite3_bind_int(s, ++at, r->status);
+    bind_text(s, ++at, r->error_code);
+    bind_count(s, ++at, r->prompt_tokens);
+    bind_count(s, ++at, r->cached_tokens);
+    bind_count(s, ++at, r->cache_write_tokens);
+    bind_count(s, ++at, r->completion_tokens);
+    bind_count(s, ++at, r->reasoning_tokens);
+    bind_word(s, ++at, usage_source_text(r->usage_source));
+    bind_money(s, ++at, r->cost);
+    bind_word(s, ++at, cost_source_text(r->cost_source));
+    bind_money(s, ++at, r->cache_saved);
+    bind_money(s, ++at, r->routing_saved);
+    bind_word(s, ++at, cache_kind_text(r->cache));
+    bind_num(s, ++at, r->similarity);
+    if (r->has_source_id) {
+        bind_uuid(s, ++at, &r->source_id);
+    } else {
+        sqlite3_bind_null(s, ++at);
+    }
+    bind_num(s, ++at, r->ttft_ms);
+    bind_num(s, ++at, r->latency_ms);
+    bind_count(s, ++at, r->overhead_us);
+    sqlite3_bind_int64(s, ++at, r->attempts);
+    bind_text(s, ++at, r->finish_reason);
+    bind_num(s, ++at, r->max_latency_ms);
+    bind_num(s, ++at, r->min_quality);
+    bind_count(s, ++at, r->target_met);
+    bind_text(s, ++at, r->user_tag);
+    bind_text(s, ++at, r->tags);
+    bind_text(s, ++at, r->decision);
+    sqlite3_bind_blob(s, ++at, r->step_us, sizeof r->step_us, SQLITE_STATIC);
+    return result_of(s, d);
+}
+
+static enum ledger_result insert_attempt(struct db *d, const struct uuid *request_id,
+                                         const struct attempt_record *a)
+{
+    sqlite3_stmt *s =
+        db_kept(d, DB_INSERT_ATTEMPT,
+                "INSERT OR IGNORE INTO attempt_log VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)");
+    if (s == NULL) {
+        return LEDGER_FAILED;
+    }
+    bind_uuid(s, 1, request_id);
+    sqlite3_bind_int64(s, 2, a->n);
+    bind_text(s, 3, a->provider);
+    bind_text(s, 4, a->model);
+    bind_count(s, 5, a->status == 0 ? -1 : a->status);
+    bind_text(s, 6, a->error_code);
+    bind_time(s, 7, a->started_at_us);
+    bind_num(s, 8, a->ttft_ms);
+    bind_num(s, 9, a->latency_ms);
+    bind_count(s, 10, a->prompt_tokens);
+    bind_count(s, 11, a->completion_tokens);
+    bind_money(s, 12, a->cost);
+    bind_word(s, 13, usage_source_text(a->usage_source));
+    return result_of(s, d);
+}
+
+static enum ledger_result insert_content(struct db *d, const struct record *r)
+{
+    sqlite3_stmt *s =
+        db_kept(d, DB_INSERT_CONTENT, "INSERT OR IGNORE INTO content_log VALUES (?,?,?)");
+    if (s == NULL) {
+        return LEDGER_FAILED;
+    }
+    bind_uuid(s, 1, &r->id);
+    bind_str(s, 2, r->content_request);
+    bind_str(s, 3, r->content_answer);
+    return result_of(s, d);
+}
+
+static bool write_spend(struct db *d)
+{
+    for (; d->spend_count > 0; d->spend_count--) {
+        const struct spend *sum = &d->spend[d->spend_count - 1];
+        sqlite3_stmt *s =
+            db_kept(d, DB_ADD_SPEND,
+                    "INSERT INTO key_spend VALUES (?,?,?,?) ON CONFLICT (key_id, day) DO UPDATE SET"
+                    " pusd = pusd + excluded.pusd, last_us = max(last_us, excluded.last_us)");
+        if (s == NULL) {
+            return false;
+        }
+        bind_uuid(s, 1, &sum->key_id);
+        sqlite3_bind_int64(s, 2, sum->day);
+        sqlite3_bind_int64(s, 3, sum->sum);
+        sqlite3_bind_int64(s, 4, sum->last_us);
+        int code = sqlite3_step(s);
+        sqlite3_reset(s);
+        if (code != SQLITE_DONE) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool add_spend(struct db *d, const struct record *r)
+{
+    int64_t day = r->at_us / DAY_US;
+    pusd cost = pusd_known(r->cost) ? r->cost : 0;
+    /* The newest slots first: a batch mostly holds the rows of few keys. */
+    for (unsigned i = d->spend_count; i-- > 0;) {
+        struct spend *s = &d->spend[i];
+        if (s->day == day && memcmp(s->key_id.b, r->key_id.b, sizeof r->key_id.b) == 0) {
+            s->sum = pusd_add(s->sum, cost);
+            s->last_us = r->at_us > s->last_us ? r->at_us : s->last_us;
+            return true;
+        }
+        if (d->spend_count - i >= 64) {
+            break;
+        }
+    }
+    if (d->spend_count == SPEND_SLOTS && !write_spend(d)) {
+        return false;
+    }
+    d->spend[d->spend_count++] = (struct spend){r->key_id, day, r->at_us, cost};
+    return true;
+}
+
+enum ledger_result ledger_add(struct db *d, const struct record *r)
+{
+    enum ledger_result result = insert_request(d, r);
+    if (result != LEDGER_INSERTED) {
+        return result;
+    }
+    for (unsigned i = 0; i < r->attempt_row_count; i++) {
+        if (insert_attempt(d, &r->id, &r->attempt_rows[i]) == LEDGER_FAILED) {
+            return LEDGER_FAILED;
+        }
+    }
+    if (r->has_content && insert_content(d, r) == LEDGER_FAILED) {
+        return LEDGER_FAILED;
+    }
+    return add_spend(d, r) ? LEDGER_INSERTED : LEDGER_FAILED;
+}
+
+bool ledger_commit(struct db *d)
+{
+    return write_spend(d) && db_run_kept(d, DB_COMMIT, "COMMIT");
+}
+
+bool ledger_make_durable(struct db *d)
+{
+    /* A commit with FULL syncs the write-ahead log, and with it all commits before. */
+    bool ok = db_run(d, "PRAGMA synchronous=FULL") &&
+              db_run(d, "INSERT INTO counter VALUES ('durable', 1)"
+                        " ON CONFLICT (name) DO UPDATE SET value = value + 1");
+    db_run(d, "PRAGMA synchronous=NORMAL");
+    return ok;
+}
+
+/* ---- retention ---- */
+
+static bool delete_before(struct db *d, const char *sql, int64_t from_us, bool *more)
+{
+    sqlite3_stmt *s = db_prepare(d, sql, NULL, NULL);
+    if (s == NULL) {
+        return false;
+    }
+    struct uuid bound = id_at(from_us);
+    bind_uuid(s, 1, &bound);
+    sqlite3_bind_int(s, 2, RETENTION_BATCH);
+    int code = sqlite3_step(s);
+    sqlite3_finalize(s);
+    *more = *more || (code == SQLITE_DONE && sqlite3_changes(d->sql) == RETENTION_BATCH);
+    return code == SQLITE_DONE;
+}
+
+bool ledger_retain(struct db *d, int64_t requests_from_us, int64_t contents_from_us, bool *more)
+{
+    *more = false;
+    bool ok = true;
+    if (requests_from_us > 0) {
+        ok = delete_before(d,
+                           "DELETE FROM request_log WHERE id IN"
+                           " (SELECT id FROM request_log WHERE id < ? ORDER BY id LIMIT ?)",
+                           requests_from_us, more) &&
+             delete_before(d,
+                           "DELETE FROM attempt_log WHERE (request_id, n) IN (SELECT request_id, n"
+                           " FROM attempt_log WHERE request_id < ? ORDER BY request_id, n LIMIT ?)",
+                           requests_from_us, more);
+    }
+    if (contents_from_us < requests_from_us) {
+        contents_from_us = requests_from_us;
+    }
+    if (ok && contents_from_us > 0) {
+        ok = delete_before(d,
+                           "DELETE FROM content_log WHERE request_id IN (SELECT request_id"
+                           " FROM content_log WHERE request_id < ? ORDER BY request_id LIMIT ?)",
+                           contents_from_us, more);
+    }
+    return ok;
+}
+
+/* ---- spend at start ---- */
+
+bool ledger_load_spend(struct db *d, struct limits *l, int64_t now_us)
+{
+    sqlite3_stmt *s = db_prepare(d,
+                                 "SELECT key_id, sum(CASE WHEN day = ?1 THEN pusd ELSE 0 END),"
+                                 " sum(CASE WHEN day >= ?2 THEN pusd ELSE 0 END), sum(pusd)"
+                                 " FROM key_spend GROUP BY key_id",
+                                 NULL, NULL);
+    if (s == NULL) {
+        return false;
+    }
+    sqlite3_bind_int64(s, 1, now_us / DAY_US);
+    sqlite3_bind_int64(s, 2, clock_month_start(now_us) / DAY_US);
+    int code;
+    while ((code = sqlite3_step(s)) == SQLITE_ROW) {
+        struct uuid id = column_uuid(s, 0);
+        limits_load_spent(l, &id, now_us, sqlite3_column_int64(s, 1), sqlite3_column_int64(s, 2),
+                          sqlite3_column_int64(s, 3));
+    }
+    sqlite3_finalize(s);
+    return code == SQLITE_DONE;
+}

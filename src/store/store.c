@@ -1,0 +1,334 @@
+/* store.c - the running store: opening, the store thread, closing.
+ *
+ * The thread sleeps until a worker has appended or something is due. After the first row it waits a moment
+ * for others, then copies everything there is, in transactions of bounded size; so a row is in the store
+ * within 200 ms and a busy gateway makes about twenty transactions a second. When the store fails the
+ * journal keeps the rows; the thread tries again, ever more rarely, and says so once. */
+#include "store/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "store/store_internal.h"
+
+#define NS_PER_MS        UINT64_C(1000000)
+#define BACKOFF_MS_MIN   100u
+#define BACKOFF_MS_MAX   5000u
+#define BATCHES_IN_A_ROW 16
+#define STALE_AFTER_NS   (UINT64_C(3600) * 1000 * NS_PER_MS)
+
+/* ---- the state of things, told once ---- */
+
+static void judge(struct store *s, uint64_t now_ns)
+{
+    bool works = !s->copy_fails && !s->poll_fails;
+    bool worked = atomic_exchange_explicit(&s->reachable, works, memory_order_relaxed);
+    if (worked && !works) {
+        s->away_since_ns = now_ns;
+        LOG(s->log, LOG_ERROR, "the store does not work; rows stay in the journal",
+            LOG_S("reason", str_of_c(s->problem)));
+    } else if (!worked && works) {
+        LOG(s->log, LOG_INFO, "the store works again",
+            LOG_I("away_ms", (now_ns - s->away_since_ns) / NS_PER_MS));
+    }
+    keys_set_away(s->keys, !works, !works && now_ns - s->away_since_ns > STALE_AFTER_NS);
+    int64_t torn = journal_stats(s->journal).rows_torn;
+    if (torn > s->torn_logged) {
+        LOG(s->log, LOG_WARN, "the journal had damaged ends; rows behind them are lost",
+            LOG_I("segments", torn - s->torn_logged));
+        s->torn_logged = torn;
+    }
+}
+
+/* ---- the thread ---- */
+
+static bool reopen(struct store *s)
+{
+    char *why = NULL;
+    db_close(s->db);
+    s->db = db_open_as(s->url, true, DB_WRITER, &why);
+    if (s->db == NULL) {
+        snprintf(s->problem, sizeof s->problem, "%s", why);
+        free(why);
+        return false;
+    }
+    s->data_version = 0;
+    return true;
+}
+
+static void back_off(struct store *s, uint64_t now_ns)
+{
+    s->backoff_ms = s->backoff_ms == 0 ? BACKOFF_MS_MIN : s->backoff_ms * 2;
+    if (s->backoff_ms > BACKOFF_MS_MAX) {
+        s->backoff_ms = BACKOFF_MS_MAX;
+    }
+    s->retry_at_ns = now_ns + s->backoff_ms * NS_PER_MS;
+}
+
+/* Copies what there is; false when the store failed. */
+static bool copy_all(struct store *s)
+{
+    int64_t rows = STORE_BATCH_ROWS;
+    for (int i = 0; i < BATCHES_IN_A_ROW && rows == STORE_BATCH_ROWS; i++) {
+        if (!store_copy_batch(s, &rows)) {
+            return false;
+        }
+    }
+    return store_drop_segments(s);
+}
+
+static void do_duties(struct store *s)
+{
+    uint64_t now = clock_mono_ns();
+    if (now >= s->retry_at_ns) {
+        /* A connection that failed may be of no more use. */
+        bool open = !(s->copy_fails || s->poll_fails) || reopen(s);
+        s->copy_fails = !open || !copy_all(s);
+        if (open && now >= s->poll_at_ns) {
+            s->poll_fails = !store_poll_keys(s);
+            s->poll_at_ns = now + STORE_KEY_POLL_MS * NS_PER_MS;
+        }
+        if (open && !s->copy_fails && now >= s->retain_at_ns) {
+            bool more = false;
+            s->copy_fails = !store_retain(s, clock_utc_us(), &more);
+            s->retain_at_ns = now + (more ? STORE_BATCH_WAIT_MS : STORE_RETAIN_MS) * NS_PER_MS;
+        }
+        if (s->copy_fails || s->poll_fails) {
+            back_off(s, now);
+        } else {
+            s->backoff_ms = 0;
+        }
+    }
+    if (s->journal->sync_ms > 0 && now >= s->sync_at_ns) {
+        journal_sync(s->journal);
+        s->sync_at_ns = now + (uint64_t)s->journal->sync_ms * NS_PER_MS;
+    }
+    journal_probe(s->journal);
+    judge(s, now);
+}
+
+/* Until the time, or a notice when `woken` (else only stopping ends it early). */
+static void sleep_until(struct store *s, uint64_t until_ns)
+{
+    uint64_t now = clock_mono_ns();
+    int timeout_ms = until_ns <= now ? 0 : (int)((until_ns - now + NS_PER_MS - 1) / NS_PER_MS);
+    struct pollfd p = {.fd = s->wake_read, .events = POLLIN};
+    if (poll(&p, 1, timeout_ms) > 0) {
+        char drained[16];
+        (void)!read(s->wake_read, drained, sizeof drained);
+    }
+}
+
+static uint64_t earliest(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void wait_for_work(struct store *s)
+{
+    uint64_t now = clock_mono_ns();
+    bool failing = s->copy_fails || s->poll_fails;
+    if (!failing && journal_has_unread(s->journal)) {
+        sleep_until(s, now + STORE_BATCH_WAIT_MS * NS_PER_MS);
+        return;
+    }
+    uint64_t due = failing ? s->retry_at_ns : earliest(s->poll_at_ns, s->retain_at_ns);
+    if (s->journal->sync_ms > 0) {
+        due = earliest(due, s->sync_at_ns);
+    }
+    if (failing) {
+        sleep_until(s, due);
+        return;
+    }
+    /* Either this sees the row that was just appended, or the notice sees that this sleeps. */
+    atomic_exchange_explicit(&s->sleeping, true, memory_order_acq_rel);
+    if (!journal_has_unread(s->journal) &&
+        !atomic_load_explicit(&s->stopping, memory_order_acquire)) {
+        sleep_until(s, due);
+    }
+    atomic_store_explicit(&s->sleeping, false, memory_order_relaxed);
+}
+
+static void finish(struct store *s)
+{
+    uint64_t by = atomic_load_explicit(&s->stop_by_ns, memory_order_acquire);
+    bool ok = s->db != NULL;
+    while ((!ok || journal_has_unread(s->journal)) && clock_mono_ns() < by) {
+        ok = (ok || reopen(s)) && copy_all(s);
+        if (!ok) {
+            poll(NULL, 0, (int)BACKOFF_MS_MIN);
+        }
+    }
+    journal_sync(s->journal);
+    if (ok && s->db != NULL && !journal_has_unread(s->journal)) {
+        journal_read_commit(s->journal);
+        journal_seal_all(s->journal);
+        ok = store_drop_segments(s);
+    }
+    if (!ok) {
+        LOG(s->log, LOG_WARN, "the store could not take all rows; they stay in the journal",
+            LOG_I("rows", journal_lag_rows(s->journal)));
+    }
+}
+
+static void *run(void *arg)
+{
+    struct store *s = arg;
+    while (!atomic_load_explicit(&s->stopping, memory_order_acquire)) {
+        wait_for_work(s);
+        do_duties(s);
+    }
+    finish(s);
+    return NULL;
+}
+
+void store_notify(struct store *s)
+{
+    if (atomic_exchange_explicit(&s->sleeping, false, memory_order_acq_rel)) {
+        (void)!write(s->wake_write, "", 1);
+    }
+}
+
+/* ---- opening and closing ---- */
+
+static bool open_pipe(struct store *s)
+{
+    int fds[2];
+    if (pipe(fds) != 0) {
+        return false;
+    }
+    for (int i = 0; i < 2; i++) {
+        fcntl(fds[i], F_SETFD, FD_CLOEXEC);
+        fcntl(fds[i], F_SETFL, O_NONBLOCK);
+    }
+    s->wake_read = fds[0];
+    s->wake_write = fds[1];
+    return true;
+}
+
+/* Everything that an earlier process left, then the keys and what they have spent. */
+static bool load(struct store *s)
+{
+    int64_t rows = 0, all = 0;
+    do {
+        if (!store_copy_batch(s, &rows)) {
+            return false;
+        }
+        all += rows;
+    } while (rows > 0);
+    journal_read_commit(s->journal);
+    if (!store_drop_segments(s) || !store_poll_keys(s)) {
+        return false;
+    }
+    if (all > 0) {
+        LOG(s->log, LOG_INFO, "copied what an earlier run left in the journal", LOG_I("rows", all));
+    }
+    if (!ledger_load_spend(s->db, s->limits, clock_utc_us())) {
+        store_note_problem(s);
+        return false;
+    }
+    return true;
+}
+
+static void free_store(struct store *s)
+{
+    readers_stop(&s->readers);
+    keys_free(s->keys);
+    db_close(s->db);
+    if (s->wake_read >= 0) {
+        close(s->wake_read);
+        close(s->wake_write);
+    }
+    pthread_cond_destroy(&s->readers.more);
+    pthread_mutex_destroy(&s->readers.lock);
+    free(s->row);
+    free((char *)(uintptr_t)s->url.p);
+    free(s);
+}
+
+static bool start_thread(struct store *s)
+{
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STORE_STACK_BYTES);
+    int error = pthread_create(&s->thread, &attributes, run, s);
+    pthread_attr_destroy(&attributes);
+    return error == 0;
+}
+
+struct store *store_open(const struct store_options *options, char **why)
+{
+    struct store *s = xcalloc(1, sizeof *s);
+    *why = NULL;
+    s->url = str_of(xmemdup0(options->url.p, options->url.len), options->url.len);
+    s->journal = options->journal;
+    s->limits = options->limits;
+    s->log = options->log;
+    s->row = xcalloc(1, sizeof *s->row);
+    s->wake_read = s->wake_write = -1;
+    s->reachable = true;
+    s->key_deletions = -1;
+    store_set_retention(s, options->retention_ms, options->content_retention_ms);
+    pthread_mutex_init(&s->readers.lock, NULL);
+    pthread_cond_init(&s->readers.more, NULL);
+    s->readers.last = &s->readers.first;
+    s->keys = keys_new(readers_enqueue, &s->readers);
+    s->db = db_open_as(s->url, true, DB_WRITER, why);
+    if (s->db != NULL && !load(s)) {
+        *why = xmemdup0(s->problem, strlen(s->problem));
+    }
+    if (*why == NULL &&
+        (!open_pipe(s) || !readers_start(&s->readers, s->keys, s->url) || !start_thread(s))) {
+        const char *text = "cannot start the store's threads";
+        *why = xmemdup0(text, strlen(text));
+    }
+    if (*why != NULL) {
+        free_store(s);
+        return NULL;
+    }
+    return s;
+}
+
+void store_close(struct store *s, int64_t wait_ms)
+{
+    atomic_store_explicit(&s->stop_by_ns,
+                          clock_mono_ns() + (uint64_t)(wait_ms > 0 ? wait_ms : 0) * NS_PER_MS,
+                          memory_order_relaxed);
+    atomic_store_explicit(&s->stopping, true, memory_order_release);
+    (void)!write(s->wake_write, "", 1);
+    pthread_join(s->thread, NULL);
+    free_store(s);
+}
+
+struct keys *store_keys(struct store *s)
+{
+    return s->keys;
+}
+
+void store_set_retention(struct store *s, int64_t retention_ms, int64_t content_retention_ms)
+{
+    atomic_store_explicit(&s->retention_ms, retention_ms, memory_order_relaxed);
+    atomic_store_explicit(&s->content_retention_ms, content_retention_ms, memory_order_relaxed);
+}
+
+bool store_is_reachable(const struct store *s)
+{
+    return atomic_load_explicit(&s->reachable, memory_order_relaxed);
+}
+
+struct store_stats store_stats(const struct store *s)
+{
+    return (struct store_stats){
+        .rows_committed = atomic_load_explicit(&s->rows_committed, memory_order_relaxed),
+        .rows_failed = atomic_load_explicit(&s->rows_failed, memory_order_relaxed),
+        .lag_rows = journal_lag_rows(s->journal),
+        .batches = atomic_load_explicit(&s->batches, memory_order_relaxed),
+    };
+}

@@ -1,0 +1,83 @@
+/* store_internal.h - the running store, as its files share it.
+ *
+ * store.c opens, closes and runs the store thread; store_copy.c moves rows from the journal into
+ * the tables; store_readers.c looks up keys that are not in memory. */
+#ifndef RELAY_STORE_STORE_INTERNAL_H
+#define RELAY_STORE_STORE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "store/journal_internal.h"
+#include "store/keys_internal.h"
+#include "store/sqlite_internal.h"
+#include "store/store.h"
+
+#define STORE_READERS       2u
+#define STORE_LOOKUPS_MAX   512u /* waiting ones */
+#define STORE_BATCH_ROWS    2000
+#define STORE_BATCH_WAIT_MS 50u /* after the first row, for others to join it */
+#define STORE_KEY_POLL_MS   400u
+#define STORE_RETAIN_MS     60000u
+#define STORE_STACK_BYTES   (512u << 10)
+
+/* Look-ups on their way to the reader threads, linked through key_wait.node. */
+struct readers {
+    pthread_mutex_t lock;
+    pthread_cond_t more;
+    struct loop_post_node *first, **last;
+    unsigned waiting, started;
+    bool stopping;
+    pthread_t threads[STORE_READERS];
+    struct keys *keys;
+    str url;
+};
+
+struct store {
+    str url; /* NUL-terminated, allocated */
+    struct journal *journal;
+    struct limits *limits;
+    struct log *log;
+    struct keys *keys;
+    struct readers readers;
+    pthread_t thread;
+    int wake_read, wake_write;
+    _Atomic bool sleeping, stopping, reachable;
+    _Atomic uint64_t stop_by_ns;
+    _Atomic int64_t rows_committed, rows_failed, batches, retention_ms, content_retention_ms;
+
+    /* The store thread's own. */
+    struct db *db;
+    struct record *row; /* being copied */
+    bool copy_fails, poll_fails;
+    char problem[256]; /* of the last failure */
+    uint64_t away_since_ns, retry_at_ns, backoff_ms, poll_at_ns, sync_at_ns, retain_at_ns;
+    int64_t data_version, key_changes, key_deletions;
+    int64_t torn_logged;
+};
+
+/* ---- store_copy.c: on the store thread, or before it runs ---- */
+
+/* One transaction with what is unread, at most STORE_BATCH_ROWS. *rows: how many it took. False:
+ * the store failed, and the rows will be read again. */
+bool store_copy_batch(struct store *s, int64_t *rows);
+
+/* Deletes the segments that are wholly in the store, after making that durable. */
+bool store_drop_segments(struct store *s);
+
+/* One batch of retention. */
+bool store_retain(struct store *s, int64_t now_us, bool *more);
+
+/* Reads the keys that changed since the last time. */
+bool store_poll_keys(struct store *s);
+
+/* Keeps the connection's message for the log. */
+void store_note_problem(struct store *s);
+
+/* ---- store_readers.c ---- */
+bool readers_start(struct readers *r, struct keys *keys, str url);
+void readers_stop(struct readers *r);
+bool readers_enqueue(void *ctx,
+                     struct key_wait *w); /* a keys_enqueue_fn; ctx is the struct readers */
+
+#endif

@@ -1,0 +1,113 @@
+/* store_readers.c - the reader threads: keys that are not in memory are looked up in the store.
+ *
+ * Two threads with a read-only connection each, opened at the first look-up. The queue is bounded; what does not
+ * fit is refused at once, so a flood of unknown keys costs neither memory nor the workers' time. */
+#include <limits.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "store/store_internal.h"
+
+#define LIMIT_NS UINT64_C(2000000000)
+
+bool readers_enqueue(void *ctx, struct key_wait *w)
+{
+    struct readers *r = ctx;
+    pthread_mutex_lock(&r->lock);
+    bool fits = r->waiting < STORE_LOOKUPS_MAX && !r->stopping;
+    if (fits) {
+        w->node.next = NULL;
+        w->node.arg = w;
+        *r->last = &w->node;
+        r->last = &w->node.next;
+        r->waiting++;
+        pthread_cond_signal(&r->more);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return fits;
+}
+
+static struct key_wait *next_lookup(struct readers *r)
+{
+    struct key_wait *w = NULL;
+    pthread_mutex_lock(&r->lock);
+    while (r->first == NULL && !r->stopping) {
+        pthread_cond_wait(&r->more, &r->lock);
+    }
+    if (!r->stopping) {
+        w = r->first->arg;
+        r->first = r->first->next;
+        if (r->first == NULL) {
+            r->last = &r->first;
+        }
+        r->waiting--;
+    }
+    pthread_mutex_unlock(&r->lock);
+    return w;
+}
+
+/* A connection that failed is opened anew the next time. */
+static void look_up(struct readers *r, struct db **d, struct key_wait *w)
+{
+    if (*d == NULL) {
+        char *why = NULL;
+        *d = db_open_as(r->url, false, DB_READER, &why);
+        free(why);
+    }
+    struct key *key = NULL;
+    int64_t changed = 0;
+    bool ok = false;
+    if (*d != NULL) {
+        (*d)->deadline_ns = clock_mono_ns() + LIMIT_NS;
+        ok = key_read_by_hash(*d, &w->hash, &key, &changed);
+        (*d)->deadline_ns = 0;
+    }
+    if (!ok) {
+        db_close(*d);
+        *d = NULL;
+        keys_answer(w, KEY_STORE_AWAY, NULL);
+    } else if (key == NULL) {
+        keys_answer(w, KEY_UNKNOWN, NULL);
+    } else {
+        atomic_fetch_add_explicit(&key->refs, 1, memory_order_relaxed);
+        keys_put(r->keys, key, changed);
+        keys_answer(w, KEY_FOUND, key);
+    }
+}
+
+static void *run(void *arg)
+{
+    struct readers *r = arg;
+    struct db *d = NULL;
+    for (struct key_wait *w; (w = next_lookup(r)) != NULL;) {
+        look_up(r, &d, w);
+    }
+    db_close(d);
+    return NULL;
+}
+
+bool readers_start(struct readers *r, struct keys *keys, str url)
+{
+    r->keys = keys;
+    r->url = url;
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STORE_STACK_BYTES);
+    while (r->started < STORE_READERS &&
+           pthread_create(&r->threads[r->started], &attributes, run, r) == 0) {
+        r->started++;
+    }
+    pthread_attr_destroy(&attributes);
+    return r->started == STORE_READERS;
+}
+
+void readers_stop(struct readers *r)
+{
+    pthread_mutex_lock(&r->lock);
+    r->stopping = true;
+    pthread_cond_broadcast(&r->more);
+    pthread_mutex_unlock(&r->lock);
+    while (r->started > 0) {
+        pthread_join(r->threads[--r->started], NULL);
+    }
+}

@@ -1,0 +1,239 @@
+/* The running store end to end: rows through the journal into the tables, keys, restart. */
+#include "check.h"
+#include "store_fixture.h"
+
+#include <sqlite3.h>
+
+#include "base/clock.h"
+
+/* One value of a query as text ("NULL" for null), in a static buffer. */
+static const char *query(struct rig *g, const char *sql)
+{
+    static char out[1024];
+    sqlite3 *db = NULL;
+    sqlite3_stmt *s = NULL;
+    snprintf(out, sizeof out, "?");
+    if (sqlite3_open_v2(g->url + 7, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
+        sqlite3_prepare_v2(db, sql, -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW) {
+        const char *text = (const char *)sqlite3_column_text(s, 0);
+        snprintf(out, sizeof out, "%s", text != NULL ? text : "NULL");
+    } else {
+        snprintf(out, sizeof out, "%s", sqlite3_errmsg(db));
+    }
+    sqlite3_finalize(s);
+    sqlite3_close(db);
+    return out;
+}
+
+static struct key_draft plain_draft(const char *name)
+{
+    return (struct key_draft){
+        .name = str_of_c(name), .rpm = -1, .tpm = -1, .budget = PUSD_UNKNOWN, .period = BUDGET_NONE};
+}
+
+static void append(struct rig *g, const struct record *r)
+{
+    CHECK_INT(journal_append(journal_writer_get(g->journal, 0), r, NULL), OK);
+    store_notify(g->store);
+}
+
+/* Waits for the store thread, up to ten seconds. */
+static bool wait_committed(struct rig *g, int64_t rows)
+{
+    uint64_t by = clock_mono_ns() + UINT64_C(10000000000);
+    while (store_stats(g->store).rows_committed < rows && clock_mono_ns() < by) {
+        usleep(1000);
+    }
+    return store_stats(g->store).rows_committed >= rows;
+}
+
+TEST(a_row_arrives_with_the_contracts_columns)
+{
+    struct rig g = {.dir = temp_dir_make()};
+    REQUIRE(rig_open(&g, 1));
+    struct record r = sample_record(1);
+    r.attempts = 2;
+    sample_add_attempt(&r, "gemini", 503);
+    sample_add_attempt(&r, "groq", 200);
+    r.has_content = true;
+    r.content_request = STR("hello");
+    r.content_answer = STR("hi");
+    append(&g, &r);
+    CHECK(wait_committed(&g, 1));
+    CHECK_CSTR(query(&g, "SELECT id FROM requests"), "01a206c0-105b-7000-8000-000000000001");
+    CHECK_CSTR(query(&g, "SELECT at FROM requests"), "2026-11-23T04:53:00.123457Z");
+    CHECK_CSTR(query(&g, "SELECT cost_usd FROM requests"), "0.000123456789");
+    CHECK_CSTR(query(&g, "SELECT routing_saved_usd FROM requests"), "-0.000000000005");
+    CHECK_CSTR(query(&g, "SELECT cache_saved_usd FROM requests"), "0");
+    CHECK_CSTR(query(&g, "SELECT cache_write_tokens FROM requests"), "NULL");
+    CHECK_CSTR(query(&g, "SELECT stream || route || cache || usage_source FROM requests"),
+               "1chosenmissprovider");
+    CHECK_CSTR(query(&g, "SELECT similarity FROM requests"), "NULL");
+    CHECK_CSTR(query(&g, "SELECT group_concat(provider || coalesce(error_code, '-') || status)"
+                         " FROM attempts"),
+               "geminiupstream_error503,groq-200");
+    CHECK_CSTR(query(&g, "SELECT count(*) FROM attempts JOIN requests ON request_id = id"), "2");
+    CHECK_CSTR(query(&g, "SELECT request || answer FROM contents"), "hellohi");
+    CHECK_CSTR(query(&g, "SELECT pusd FROM key_spend"), "123456789");
+    rig_close(&g);
+    remove_tree(g.dir.path);
+}
+
+TEST(a_row_that_comes_twice_counts_once)
+{
+    struct rig g = {.dir = temp_dir_make()};
+    REQUIRE(rig_open(&g, 1));
+    struct record r = sample_record(1);
+    append(&g, &r);
+    append(&g, &r);
+    CHECK(wait_committed(&g, 2));
+    CHECK_CSTR(query(&g, "SELECT count(*) FROM requests"), "1");
+    CHECK_CSTR(query(&g, "SELECT sum(pusd) FROM key_spend"), "123456789");
+    CHECK_INT(store_stats(g.store).lag_rows, 0);
+    rig_close(&g);
+    remove_tree(g.dir.path);
+}
+
+TEST(closing_copies_everything_and_leaves_no_segment)
+{
+    struct rig g = {.dir = temp_dir_make()};
+    REQUIRE(rig_open(&g, 2));
+    for (uint64_t i = 0; i < 5000; i++) {
+        struct record r = sample_record(i);
+        CHECK_INT(journal_append(journal_writer_get(g.journal, i % 2), &r, NULL), OK);
+    }
+    store_notify(g.store);
+    store_close(g.store, 10000);
+    CHECK_INT(journal_stats(g.journal).bytes, 0);
+    journal_close(g.journal);
+    limits_free(g.limits);
+    CHECK_CSTR(query(&g, "SELECT count(*) FROM requests"), "5000");
+    remove_tree(g.dir.path);
+}
+
+TEST(what_an_earlier_run_left_is_replayed_with_its_spend)
+{
+    struct rig g = {.dir = temp_dir_make()};
+    char *why = NULL;
+    text_of(g.journal_dir, sizeof g.journal_dir, "%s/journal", g.dir.path);
+    struct journal_options jo = {
+        .dir = str_of_c(g.journal_dir), .sync_ms = 1000, .bytes_max = 1 << 30, .writers = 1};
+    struct journal *j = journal_open(&jo, &why);
+    REQUIRE(j != NULL);
+    struct record r = sample_record(1);
+    int64_t now = clock_utc_us();
+    for (uint64_t i = 0; i < 10; i++) {
+        r.at_us = now;
+        r.id = sample_id(now, i);
+        CHECK_INT(journal_append(journal_writer_get(j, 0), &r, NULL), OK);
+    }
+    journal_close(j);
+    REQUIRE(rig_open(&g, 1));
+    CHECK_CSTR(query(&g, "SELECT count(*) FROM requests"), "10");
+    CHECK_INT(limits_spent(g.limits, &r.key_id, BUDGET_DAY, now), 1234567890);
+    CHECK_INT(limits_spent(g.limits, &r.key_id, BUDGET_TOTAL, now), 1234567890);
+    CHECK_INT(journal_stats(g.journal).bytes, 0);
+    rig_close(&g);
+    remove_tree(g.dir.path);
+}
+
+struct found {
+    struct key_wait wait;
+    bool done;
+};
+
+static void on_done(struct key_wait *w)
+{
+    ((struct found *)w->arg)->done = true;
+}
+
+static enum key_find find(struct rig *g, struct loop *l, const char *text, const struct key **out)
+{
+    struct digest hash = digest_of(str_of_c(text));
+    struct found f = {.wait = {.loop = l, .done = on_done}};
+    f.wait.arg = &f;
+    enum key_find result = keys_find(store_keys(g->store), &hash, &f.wait, out);
+    if (result == KEY_PENDING) {
+        while (!f.done) {
+            fake_loop_run(l, true);
+        }
+        *out = f.wait.key;
+        result = f.wait.result;
+    }
+    return result;
+}
+
+TEST(a_new_key_works_at_once_and_a_revocation_within_a_second)
+{
+    struct rig g = {.dir = temp_dir_make()};
+    REQUIRE(rig_open(&g, 1));
+    struct loop *l = fake_loop_new();
+    struct arena a;
+    arena_init(&a, 0);
+    char text[KEY_TEXT_BYTES], *why = NULL;
+    key_generate("glw_", text);
+    const struct key *k = NULL;
+    CHECK_INT(find(&g, l, text, &k), KEY_UNKNOWN);
+
+    struct db *d = db_open(str_of_c(g.url), false, &why);
+    REQUIRE(d != NULL);
+    str models[] = {STR("groq"), STR("fast \"x\"")};
+    struct key_draft draft = plain_draft("ci");
+    draft.models = models;
+    draft.model_count = 2;
+    draft.rpm = 0;
+    draft.budget = 5 * PUSD_PER_USD;
+    draft.period = BUDGET_DAY;
+    draft.tags = STR("{\"team\":\"x\"}");
+    struct uuid id;
+    str problem = {0};
+    CHECK(db_key_create(d, &draft, str_of_c(text), clock_utc_us(), &a, &id, &problem));
+    CHECK_INT(find(&g, l, text, &k), KEY_FOUND);
+    REQUIRE(k != NULL);
+    CHECK_STR(k->name, "ci");
+    CHECK_MEM(k->tag.p, k->tag.len, text, 8);
+    CHECK_INT(k->rpm, 0);
+    CHECK_INT(k->tpm, -1);
+    CHECK_INT(k->budget, 5 * PUSD_PER_USD);
+    CHECK_INT(k->period, BUDGET_DAY);
+    CHECK_INT(k->model_count, 2);
+    CHECK_STR(k->models[1], "fast \"x\"");
+    CHECK_STR(k->tags, "{\"team\":\"x\"}");
+    CHECK_INT(k->revoked_us, 0);
+    key_unref(k);
+
+    CHECK(db_key_revoke(d, &id, 12345, &a, &problem));
+    uint64_t by = clock_mono_ns() + UINT64_C(10000000000);
+    for (int64_t revoked = 0; revoked == 0 && clock_mono_ns() < by; usleep(1000)) {
+        REQUIRE(find(&g, l, text, &k) == KEY_FOUND);
+        revoked = k->revoked_us;
+        key_unref(k);
+    }
+    CHECK_INT(find(&g, l, text, &k), KEY_FOUND);
+    CHECK_INT(k->revoked_us, 12345);
+    key_unref(k);
+    db_close(d);
+    arena_deinit(&a);
+    fake_loop_free(l);
+    rig_close(&g);
+    remove_tree(g.dir.path);
+}
+
+TEST(the_file_is_private)
+{
+    struct rig g = {.dir = temp_dir_make()};
+    REQUIRE(rig_open(&g, 1));
+    struct stat info;
+    CHECK(stat(g.url + 7, &info) == 0);
+    CHECK_INT(info.st_mode & 0777, 0600);
+    char path[400];
+    text_of(path, sizeof path, "%s/data", g.dir.path);
+    CHECK(stat(path, &info) == 0);
+    CHECK_INT(info.st_mode & 0777, 0700);
+    CHECK(stat(g.journal_dir, &info) == 0);
+    CHECK_INT(info.st_mode & 0777, 0700);
+    rig_close(&g);
+    remove_tree(g.dir.path);
+}
+
+CHECK_MAIN
