@@ -7,6 +7,7 @@
  */
 #include "ask.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,7 +100,8 @@ static bool is_named(struct slice list, struct slice name)
     return false;
 }
 
-/* Whether tool number i is to be called: by the plan, by tool_choice, or because the user names it. */
+/* Whether tool number i is to be called: by the plan, by tool_choice, or because the user names it.
+ */
 static bool is_called(const struct ask *a, const struct plan *p, size_t i)
 {
     struct slice name = a->tools[i].name;
@@ -159,8 +161,8 @@ static void make_counts(struct answer *r, const struct ask *a, const struct plan
     struct counts *c = &r->counts;
     size_t output = count_tokens(bytes_slice(&r->text));
     for (size_t i = 0; i < r->call_count; i++)
-        output += count_tokens(r->calls[i].name) +
-                  count_tokens(bytes_slice(&r->calls[i].arguments));
+        output +=
+            count_tokens(r->calls[i].name) + count_tokens(bytes_slice(&r->calls[i].arguments));
     c->reasoning = p->reasoning_tokens != PLAN_UNSET
                        ? p->reasoning_tokens
                        : (int64_t)count_tokens(bytes_slice(&r->reasoning));
@@ -169,8 +171,8 @@ static void make_counts(struct answer *r, const struct ask *a, const struct plan
         c->completion = p->completion_tokens;
     if (c->reasoning > c->completion)
         c->reasoning = c->completion;
-    size_t input = (a->prompt_chars + TOKEN_CHARS - 1) / TOKEN_CHARS + a->messages * MESSAGE_TOKENS +
-                   (a->has_images ? IMAGE_TOKENS : 0);
+    size_t input = (a->prompt_chars + TOKEN_CHARS - 1) / TOKEN_CHARS +
+                   a->messages * MESSAGE_TOKENS + (a->has_images ? IMAGE_TOKENS : 0);
     c->prompt = p->prompt_tokens != PLAN_UNSET ? p->prompt_tokens : (int64_t)input;
     c->cached = p->cached_tokens < c->prompt ? p->cached_tokens : c->prompt;
     int64_t left = c->prompt - c->cached;
@@ -184,7 +186,9 @@ static void make_ids(struct answer *r, const struct ask *a, const struct plan *p
     unsigned long long n = number;
     if (p->id.size)
         (void)snprintf(r->id, sizeof r->id, "%.*s", (int)p->id.size, p->id.at);
-    else
+    for (char *c = r->id; *c; c++) /* it is also written into headers */
+        *c = (char)(isalnum((unsigned char)*c) || strchr("-_.", *c) ? *c : '_');
+    if (!p->id.size)
         (void)snprintf(r->id, sizeof r->id, "%s%016llx", prefixes[a->dialect], n);
     for (size_t i = 0; i < r->call_count; i++) {
         char *id = r->calls[i].id;

@@ -90,8 +90,8 @@ static void add_usage(struct bytes *out, const struct plan *p, const struct answ
 static void add_stop(struct bytes *out, const struct plan *p, const struct answer *r)
 {
     bytes_add_text(out, "\"stop_reason\":");
-    bytes_add_json(out, p->finish.size ? p->finish
-                                       : slice_of(anthropic_dialect.finishes[r->finish]));
+    bytes_add_json(out,
+                   p->finish.size ? p->finish : slice_of(anthropic_dialect.finishes[r->finish]));
     bytes_add_text(out, ",\"stop_sequence\":");
     if (r->finish == FINISH_STOP_SEQUENCE)
         bytes_add_json(out, r->stop);
@@ -204,8 +204,10 @@ static void add_call_block(struct stream *s, const struct call *c)
     bytes_add_text(e, ",\"input\":{}}");
     close_event(s, "content_block_start", 0);
     e = open_event(s, "content_block_delta");
-    bytes_add_format(e, ",\"index\":%zu,\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":"
-                        "\"\"}", s->block);
+    bytes_add_format(e,
+                     ",\"index\":%zu,\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":"
+                     "\"\"}",
+                     s->block);
     close_event(s, "content_block_delta", 0);
     if (c->arguments.size != 2) /* an empty object streams as nothing but the empty piece */
         add_deltas(s, "input_json_delta", "partial_json", bytes_slice(&c->arguments));
@@ -242,7 +244,8 @@ static void anthropic_stream(struct frames *f, const struct ask *a, const struct
         add_deltas(&s, "thinking_delta", "thinking", bytes_slice(&r->reasoning));
         bytes_add_format(open_event(&s, "content_block_delta"),
                          ",\"index\":%zu,\"delta\":{\"type\":\"signature_delta\",\"signature\":"
-                         "\"c2ltLXNpZ25hdHVyZQ==\"}", s.block);
+                         "\"c2ltLXNpZ25hdHVyZQ==\"}",
+                         s.block);
         close_event(&s, "content_block_delta", 0);
         close_block(&s);
     }

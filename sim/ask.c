@@ -99,15 +99,13 @@ void ask_add_stops(struct ask *a, yyjson_val *stops)
     size_t i, count;
     yyjson_val *stop;
     if (yyjson_is_str(stops) && yyjson_get_len(stops))
-        a->stops[a->stop_count++] =
-            (struct slice){yyjson_get_str(stops), yyjson_get_len(stops)};
+        a->stops[a->stop_count++] = (struct slice){yyjson_get_str(stops), yyjson_get_len(stops)};
     if (!yyjson_is_arr(stops))
         return;
     yyjson_arr_foreach(stops, i, count, stop)
     {
         if (yyjson_is_str(stop) && yyjson_get_len(stop) && a->stop_count < ASK_STOPS_MAX)
-            a->stops[a->stop_count++] =
-                (struct slice){yyjson_get_str(stop), yyjson_get_len(stop)};
+            a->stops[a->stop_count++] = (struct slice){yyjson_get_str(stop), yyjson_get_len(stop)};
     }
 }
 

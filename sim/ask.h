@@ -2,8 +2,8 @@
  * ask.h: what a request asks for, whatever its dialect; and the answer to it, before it is written
  * in a dialect. Four readers fill the first, answer.c makes the second, four writers render it.
  */
-#ifndef SIM_ASK_H
-#define SIM_ASK_H
+#ifndef RELAY_SIM_ASK_H
+#define RELAY_SIM_ASK_H
 
 #include "http.h"
 #include "plan.h"
@@ -42,11 +42,11 @@ struct ask {
     yyjson_doc *doc;
     yyjson_val *root;
     struct slice model;
-    struct slice key;   /* the credential, without its scheme */
-    struct bytes text;  /* of the last user message */
-    bool after_tool;    /* the last message is a tool's result */
+    struct slice key;  /* the credential, without its scheme */
+    struct bytes text; /* of the last user message */
+    bool after_tool;   /* the last message is a tool's result */
     bool stream;
-    bool sse;           /* Gemini: alt=sse */
+    bool sse; /* Gemini: alt=sse */
     bool include_usage;
     bool has_images;
     size_t prompt_chars;
@@ -112,7 +112,6 @@ struct answer {
     enum finish finish;
     struct slice stop; /* the sequence that was hit */
     struct counts counts;
-    size_t text_pieces;
 };
 
 /* number: of the exchange, the source of the ids. */
@@ -124,9 +123,9 @@ size_t count_tokens(struct slice text);
 /* Walks a text in deltas. */
 struct pieces {
     struct slice rest;
-    size_t chars;   /* characters left */
-    size_t pieces;  /* deltas left; 0: by size */
-    size_t size;    /* characters per delta */
+    size_t chars;  /* characters left */
+    size_t pieces; /* deltas left; 0: by size */
+    size_t size;   /* characters per delta */
 };
 struct pieces pieces_of(const struct plan *p, struct slice text);
 bool pieces_next(struct pieces *it, struct slice *piece, size_t *tokens);

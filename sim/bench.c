@@ -20,8 +20,9 @@ enum { BENCH_BODY_BYTES = 600, BENCH_DELTAS = 31 };
 
 static void bench_plain(struct frames *f)
 {
-    static const char front[] = BENCH_FRONT("chat.completion")
-        "\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"";
+    static const char front[] =
+        BENCH_FRONT("chat.completion") "\"choices\":[{\"index\":0,\"message\":{\"role\":"
+                                       "\"assistant\",\"content\":\"";
     static const char back[] =
         "\",\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"stop\"}]," BENCH_USAGE;
     static const char words[] = "the answer of the bench ";
@@ -53,8 +54,7 @@ static void bench_stream(struct frames *f)
         bench_event(f, delta, "null", 1);
     }
     bench_event(f, "{}", "\"stop\"", 0);
-    static const char usage[] =
-        BENCH_FRONT("chat.completion.chunk") "\"choices\":[]," BENCH_USAGE;
+    static const char usage[] = BENCH_FRONT("chat.completion.chunk") "\"choices\":[]," BENCH_USAGE;
     frames_add(f, NULL, (struct slice){usage, sizeof usage - 1}, 0);
     frames_add_literal(f, slice_of("[DONE]"));
 }

@@ -1,5 +1,6 @@
 /*
- * bytes.c: slices, growing buffers, JSON strings, base64 and UTF-8 counting (bytes.h has the contract).
+ * bytes.c: slices, growing buffers, JSON strings, base64 and UTF-8 counting (bytes.h has the
+ * contract).
  */
 #include "bytes.h"
 
@@ -268,7 +269,8 @@ void bytes_add_json(struct bytes *b, struct slice s)
     bytes_add(b, "\"", 1);
 }
 
-static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char base64_digits[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 void bytes_add_base64(struct bytes *b, const void *data, size_t size)
 {

@@ -1,6 +1,7 @@
 /*
- * config.c: the running configuration is one JSON document. A change is a merge patch (RFC 7396) on
- * it, so null puts a default back; the new document takes effect whole or not at all.
+ * config.c: the running configuration is one JSON document. A change names members: a value
+ * replaces what was there, null puts the default back; the new document takes effect whole or not
+ * at all.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,8 @@
 /* Members of the document that are no settings of an answer. */
 static bool is_global(struct slice name)
 {
-    static const char *const names[] = {"rules", "keys", "models", "record", "refuse_next", "seed"};
+    static const char *const names[] = {"rules",       "keys", "models",        "record",
+                                        "refuse_next", "seed", "read_pause_ms", "idle_close_ms"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (slice_is(name, names[i]))
             return true;
@@ -31,11 +33,8 @@ static struct wire *bench_wire(const struct plan *p, bool stream)
     struct frames f;
     frames_init(&f, p, stream ? STYLE_SSE : STYLE_PLAIN);
     bench_frames(&f, stream);
-    struct wire_head head = {200,
-                             stream ? openai_dialect.stream_type : "application/json",
-                             {NULL, 0},
-                             true,
-                             p->ttft.a};
+    struct wire_head head = {
+        200, stream ? openai_dialect.stream_type : "application/json", {NULL, 0}, true, p->ttft.a};
     struct wire *w = wire_new(&f, &head);
     frames_deinit(&f);
     return w;
@@ -86,10 +85,16 @@ static bool read_document(struct config *c, struct bytes *why)
         return false;
     size_t i, count;
     yyjson_val *item;
-    yyjson_arr_foreach(c->rules, i, count, item)
-        c->times_left[i] = json_int(item, "times", PLAN_UNSET);
+    yyjson_arr_foreach(c->rules, i, count, item) c->times_left[i] =
+        json_int(item, "times", PLAN_UNSET);
     cache_bench(c);
     return true;
+}
+
+static uint64_t read_ms(const struct config *c, const char *name)
+{
+    int64_t ms = json_int(yyjson_doc_get_root(c->doc), name, 0);
+    return ms > 0 && ms < 3600 * 1000 ? (uint64_t)ms : 0;
 }
 
 bool config_load(struct sim *s, struct slice json, yyjson_val *changes, struct bytes *why)
@@ -111,9 +116,32 @@ bool config_load(struct sim *s, struct slice json, yyjson_val *changes, struct b
     yyjson_val *named = changes ? changes : yyjson_doc_get_root(next.doc);
     s->random = (uint64_t)json_int(named, "seed", changes ? (int64_t)s->random : 1);
     s->refuse_next = json_int(named, "refuse_next", changes ? s->refuse_next : 0);
+    s->conns.read_pause_ms = read_ms(&next, "read_pause_ms");
+    s->conns.idle_close_ms = read_ms(&next, "idle_close_ms");
     config_deinit(&s->config);
     s->config = next;
     return true;
+}
+
+/* Member by member: what the patch names replaces what was there, null takes it away. */
+static yyjson_mut_val *merge_members(yyjson_mut_doc *doc, yyjson_val *base, yyjson_val *patch)
+{
+    yyjson_mut_val *merged = yyjson_mut_obj(doc);
+    size_t i, count;
+    yyjson_val *key, *value;
+    yyjson_obj_foreach(base, i, count, key, value)
+    {
+        if (!yyjson_obj_getn(patch, yyjson_get_str(key), yyjson_get_len(key)))
+            yyjson_mut_obj_put(merged, yyjson_val_mut_copy(doc, key),
+                               yyjson_val_mut_copy(doc, value));
+    }
+    yyjson_obj_foreach(patch, i, count, key, value)
+    {
+        if (!yyjson_is_null(value))
+            yyjson_mut_obj_put(merged, yyjson_val_mut_copy(doc, key),
+                               yyjson_val_mut_copy(doc, value));
+    }
+    return merged;
 }
 
 bool config_merge(struct sim *s, struct slice json, struct bytes *why)
@@ -127,7 +155,7 @@ bool config_merge(struct sim *s, struct slice json, struct bytes *why)
         return ask_fail(why, "relay-sim: the body must be a JSON object");
     }
     yyjson_mut_doc *merged = yyjson_mut_doc_new(NULL);
-    yyjson_mut_val *value = yyjson_merge_patch(merged, yyjson_doc_get_root(s->config.doc), root);
+    yyjson_mut_val *value = merge_members(merged, yyjson_doc_get_root(s->config.doc), root);
     size_t size = 0;
     char *text = value ? yyjson_mut_val_write(value, 0, &size) : NULL;
     bool good = text && config_load(s, (struct slice){text, size}, root, why);

@@ -7,6 +7,7 @@
  */
 #include "conn.h"
 
+#include <openssl/err.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +25,8 @@ struct conn {
     struct bytes in;     /* received, not yet a whole request */
     struct http_reader reader;
     bool continued; /* 100 Continue was sent */
-    bool reading, peer_ended, closing, lingering, consuming;
+    bool paused;    /* this request's body was waited for */
+    bool reading, closing, lingering, consuming;
     bool writing;
     struct wire *wire;
     uint64_t tag;
@@ -48,6 +50,14 @@ uint64_t conn_id(const struct conn *c)
     return c->id;
 }
 
+/* Shared wires count for each connection that plays them: the limit errs on the safe side. */
+static void conn_release(struct conn *c)
+{
+    c->owner->held_bytes -= c->wire->size;
+    wire_unref(c->wire);
+    c->wire = NULL;
+}
+
 static void on_closed(uv_handle_t *handle)
 {
     struct conn *c = handle->data;
@@ -61,14 +71,17 @@ static void on_closed(uv_handle_t *handle)
     if (c->next)
         c->next->prev = c->prev;
     o->count--;
+    o->held_bytes -= c->in.size;
+    if (c->wire)
+        conn_release(c);
     SSL_free(c->ssl);
     bytes_free(&c->cipher);
     bytes_free(&c->in);
-    wire_unref(c->wire);
     free(c);
 }
 
-/* Tells how the running exchange ended. The wire itself may still be needed by a write in flight. */
+/* Tells how the running exchange ended. The wire itself may still be needed by a write in flight.
+ */
 static void conn_report(struct conn *c, enum outcome outcome)
 {
     if (c->tag)
@@ -97,7 +110,7 @@ static void on_shutdown(uv_shutdown_t *request, int status)
     struct conn *c = request->data;
     if (c->closing)
         return;
-    if (status != 0 || c->peer_ended)
+    if (status != 0)
         conn_close(c, false);
 }
 
@@ -121,7 +134,8 @@ static void conn_read_on(struct conn *c, bool on)
         (void)uv_read_stop((uv_stream_t *)&c->tcp);
 }
 
-/* Ends our side, then waits for the peer's end, so that the kernel has no reason to send a reset. */
+/* Ends our side, then waits for the peer's end, so that the kernel has no reason to send a reset.
+ */
 static void conn_shut(struct conn *c, bool notify)
 {
     if (c->ssl && notify) {
@@ -141,21 +155,27 @@ static void conn_shut(struct conn *c, bool notify)
     (void)uv_timer_start(&c->timer, on_linger, CONN_LINGER_MS, 0);
 }
 
+/* Some servers close a connection that has been idle for a while, just when it is used again. */
+static void conn_idle(struct conn *c)
+{
+    if (c->owner->idle_close_ms)
+        (void)uv_timer_start(&c->timer, on_linger, c->owner->idle_close_ms, 0);
+}
+
 static void conn_finish(struct conn *c)
 {
     struct wire *w = c->wire;
     enum wire_end end = w->end;
     bool faulty = w->faulty;
-    c->wire = NULL;
+    conn_release(c);
     conn_report(c, faulty ? OUTCOME_CUT : OUTCOME_COMPLETE);
-    wire_unref(w);
     if (end == WIRE_RESET)
         conn_close(c, true);
     else if (end == WIRE_CLOSE)
         conn_shut(c, !faulty);
-    else if (c->peer_ended)
-        conn_close(c, false);
-    else if (!c->consuming)
+    else
+        conn_idle(c);
+    if (end == WIRE_KEEP && !c->consuming)
         conn_consume_kept(c);
 }
 
@@ -209,6 +229,7 @@ static bool conn_write(struct conn *c, const char *data, size_t size)
 {
     if (!c->ssl)
         return conn_write_raw(c, data, size);
+    ERR_clear_error();
     if (SSL_write(c->ssl, data, (int)size) <= 0) {
         conn_close(c, false);
         return false;
@@ -299,6 +320,8 @@ static void conn_play(struct conn *c)
 void conn_answer(struct conn *c, struct wire *w, uint64_t tag)
 {
     c->wire = w;
+    (void)uv_timer_stop(&c->timer);
+    c->owner->held_bytes += w->size;
     c->tag = tag;
     c->sent = 0;
     c->mark = 0;
@@ -319,6 +342,21 @@ static void conn_send_continue(struct conn *c, const struct http_request *req)
     (void)conn_write(c, text, sizeof text - 1);
 }
 
+static void on_pause_end(uv_timer_t *timer)
+{
+    conn_read_on(timer->data, true);
+}
+
+/* A slow reader: between a head and the rest of its body, once per request. */
+static void conn_pause(struct conn *c)
+{
+    if (c->paused || !c->reader.head_whole || c->owner->read_pause_ms == 0)
+        return;
+    c->paused = true;
+    conn_read_on(c, false);
+    (void)uv_timer_start(&c->timer, on_pause_end, c->owner->read_pause_ms, 0);
+}
+
 /* Answers the whole requests at the start of data; returns the bytes used. */
 static size_t conn_consume(struct conn *c, char *data, size_t size)
 {
@@ -329,6 +367,7 @@ static size_t conn_consume(struct conn *c, char *data, size_t size)
         enum http_result result = http_read(&c->reader, data + used, size - used, &req);
         if (result == HTTP_MORE) {
             conn_send_continue(c, &req);
+            conn_pause(c);
             break;
         }
         if (result == HTTP_BAD) {
@@ -338,7 +377,7 @@ static size_t conn_consume(struct conn *c, char *data, size_t size)
             break;
         }
         used += req.size;
-        c->continued = false;
+        c->continued = c->paused = false;
         c->owner->on_request(c->owner->sim, c, &req, NULL);
     }
     c->consuming = false;
@@ -350,10 +389,11 @@ static void conn_consume_kept(struct conn *c)
     if (c->in.size) {
         size_t used = conn_consume(c, c->in.at, c->in.size);
         bytes_drop(&c->in, used);
+        c->owner->held_bytes -= used;
         if (c->in.size == 0)
             bytes_free(&c->in);
     }
-    if (!c->wire)
+    if (!c->wire && !c->paused)
         conn_read_on(c, true);
 }
 
@@ -366,7 +406,8 @@ static void conn_input(struct conn *c, char *data, size_t size)
     if (c->closing || used == size)
         return;
     bytes_add(&c->in, data + used, size - used);
-    if (c->in.full) {
+    c->owner->held_bytes += size - used;
+    if (c->owner->held_bytes > CONN_HELD_BYTES_MAX) {
         conn_close(c, false);
         return;
     }
@@ -384,6 +425,7 @@ static void tls_input(struct conn *c, const char *data, size_t size)
         return;
     }
     for (;;) {
+        ERR_clear_error(); /* else a failure of another connection would count as ours */
         int got = SSL_read(c->ssl, plain, CONN_READ_BYTES);
         if (c->closing)
             return;
@@ -408,14 +450,12 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
     struct conn *c = stream->data;
     if (size == 0 || c->closing)
         return;
-    if (size < 0) { /* the peer's end, or an error: either way it is not there for the rest */
-        c->peer_ended = true;
+    if (size < 0) /* the peer's end, or an error: either way it is not there for the rest */
         conn_close(c, false);
-    } else if (c->ssl) {
+    else if (c->ssl)
         tls_input(c, buf->base, (size_t)size);
-    } else {
+    else
         conn_input(c, buf->base, (size_t)size);
-    }
 }
 
 static void conn_start_tls(struct conn *c)
@@ -444,8 +484,9 @@ void conn_accept(struct conn_owner *owner, uv_stream_t *listener, bool refuse)
     bytes_init(&c->in, HTTP_HEAD_BYTES_MAX + 2 * (size_t)HTTP_BODY_BYTES_MAX);
     (void)uv_tcp_init(owner->loop, &c->tcp);
     (void)uv_timer_init(owner->loop, &c->timer);
-    if (uv_accept(listener, (uv_stream_t *)&c->tcp) != 0 || refuse) {
-        conn_close(c, refuse);
+    bool full = owner->count > CONN_MAX;
+    if (uv_accept(listener, (uv_stream_t *)&c->tcp) != 0 || refuse || full) {
+        conn_close(c, refuse || full);
         return;
     }
     (void)uv_tcp_nodelay(&c->tcp, 1);

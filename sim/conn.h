@@ -4,8 +4,8 @@
  * A connection answers one request at a time. While it plays, what the peer sends is kept (up to a
  * limit, then reading pauses), so that a peer that leaves is noticed at once.
  */
-#ifndef SIM_CONN_H
-#define SIM_CONN_H
+#ifndef RELAY_SIM_CONN_H
+#define RELAY_SIM_CONN_H
 
 #include <openssl/ssl.h>
 #include <uv.h>
@@ -14,11 +14,15 @@
 #include "wire.h"
 
 enum {
-    CONN_AHEAD_BYTES_MAX = 64 * 1024,   /* read while an answer is being sent */
-    CONN_TLS_WRITE_BYTES = 16 * 1024,   /* plaintext per TLS write */
+    CONN_AHEAD_BYTES_MAX = 64 * 1024, /* read while an answer is being sent */
+    CONN_TLS_WRITE_BYTES = 16 * 1024, /* plaintext per TLS write */
     CONN_READ_BYTES = 64 * 1024,
+    CONN_MAX = 20000,
     CONN_LINGER_MS = 2000, /* wait for the peer's end after a clean close */
 };
+
+/* What all connections together may hold of requests and answers. */
+#define CONN_HELD_BYTES_MAX ((size_t)2 * 1024 * 1024 * 1024)
 
 struct sim;
 struct conn;
@@ -36,6 +40,9 @@ struct conn_owner {
     struct conn *first;
     size_t count;
     uint64_t accepted;
+    size_t held_bytes;
+    uint64_t read_pause_ms; /* between a request's head and its body */
+    uint64_t idle_close_ms; /* 0: never */
     /* A whole request: calls conn_answer before it returns. `bad` is set for one that is none. */
     void (*on_request)(struct sim *sim, struct conn *c, const struct http_request *req,
                        const char *bad);

@@ -1,7 +1,7 @@
 /*
  * control.c: the control API under /__sim/, in JSON.
  *
- *   GET  config    the running configuration        POST config   merge patch (PUT: replace)
+ *   GET  config    the running configuration        POST config   change members (PUT: all)
  *   POST reset     back to the start                GET  stats    counters
  *   GET  requests  the last requests (?limit=N)     GET  fields   what can be set
  */
@@ -32,18 +32,17 @@ static void write_config(struct sim *s, struct bytes *out)
 static void write_stats(struct sim *s, struct bytes *out)
 {
     const struct stats *t = &s->stats;
-    bytes_add_format(out,
-                     "{\"requests\":%llu,\"chats\":%llu,\"streams\":%llu,\"bad\":%llu,"
-                     "\"errors\":%llu,\"complete\":%llu,\"cut\":%llu,\"client_closed\":%llu,"
-                     "\"bytes_sent\":%llu,\"connections\":%llu,\"connections_open\":%zu,",
-                     (unsigned long long)t->requests, (unsigned long long)t->chats,
-                     (unsigned long long)t->streams, (unsigned long long)t->bad,
-                     (unsigned long long)t->errors,
-                     (unsigned long long)t->by_outcome[OUTCOME_COMPLETE],
-                     (unsigned long long)t->by_outcome[OUTCOME_CUT],
-                     (unsigned long long)t->by_outcome[OUTCOME_CLIENT_CLOSED],
-                     (unsigned long long)t->bytes_sent, (unsigned long long)s->conns.accepted,
-                     s->conns.count);
+    bytes_add_format(
+        out,
+        "{\"requests\":%llu,\"chats\":%llu,\"streams\":%llu,\"bad\":%llu,"
+        "\"errors\":%llu,\"complete\":%llu,\"cut\":%llu,\"client_closed\":%llu,"
+        "\"bytes_sent\":%llu,\"connections\":%llu,\"connections_open\":%zu,",
+        (unsigned long long)t->requests, (unsigned long long)t->chats,
+        (unsigned long long)t->streams, (unsigned long long)t->bad, (unsigned long long)t->errors,
+        (unsigned long long)t->by_outcome[OUTCOME_COMPLETE],
+        (unsigned long long)t->by_outcome[OUTCOME_CUT],
+        (unsigned long long)t->by_outcome[OUTCOME_CLIENT_CLOSED], (unsigned long long)t->bytes_sent,
+        (unsigned long long)s->conns.accepted, s->conns.count);
     bytes_add_text(out, "\"rule_hits\":[");
     for (size_t i = 0; i < yyjson_arr_size(s->config.rules); i++)
         bytes_add_format(out, "%s%llu", i ? "," : "", (unsigned long long)s->config.hits[i]);

@@ -137,9 +137,9 @@ static void add_count(struct bytes *out, const struct ask *a, const struct plan 
 {
     struct answer r;
     answer_make(&r, a, p, 0);
-    bytes_add_format(out, a->dialect == DIALECT_GEMINI ? "{\"totalTokens\":%lld}"
-                                                       : "{\"input_tokens\":%lld}",
-                     (long long)r.counts.prompt);
+    bytes_add_format(
+        out, a->dialect == DIALECT_GEMINI ? "{\"totalTokens\":%lld}" : "{\"input_tokens\":%lld}",
+        (long long)r.counts.prompt);
     answer_deinit(&r);
 }
 
@@ -156,11 +156,12 @@ void extras_write(struct bytes *out, const struct ask *a, const struct plan *p, 
         add_count(out, a, p);
         break;
     case TASK_SHOW:
-        bytes_add_text(out, "{\"modelfile\":\"\",\"template\":\"\",\"details\":{\"format\":\"gguf\","
-                            "\"family\":\"sim\",\"parameter_size\":\"1B\",\"quantization_level\":"
-                            "\"Q4_0\"},\"model_info\":{\"general.architecture\":\"sim\","
-                            "\"sim.context_length\":131072},"
-                            "\"capabilities\":[\"completion\",\"tools\",\"vision\"]}");
+        bytes_add_text(out,
+                       "{\"modelfile\":\"\",\"template\":\"\",\"details\":{\"format\":\"gguf\","
+                       "\"family\":\"sim\",\"parameter_size\":\"1B\",\"quantization_level\":"
+                       "\"Q4_0\"},\"model_info\":{\"general.architecture\":\"sim\","
+                       "\"sim.context_length\":131072},"
+                       "\"capabilities\":[\"completion\",\"tools\",\"vision\"]}");
         break;
     case TASK_VERSION:
         bytes_add_text(out, "{\"version\":\"0.12.0\"}");

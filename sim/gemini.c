@@ -36,8 +36,8 @@ static void read_tools(struct ask *a)
             ask_add_tool(a, json_text(function, "name"), schema);
         }
     }
-    yyjson_val *config = yyjson_obj_get(yyjson_obj_get(a->root, "toolConfig"),
-                                        "functionCallingConfig");
+    yyjson_val *config =
+        yyjson_obj_get(yyjson_obj_get(a->root, "toolConfig"), "functionCallingConfig");
     struct slice mode = json_text(config, "mode");
     yyjson_val *allowed = yyjson_arr_get_first(yyjson_obj_get(config, "allowedFunctionNames"));
     if (slice_is(mode, "NONE"))
@@ -63,8 +63,8 @@ bool gemini_read(struct ask *a, struct bytes *why)
         bool user = role.size == 0 || slice_is(role, "user");
         bool result = false;
         yyjson_val *parts = yyjson_obj_get(content, "parts");
-        yyjson_arr_foreach(parts, k, part_count, part)
-            result |= yyjson_obj_get(part, "functionResponse") != NULL;
+        yyjson_arr_foreach(parts, k, part_count, part) result |=
+            yyjson_obj_get(part, "functionResponse") != NULL;
         ask_add_content(a, user && !result, parts);
         a->after_tool = result;
     }
@@ -118,8 +118,8 @@ static void close_response(struct bytes *out, const struct plan *p, const struct
     bytes_add_text(out, "]}");
     if (last && p->done) {
         bytes_add_text(out, ",\"finishReason\":");
-        bytes_add_json(out, p->finish.size ? p->finish
-                                           : slice_of(gemini_dialect.finishes[r->finish]));
+        bytes_add_json(out,
+                       p->finish.size ? p->finish : slice_of(gemini_dialect.finishes[r->finish]));
     }
     bytes_add_text(out, ",\"index\":0}]");
     if (p->usage_at == USAGE_EVERY || (last && p->usage_at != USAGE_NEVER))
@@ -225,7 +225,8 @@ static void gemini_error(struct bytes *out, const struct plan *p, int status, bo
             seconds = 1;
         bytes_add_format(out,
                          ",\"details\":[{\"@type\":\"type.googleapis.com/google.rpc.RetryInfo\","
-                         "\"retryDelay\":\"%llds\"}]", (long long)seconds);
+                         "\"retryDelay\":\"%llds\"}]",
+                         (long long)seconds);
     }
     bytes_add_text(out, wrapped ? "}}]" : "}}");
 }
@@ -241,12 +242,6 @@ static void gemini_headers(struct bytes *out, const struct plan *p, int status, 
 static const char *const gemini_finishes[] = {"STOP", "MAX_TOKENS", "STOP", "STOP"};
 
 const struct dialect gemini_dialect = {
-    "text/event-stream",
-    STYLE_SSE,
-    EOL_CRLF,
-    gemini_plain,
-    gemini_stream,
-    gemini_error,
-    gemini_headers,
-    gemini_finishes,
+    "text/event-stream", STYLE_SSE,    EOL_CRLF,       gemini_plain,
+    gemini_stream,       gemini_error, gemini_headers, gemini_finishes,
 };

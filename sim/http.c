@@ -151,9 +151,10 @@ static bool read_chunk_size(struct slice line, size_t *out)
     return true;
 }
 
-/* Decodes what is there, moving each chunk's bytes forward to the end of the body so far. Only whole chunks move:
- * a chunk is looked at again when more of it has come. */
-static enum http_result read_chunks(struct http_reader *r, char *data, size_t size, size_t head, struct http_request *out)
+/* Decodes what is there, moving each chunk's bytes forward to the end of the body so far. Only
+ * whole chunks move: a chunk is looked at again when more of it has come. */
+static enum http_result read_chunks(struct http_reader *r, char *data, size_t size, size_t head,
+                                    struct http_request *out)
 {
     if (r->scan == 0)
         r->scan = head;
@@ -170,7 +171,8 @@ static enum http_result read_chunks(struct http_reader *r, char *data, size_t si
         if (rest.size < chunk + 2)
             return HTTP_MORE;
         if (rest.at[chunk] != '\r' || rest.at[chunk + 1] != '\n')
-            return bad(out, chunk ? "A chunk has no CRLF at its end." : "Trailers are not taken here.");
+            return bad(out,
+                       chunk ? "A chunk has no CRLF at its end." : "Trailers are not taken here.");
         memmove(data + head + r->body_bytes, rest.at, chunk);
         r->body_bytes += chunk;
         r->scan = (size_t)(rest.at - data) + chunk + 2;
@@ -241,13 +243,27 @@ static const struct {
     int status;
     const char *reason;
 } reasons[] = {
-    {100, "Continue"},         {103, "Early Hints"},         {200, "OK"},
-    {201, "Created"},          {204, "No Content"},          {400, "Bad Request"},
-    {401, "Unauthorized"},     {402, "Payment Required"},    {403, "Forbidden"},
-    {404, "Not Found"},        {405, "Method Not Allowed"},  {408, "Request Timeout"},
-    {409, "Conflict"},         {413, "Payload Too Large"},   {422, "Unprocessable Entity"},
-    {429, "Too Many Requests"}, {500, "Internal Server Error"}, {501, "Not Implemented"},
-    {502, "Bad Gateway"},      {503, "Service Unavailable"}, {504, "Gateway Timeout"},
+    {100, "Continue"},
+    {103, "Early Hints"},
+    {200, "OK"},
+    {201, "Created"},
+    {204, "No Content"},
+    {400, "Bad Request"},
+    {401, "Unauthorized"},
+    {402, "Payment Required"},
+    {403, "Forbidden"},
+    {404, "Not Found"},
+    {405, "Method Not Allowed"},
+    {408, "Request Timeout"},
+    {409, "Conflict"},
+    {413, "Payload Too Large"},
+    {422, "Unprocessable Entity"},
+    {429, "Too Many Requests"},
+    {500, "Internal Server Error"},
+    {501, "Not Implemented"},
+    {502, "Bad Gateway"},
+    {503, "Service Unavailable"},
+    {504, "Gateway Timeout"},
     {529, "Overloaded"},
 };
 

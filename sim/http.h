@@ -1,11 +1,12 @@
 /*
  * http.h: reads one HTTP/1.1 request out of bytes, strictly, without I/O.
  *
- * The simulator shares no HTTP code with the gateway: two independent readings of the standard find more mistakes
- * than one. What it receives is kept as it came (header order and case), since tests assert on it.
+ * The simulator shares no HTTP code with the gateway: two independent readings of the standard find
+ * more mistakes than one. What it receives is kept as it came (header order and case), since tests
+ * assert on it.
  */
-#ifndef SIM_HTTP_H
-#define SIM_HTTP_H
+#ifndef RELAY_SIM_HTTP_H
+#define RELAY_SIM_HTTP_H
 
 #include "bytes.h"
 
@@ -44,9 +45,11 @@ struct http_reader {
 
 enum http_result { HTTP_WHOLE, HTTP_MORE, HTTP_BAD };
 
-/* Looks for one request at the start of data. After HTTP_MORE call again with the same bytes and more behind them;
- * they may have moved. A chunked body is decoded in place. The slices of `out` point into data. */
-enum http_result http_read(struct http_reader *r, char *data, size_t size, struct http_request *out);
+/* Looks for one request at the start of data. After HTTP_MORE call again with the same bytes and
+ * more behind them; they may have moved. A chunked body is decoded in place. The slices of `out`
+ * point into data. */
+enum http_result http_read(struct http_reader *r, char *data, size_t size,
+                           struct http_request *out);
 
 /* The value of the first header of that name, or an empty slice. */
 struct slice http_header_find(const struct http_request *req, const char *name);

@@ -122,8 +122,9 @@ static void program_announce(struct program *p)
     bool v6 = strchr(o->host, ':') != NULL;
     struct bytes line;
     bytes_init(&line, 256);
-    bytes_add_format(&line, "relay-sim listening on %s://%s%s%s:%d\n", o->tls_cert ? "https" : "http",
-                     v6 ? "[" : "", o->host, v6 ? "]" : "", program_port(p));
+    bytes_add_format(&line, "relay-sim listening on %s://%s%s%s:%d\n",
+                     o->tls_cert ? "https" : "http", v6 ? "[" : "", o->host, v6 ? "]" : "",
+                     program_port(p));
     if (!o->quiet) {
         (void)fwrite(line.at, 1, line.size, stdout);
         (void)fflush(stdout);

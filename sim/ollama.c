@@ -1,6 +1,7 @@
 /*
- * ollama.c: Ollama's native chat dialect: one JSON object per line, streamed unless the request says
- * stream:false. Tool calls come whole, in a line of their own; the last line says "stop" even then.
+ * ollama.c: Ollama's native chat dialect: one JSON object per line, streamed unless the request
+ * says stream:false. Tool calls come whole, in a line of their own; the last line says "stop" even
+ * then.
  */
 #include <stdio.h>
 #include <string.h>
@@ -72,8 +73,9 @@ static void add_calls(struct bytes *out, const struct answer *r)
 {
     bytes_add_text(out, ",\"tool_calls\":[");
     for (size_t i = 0; i < r->call_count; i++) {
-        bytes_add_format(out, "%s{\"id\":\"%s\",\"function\":{\"index\":%zu,\"name\":",
-                         i ? "," : "", r->calls[i].id, i);
+        bytes_add_format(out,
+                         "%s{\"id\":\"%s\",\"function\":{\"index\":%zu,\"name\":", i ? "," : "",
+                         r->calls[i].id, i);
         bytes_add_json(out, r->calls[i].name);
         bytes_add_text(out, ",\"arguments\":");
         bytes_add_slice(out, bytes_slice(&r->calls[i].arguments));
@@ -171,7 +173,8 @@ static void ollama_stream(struct frames *f, const struct ask *a, const struct pl
 static void ollama_error(struct bytes *out, const struct plan *p, int status, bool in_stream)
 {
     (void)in_stream;
-    const char *text = status == 404 ? "model not found, try pulling it first" : http_reason(status);
+    const char *text =
+        status == 404 ? "model not found, try pulling it first" : http_reason(status);
     bytes_add_text(out, "{\"error\":");
     bytes_add_json(out, p->error_message.at ? p->error_message : slice_of(text));
     bytes_add_text(out, "}");
@@ -188,12 +191,6 @@ static void ollama_headers(struct bytes *out, const struct plan *p, int status, 
 static const char *const ollama_finishes[] = {"stop", "length", "stop", "stop"};
 
 const struct dialect ollama_dialect = {
-    "application/x-ndjson",
-    STYLE_NDJSON,
-    EOL_LF,
-    ollama_plain,
-    ollama_stream,
-    ollama_error,
-    ollama_headers,
-    ollama_finishes,
+    "application/x-ndjson", STYLE_NDJSON, EOL_LF,         ollama_plain,
+    ollama_stream,          ollama_error, ollama_headers, ollama_finishes,
 };

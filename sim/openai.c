@@ -1,8 +1,8 @@
 /*
  * openai.c: writes chat completions of the OpenAI dialect, plain and streamed, and its errors.
  *
- * The flavours differ in usage (x_groq, cost, ticks, reasoning outside completion_tokens) and in the
- * name of the reasoning member. Everything else is one shape.
+ * The flavours differ in usage (x_groq, cost, ticks, reasoning outside completion_tokens) and in
+ * the name of the reasoning member. Everything else is one shape.
  */
 #include <stdio.h>
 #include <string.h>
@@ -38,9 +38,9 @@ static void add_usage(struct bytes *out, const struct plan *p, const struct answ
     int64_t completion = c->completion - (p->flavour == FLAVOUR_XAI ? c->reasoning : 0);
     struct bytes usage;
     bytes_init(&usage, EVENT_BYTES_MAX);
-    bytes_add_format(&usage, "{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"total_tokens\":%lld",
-                     (long long)c->prompt, (long long)completion,
-                     (long long)(c->prompt + c->completion));
+    bytes_add_format(
+        &usage, "{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"total_tokens\":%lld",
+        (long long)c->prompt, (long long)completion, (long long)(c->prompt + c->completion));
     bytes_add_format(&usage, ",\"prompt_tokens_details\":{\"cached_tokens\":%lld",
                      (long long)c->cached);
     if (c->cache_write)
@@ -48,7 +48,8 @@ static void add_usage(struct bytes *out, const struct plan *p, const struct answ
     bytes_add_format(&usage, "},\"completion_tokens_details\":{\"reasoning_tokens\":%lld}",
                      (long long)c->reasoning);
     if (p->flavour == FLAVOUR_DEEPSEEK)
-        bytes_add_format(&usage, ",\"prompt_cache_hit_tokens\":%lld,\"prompt_cache_miss_tokens\":%lld",
+        bytes_add_format(&usage,
+                         ",\"prompt_cache_hit_tokens\":%lld,\"prompt_cache_miss_tokens\":%lld",
                          (long long)c->cached, (long long)(c->prompt - c->cached));
     if (p->flavour == FLAVOUR_GROQ)
         bytes_add_text(&usage, ",\"queue_time\":0.001,\"prompt_time\":0.002,"
@@ -222,7 +223,8 @@ static void add_call_deltas(struct stream *s, size_t choice, size_t index)
     size_t tokens;
     while (pieces_next(&it, &piece, &tokens)) {
         bytes_clear(&delta);
-        bytes_add_format(&delta, "{\"tool_calls\":[{\"index\":%zu,\"function\":{\"arguments\":", index);
+        bytes_add_format(&delta,
+                         "{\"tool_calls\":[{\"index\":%zu,\"function\":{\"arguments\":", index);
         bytes_add_json(&delta, piece);
         bytes_add(&delta, "}}]}\0", 5);
         add_delta(s, choice, delta.full ? "{}" : delta.at, (struct slice){NULL, 0}, false, tokens);

@@ -148,8 +148,7 @@ static void read_switch(struct options *o, const char *name)
     }
 }
 
-static bool read_flag(struct options *o, const struct flag *f, const char *value,
-                      struct bytes *why)
+static bool read_flag(struct options *o, const struct flag *f, const char *value, struct bytes *why)
 {
     struct slice text = slice_of(value);
     int64_t number;
@@ -158,8 +157,8 @@ static bool read_flag(struct options *o, const struct flag *f, const char *value
         return read_listen(o, value, why);
     case FLAG_SETTING:
         if (slice_int(text, &number)) { /* record and seed must be numbers */
-            bytes_add_format(&o->config, "%s\"%s\":%lld", o->config.size > 1 ? "," : "",
-                             f->setting, (long long)number);
+            bytes_add_format(&o->config, "%s\"%s\":%lld", o->config.size > 1 ? "," : "", f->setting,
+                             (long long)number);
             return true;
         }
         add_member(o, slice_of(f->setting), text);

@@ -1,8 +1,8 @@
 /*
  * options.h: the command line. Settings become the start document, the rest stays here.
  */
-#ifndef SIM_OPTIONS_H
-#define SIM_OPTIONS_H
+#ifndef RELAY_SIM_OPTIONS_H
+#define RELAY_SIM_OPTIONS_H
 
 #include "bytes.h"
 

@@ -22,13 +22,33 @@ struct field {
 
 #define AT(member) offsetof(struct plan, member)
 #define INT(member, least, most, start, text)                                                      \
-    {#member, KIND_INT, AT(member), least, most, start, NULL, text}
-#define REAL(member, most, start, text) {#member, KIND_REAL, AT(member), 0, most, start, NULL, text}
-#define BOOL(member, start, text) {#member, KIND_BOOL, AT(member), 0, 1, start, NULL, text}
-#define TEXT(member, text) {#member, KIND_TEXT, AT(member), 0, 0, 0, NULL, text}
-#define JSON(member, text) {#member, KIND_JSON, AT(member), 0, 0, 0, NULL, text}
-#define SPREAD(member, text) {#member, KIND_SPREAD, AT(member), 0, 0, 0, NULL, text}
-#define CHOICE(member, list, text) {#member, KIND_CHOICE, AT(member), 0, 0, 0, list, text}
+    {                                                                                              \
+#member, KIND_INT, AT(member), least, most, start, NULL, text                              \
+    }
+#define REAL(member, most, start, text)                                                            \
+    {                                                                                              \
+#member, KIND_REAL, AT(member), 0, most, start, NULL, text                                 \
+    }
+#define BOOL(member, start, text)                                                                  \
+    {                                                                                              \
+#member, KIND_BOOL, AT(member), 0, 1, start, NULL, text                                    \
+    }
+#define TEXT(member, text)                                                                         \
+    {                                                                                              \
+#member, KIND_TEXT, AT(member), 0, 0, 0, NULL, text                                        \
+    }
+#define JSON(member, text)                                                                         \
+    {                                                                                              \
+#member, KIND_JSON, AT(member), 0, 0, 0, NULL, text                                        \
+    }
+#define SPREAD(member, text)                                                                       \
+    {                                                                                              \
+#member, KIND_SPREAD, AT(member), 0, 0, 0, NULL, text                                      \
+    }
+#define CHOICE(member, list, text)                                                                 \
+    {                                                                                              \
+#member, KIND_CHOICE, AT(member), 0, 0, 0, list, text                                      \
+    }
 
 enum { HOUR_MS = 3600 * 1000, BYTES_MAX = 1 << 30, TOKENS_MAX = 200 * 1000 };
 
@@ -85,6 +105,7 @@ static const struct field fields[] = {
     CHOICE(framing, "auto length chunked close", "how the end of the body is told"),
     INT(content_length, 0, BYTES_MAX, PLAN_UNSET, "content-length header, right or wrong"),
     BOOL(connection_close, 0, "send connection: close and close"),
+    BOOL(close_unsaid, 0, "close after the answer without having said so"),
     INT(interim, 100, 199, 0, "an interim answer with this status first"),
 
     BOOL(at_body, 0, "reset_at, close_at, stall_at count from the body's first byte"),
@@ -103,7 +124,8 @@ static const struct field fields[] = {
 
     CHOICE(eol, "default lf crlf cr", "line ends of an event stream"),
     BOOL(data_space, 1, "a space behind data:"),
-    INT(comment_every, 0, INT32_MAX, 0, "a comment (NDJSON: an empty line) before every n-th event"),
+    INT(comment_every, 0, INT32_MAX, 0,
+        "a comment (NDJSON: an empty line) before every n-th event"),
     TEXT(comment, "text of the comments"),
     TEXT(lead, "bytes before the body; \\n and \\r are understood"),
     BOOL(bom, 0, "a byte order mark before the body"),
@@ -206,9 +228,32 @@ static bool read_spread(struct slice value, struct spread *out)
     return false;
 }
 
+bool json_is_shallow(struct slice text)
+{
+    size_t depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < text.size; i++) {
+        char c = text.at[i];
+        if (in_string) {
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                in_string = false;
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '{' || c == '[') {
+            if (++depth > PLAN_JSON_DEPTH_MAX)
+                return false;
+        } else if ((c == '}' || c == ']') && depth) {
+            depth--;
+        }
+    }
+    return true;
+}
+
 static bool read_json(struct plan *p, struct slice value, yyjson_val **out)
 {
-    if (p->doc_count == PLAN_DOCS_MAX)
+    if (p->doc_count == PLAN_DOCS_MAX || !json_is_shallow(value))
         return false;
     yyjson_doc *doc = yyjson_read(value.at ? value.at : "", value.size, YYJSON_READ_NUMBER_AS_RAW);
     if (!doc)
@@ -344,8 +389,8 @@ bool plan_set_directives(struct plan *p, struct slice text, struct bytes *why)
 
 void plan_describe(struct bytes *out)
 {
-    static const char *const kinds[] = {"number",  "number",       "true|false", "text",
-                                        "JSON",    "distribution", NULL};
+    static const char *const kinds[] = {"number", "number",       "true|false", "text",
+                                        "JSON",   "distribution", NULL};
     for (size_t i = 0; i < FIELD_COUNT; i++) {
         const struct field *f = &fields[i];
         bytes_add_format(out, "%-18s %s", f->name, f->help);

@@ -7,16 +7,17 @@
  * over earlier ones. All slices and JSON values are borrowed from the document or request that set
  * them; a plan lives only while one answer is being built.
  */
-#ifndef SIM_PLAN_H
-#define SIM_PLAN_H
+#ifndef RELAY_SIM_PLAN_H
+#define RELAY_SIM_PLAN_H
 
 #include <yyjson.h>
 
 #include "bytes.h"
 
-enum { PLAN_UNSET = -1, PLAN_DOCS_MAX = 8 };
+enum { PLAN_UNSET = -1, PLAN_DOCS_MAX = 8, PLAN_JSON_DEPTH_MAX = 64 };
 
-/* A distribution of milliseconds. fixed: a; uniform: a..b; lognormal: median a, 95th percentile b. */
+/* A distribution of milliseconds. fixed: a; uniform: a..b; lognormal: median a, 95th percentile b.
+ */
 struct spread {
     enum { SPREAD_FIXED, SPREAD_UNIFORM, SPREAD_LOGNORMAL } shape;
     double a;
@@ -103,6 +104,7 @@ struct plan {
     int64_t framing;
     int64_t content_length;
     bool connection_close;
+    bool close_unsaid;
     int64_t interim;
     /* faults */
     bool at_body; /* the *_at offsets count from the first byte of the body */
@@ -143,6 +145,9 @@ bool plan_set_directives(struct plan *p, struct slice text, struct bytes *why);
 
 /* One line per field: name, kind, default, what it does. For --fields and the guide. */
 void plan_describe(struct bytes *out);
+
+/* Merging and writing recurse, so what is given to be merged may not be nested deeply. */
+bool json_is_shallow(struct slice text);
 
 /* The text of a JSON scalar as the settings understand it. */
 bool plan_scalar_text(yyjson_val *value, struct slice *out);

@@ -1,5 +1,6 @@
 /*
- * schema.c: a value that fits a JSON schema, so that tool arguments and structured answers are valid.
+ * schema.c: a value that fits a JSON schema, so that tool arguments and structured answers are
+ * valid.
  *
  * Every property gets a value down to a depth, below it only the required ones: recursive schemas
  * end, and strict ones (all properties required) are met. Unknown keywords are ignored.
@@ -71,8 +72,7 @@ static void fill_object(struct filler *f, yyjson_val *schema, int depth)
     yyjson_obj_foreach(yyjson_obj_get(schema, "properties"), i, count, key, value)
     {
         bool wanted = depth < FULL_DEPTH;
-        yyjson_arr_foreach(required, k, needed, name)
-            wanted |= yyjson_equals(name, key);
+        yyjson_arr_foreach(required, k, needed, name) wanted |= yyjson_equals(name, key);
         if (!wanted)
             continue;
         bytes_add_text(f->out, any ? "," : "");
@@ -98,12 +98,9 @@ static void fill_array(struct filler *f, yyjson_val *schema, int depth)
 static void fill_string(struct filler *f, yyjson_val *schema)
 {
     static const char *const formats[][2] = {
-        {"date", "2026-01-15"},
-        {"date-time", "2026-01-15T12:00:00Z"},
-        {"time", "12:00:00Z"},
-        {"email", "sim@example.com"},
-        {"uri", "https://example.com/"},
-        {"uuid", "00000000-0000-4000-8000-000000000000"},
+        {"date", "2026-01-15"},          {"date-time", "2026-01-15T12:00:00Z"},
+        {"time", "12:00:00Z"},           {"email", "sim@example.com"},
+        {"uri", "https://example.com/"}, {"uuid", "00000000-0000-4000-8000-000000000000"},
     };
     struct slice format = json_text(schema, "format");
     for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
@@ -118,7 +115,8 @@ static void fill_string(struct filler *f, yyjson_val *schema)
     size_t chars = most < STRING_CHARS_MAX ? (size_t)(most > 0 ? most : 0) : STRING_CHARS_MAX;
     bytes_add(&value, f->text.at, utf8_offset(f->text, chars));
     int64_t least = json_int(schema, "minLength", 0);
-    for (int64_t have = (int64_t)utf8_count(bytes_slice(&value)); have < least && have < 4096; have++)
+    for (int64_t have = (int64_t)utf8_count(bytes_slice(&value)); have < least && have < 4096;
+         have++)
         bytes_add_text(&value, "x");
     bytes_add_json(f->out, bytes_slice(&value));
     bytes_free(&value);

@@ -13,29 +13,6 @@ static const char *const match_names[] = {"path", "model", "key", "contains", "s
 
 enum { MATCH_COUNT = sizeof match_names / sizeof match_names[0] };
 
-bool json_is_shallow(struct slice text)
-{
-    size_t depth = 0;
-    bool in_string = false;
-    for (size_t i = 0; i < text.size; i++) {
-        char c = text.at[i];
-        if (in_string) {
-            if (c == '\\')
-                i++;
-            else if (c == '"')
-                in_string = false;
-        } else if (c == '"') {
-            in_string = true;
-        } else if (c == '{' || c == '[') {
-            if (++depth > JSON_DEPTH_MAX)
-                return false;
-        } else if ((c == '}' || c == ']') && depth) {
-            depth--;
-        }
-    }
-    return true;
-}
-
 /* A star at the end of a pattern stands for anything. */
 static bool fits_pattern(struct slice pattern, struct slice text)
 {

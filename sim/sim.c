@@ -101,6 +101,10 @@ static void job_send(struct job *j, struct frames *f, const char *type, struct s
     struct wire_head head = {j->status, type, headers, j->req->keep_alive,
                              random_ms(&j->sim->random, j->plan.ttft)};
     struct wire *w = wire_new(f, &head);
+    if (w && w->size + j->sim->conns.held_bytes > CONN_HELD_BYTES_MAX) {
+        wire_unref(w);
+        w = NULL;
+    }
     if (!w) { /* over the limit: say so instead */
         struct frames small;
         frames_init(&small, &j->plan, STYLE_PLAIN);
@@ -214,7 +218,8 @@ static int job_prepare(struct job *j, const struct door *door)
             !slice_is_nocase((struct slice){name.at, 6}, "x-sim-"))
             continue;
         for (size_t k = 6; k < name.size; k++)
-            field[k - 6] = name.at[k] == '-' ? '_' : (char)(name.at[k] | 0x20 * (name.at[k] != '_'));
+            field[k - 6] =
+                name.at[k] == '-' ? '_' : (char)(name.at[k] | 0x20 * (name.at[k] != '_'));
         struct slice setting = {field, name.size - 6};
         if (!plan_set(&j->plan, setting, j->req->headers[i].value, &j->why))
             return 400;
@@ -230,8 +235,7 @@ static int job_prepare(struct job *j, const struct door *door)
 
 static int failure_status(enum failure failure)
 {
-    static const int statuses[] = {0,   400, 400, 401, 402, 403, 404,
-                                   429, 429, 500, 503, 529, 504};
+    static const int statuses[] = {0, 400, 400, 401, 402, 403, 404, 429, 429, 500, 503, 529, 504};
     return statuses[failure];
 }
 
@@ -303,7 +307,8 @@ static void job_given_body(struct job *j)
         bytes_add_slice(&body, j->plan.body);
     else if (!bytes_add_base64_decoded(&body, j->plan.body_base64))
         bytes_clear(&body);
-    const char *type = j->ask.stream ? dialect_get(j->ask.dialect)->stream_type : "application/json";
+    const char *type =
+        j->ask.stream ? dialect_get(j->ask.dialect)->stream_type : "application/json";
     job_send_body(j, bytes_slice(&body), type, (struct slice){NULL, 0}, 0);
     bytes_free(&body);
 }

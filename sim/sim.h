@@ -2,20 +2,19 @@
  * sim.h: the simulator itself: its configuration, what it has seen, and the way from a request to
  * an answer. One value on main's stack; nothing here is global.
  */
-#ifndef SIM_SIM_H
-#define SIM_SIM_H
+#ifndef RELAY_SIM_SIM_H
+#define RELAY_SIM_SIM_H
 
 #include "ask.h"
 #include "conn.h"
 
 enum {
-    SEEN_MAX = 4096,                /* recorded requests, at most */
+    SEEN_MAX = 4096, /* recorded requests, at most */
     SEEN_DEFAULT = 256,
     SEEN_BODY_BYTES_MAX = 256 * 1024,
     RULES_MAX = 256,
     LIMIT_SLOTS = 1024,
     CONTROL_BYTES_MAX = 64 * 1024 * 1024,
-    JSON_DEPTH_MAX = 64,
 };
 
 /* What is settable, parsed from one document. */
@@ -87,7 +86,6 @@ void config_deinit(struct config *c);
 bool script_apply(struct sim *s, const struct ask *a, struct slice path, struct plan *p,
                   int64_t *rule, struct bytes *why);
 bool script_check(yyjson_val *rules, struct bytes *why);
-bool json_is_shallow(struct slice text);
 
 /* seen.c: the ring of recorded requests. */
 struct seen *seen_add(struct sim *s, const struct http_request *req, uint64_t conn);

@@ -123,7 +123,8 @@ struct event_ends {
     size_t count;
 };
 
-/* The first token is due at ttft, each later one a tick after; an event is due with its last token. */
+/* The first token is due at ttft, each later one a tick after; an event is due with its last token.
+ */
 static void add_body(struct builder *b, const struct frames *f, double ttft_ms, bool chunked,
                      struct event_ends *ends)
 {
@@ -221,9 +222,10 @@ struct wire *wire_new(const struct frames *f, const struct wire_head *head)
     add_head(&b, f, head, framing, keep);
     add_body(&b, f, head->ttft_ms, framing == FRAMING_CHUNKED, &ends);
     /* Behind a wrong length no other answer can follow on the same connection. */
-    bool wrong = f->plan->content_length != PLAN_UNSET &&
-                 (size_t)f->plan->content_length != f->body.size;
-    return finish(&b, keep && !wrong ? WIRE_KEEP : WIRE_CLOSE, &ends);
+    bool wrong =
+        f->plan->content_length != PLAN_UNSET && (size_t)f->plan->content_length != f->body.size;
+    bool stays = keep && !wrong && !f->plan->close_unsaid;
+    return finish(&b, stays ? WIRE_KEEP : WIRE_CLOSE, &ends);
 }
 
 struct wire *wire_new_raw(const struct plan *plan, struct slice bytes, double ttft_ms)

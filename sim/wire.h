@@ -6,8 +6,8 @@
  * sending, so every fault can be placed at an exact byte, and one wire value can serve many
  * connections at once (that is what makes the bench answers cheap).
  */
-#ifndef SIM_WIRE_H
-#define SIM_WIRE_H
+#ifndef RELAY_SIM_WIRE_H
+#define RELAY_SIM_WIRE_H
 
 #include "plan.h"
 
@@ -59,7 +59,7 @@ struct wire {
     size_t body_at; /* offset of the body's first byte */
     size_t limit;   /* bytes that are really sent */
     enum wire_end end;
-    bool faulty; /* the end is a fault: no TLS close notification either */
+    bool faulty;     /* the end is a fault: no TLS close notification either */
     size_t stall_at; /* SIZE_MAX: nowhere */
     double stall_ms;
     double end_delay_ms;
@@ -78,7 +78,8 @@ struct wire_head {
     double ttft_ms;
 };
 
-/* The answer of one exchange; NULL if it is over FRAMES_BYTES_MAX. One reference is the caller's. */
+/* The answer of one exchange; NULL if it is over FRAMES_BYTES_MAX. One reference is the caller's.
+ */
 struct wire *wire_new(const struct frames *f, const struct wire_head *head);
 /* Bytes given whole, head included (`raw`); the connection closes after them. */
 struct wire *wire_new_raw(const struct plan *plan, struct slice bytes, double ttft_ms);
