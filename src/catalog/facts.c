@@ -4,9 +4,9 @@
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
-#include <yyjson.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/mem.h"
 
 extern const unsigned char relay_catalog_json[];

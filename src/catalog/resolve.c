@@ -52,7 +52,8 @@ struct near {
 
 static void consider(struct near *n, str asked, str name, str shown)
 {
-    size_t distance = str_distance(asked, name);
+    bool part_of_it = asked.len >= 3 && str_find(name, asked, 0) != SIZE_MAX;
+    size_t distance = part_of_it ? 2 : str_distance(asked, name);
     if (distance > DISTANCE_MAX(asked.len))
         return;
     struct resolution *r = n->r;
@@ -77,6 +78,8 @@ static void consider(struct near *n, str asked, str name, str shown)
 static void find_nearest(const struct catalog *c, str asked, struct resolution *r)
 {
     struct near n = {.r = r};
+    if (str_is_empty(asked))
+        return;
     consider(&n, asked, STR("auto"), STR("auto"));
     for (unsigned i = 0; i < c->config->alias_count; i++)
         consider(&n, asked, c->config->aliases[i].name, c->config->aliases[i].name);
