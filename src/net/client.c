@@ -52,8 +52,8 @@ struct client *client_new(struct loop *loop, struct tls_client *tls, struct reso
 static void origin_free(struct origin *o)
 {
     list_remove(&o->node);
-    url_deinit(&o->url);
-    url_deinit(&o->proxy);
+    origin_url_deinit(&o->url);
+    origin_url_deinit(&o->proxy);
     free(o->base_url);
     free(o->proxy_url);
     free(o->ca_file);
@@ -77,7 +77,7 @@ static struct origin *find_origin(struct client *c, str base_url, str proxy, str
 
 static bool set_proxy(struct origin *o, str proxy)
 {
-    if (!url_parse(proxy, &o->proxy) || o->proxy.tls) {
+    if (!origin_url_parse(proxy, &o->proxy) || o->proxy.tls) {
         return false;
     }
     o->has_proxy = true;
@@ -99,7 +99,7 @@ struct origin *client_origin(struct client *c, str base_url, str proxy, str ca_f
     o = xcalloc(1, sizeof *o);
     o->client = c;
     list_init(&o->node);
-    bool usable = url_parse(base_url, &o->url) && (proxy.len == 0 || set_proxy(o, proxy));
+    bool usable = origin_url_parse(base_url, &o->url) && (proxy.len == 0 || set_proxy(o, proxy));
     if (usable && o->url.tls) {
         o->trust = c->tls != NULL ? tls_client_trust(c->tls, ca_file) : NULL;
         usable = o->trust != NULL;

@@ -282,7 +282,7 @@ void dial_start(struct call *call)
     loop_timer_start(&d->deadline, (uint64_t)call->connect_timeout_ms);
     d->wait.loop = o->client->loop;
     d->wait.done = on_resolved;
-    const struct url *to = o->has_proxy ? &o->proxy : &o->url;
+    const struct origin_url *to = o->has_proxy ? &o->proxy : &o->url;
     if (resolver_find(o->client->resolver, str_of_c(to->host), to->port, &d->wait)) {
         dial_addresses(d);
     } else {

@@ -22,7 +22,7 @@ struct client {
     bool closing;
 };
 
-struct url {
+struct origin_url {
     bool tls;
     char *host; /* without brackets */
     unsigned port;
@@ -35,7 +35,7 @@ struct origin {
     struct client *client;
     struct list node;
     char *base_url, *proxy_url, *ca_file; /* what it was asked for by */
-    struct url url, proxy;
+    struct origin_url url, proxy;
     bool has_proxy;
     char *proxy_auth;    /* "Basic …", or NULL */
     char *target_prefix; /* what stands before a call's path in the request line */
@@ -95,8 +95,8 @@ struct call {
 
 /* ---- client_url.c ---- */
 
-bool url_parse(str text, struct url *out); /* http and https; frees nothing on failure */
-void url_deinit(struct url *u);
+bool origin_url_parse(str text, struct origin_url *out); /* http and https; frees nothing on failure */
+void origin_url_deinit(struct origin_url *u);
 char *base64_of(str bytes);                                   /* heap */
 char *text_join(const str *parts, size_t count, size_t *len); /* heap, NUL-terminated */
 

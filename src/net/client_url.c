@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "config/url.h"
 #include "net/client_internal.h"
 
 #define URL_BYTES_MAX 2048u
@@ -28,84 +29,32 @@ char *text_join(const str *parts, size_t count, size_t *len)
     return text;
 }
 
-static bool split_port(str authority, str *host, unsigned *port)
+bool origin_url_parse(str text, struct origin_url *out)
 {
-    str rest;
-    if (authority.len > 0 && authority.p[0] == '[') {
-        size_t end = str_find_char(authority, ']', 0);
-        if (end == SIZE_MAX) {
-            return false;
-        }
-        *host = str_sub(authority, 1, end);
-        rest = str_sub(authority, end + 1, authority.len);
-    } else {
-        size_t colon = str_find_char(authority, ':', 0);
-        *host = str_sub(authority, 0, colon);
-        rest = colon == SIZE_MAX ? (str){NULL, 0} : str_sub(authority, colon, authority.len);
-    }
-    if (rest.len == 0) {
-        return host->len > 0;
-    }
-    uint64_t number;
-    if (rest.p[0] != ':' || !str_to_u64(str_sub(rest, 1, rest.len), &number) || number == 0 ||
-        number > 65535) {
-        return false;
-    }
-    *port = (unsigned)number;
-    return host->len > 0;
-}
-
-static bool is_plain(str s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.p[i] <= ' ' || s.p[i] > '~') {
-            return false;
-        }
-    }
-    return true;
-}
-
-bool url_parse(str text, struct url *out)
-{
-    str rest, authority, path = {NULL, 0}, user = {NULL, 0}, host;
+    struct url parts;
     memset(out, 0, sizeof *out);
-    out->tls = str_starts_nocase(text, STR("https://"));
-    if (text.len > URL_BYTES_MAX || !is_plain(text) ||
-        (!out->tls && !str_starts_nocase(text, STR("http://")))) {
+    if (text.len > URL_BYTES_MAX || url_parse(text, &parts) != NULL || parts.extra.len > 0) {
         return false;
     }
-    rest = str_sub(text, out->tls ? 8 : 7, text.len);
-    size_t slash = str_find_char(rest, '/', 0);
-    authority = str_sub(rest, 0, slash);
-    if (slash != SIZE_MAX) {
-        path = str_sub(rest, slash, rest.len);
+    while (parts.path.len > 0 && parts.path.p[parts.path.len - 1] == '/') {
+        parts.path.len--;
     }
-    while (path.len > 0 && path.p[path.len - 1] == '/') {
-        path.len--;
+    char port[8] = "";
+    if (parts.port != (parts.https ? 443 : 80)) {
+        snprintf(port, sizeof port, ":%d", parts.port);
     }
-    for (size_t at; (at = str_find_char(authority, '@', 0)) != SIZE_MAX;) {
-        user = str_of(rest.p, (size_t)(authority.p - rest.p) + at);
-        authority = str_sub(authority, at + 1, authority.len);
-    }
-    unsigned usual = out->tls ? 443 : 80;
-    out->port = usual;
-    if (!split_port(authority, &host, &out->port) || str_find_char(path, '?', 0) != SIZE_MAX ||
-        str_find_char(path, '#', 0) != SIZE_MAX || str_find_char(host, '?', 0) != SIZE_MAX) {
-        return false;
-    }
-    char port[8];
-    snprintf(port, sizeof port, ":%u", out->port);
-    bool six = str_find_char(host, ':', 0) != SIZE_MAX;
-    const str parts[] = {six ? STR("[") : STR(""), host, six ? STR("]") : STR(""),
-                         out->port != usual ? str_of_c(port) : STR("")};
-    out->authority = text_join(parts, 4, NULL);
-    out->host = xmemdup0(host.p, host.len);
-    out->path = path.len > 0 ? xmemdup0(path.p, path.len) : xmemdup0("", 0);
-    out->user_info = user.p != NULL ? xmemdup0(user.p, user.len) : NULL;
+    const str authority[] = {parts.ipv6 ? STR("[") : STR(""), parts.host,
+                             parts.ipv6 ? STR("]") : STR(""), str_of_c(port)};
+    out->tls = parts.https;
+    out->port = (unsigned)parts.port;
+    out->authority = text_join(authority, 4, NULL);
+    out->host = xmemdup0(parts.host.p, parts.host.len);
+    out->path = xmemdup0(parts.path.len > 0 ? parts.path.p : "", parts.path.len);
+    out->user_info = parts.user.len > 0 ? xmemdup0(parts.user.p, parts.user.len) : NULL;
     return true;
 }
 
-void url_deinit(struct url *u)
+void origin_url_deinit(struct origin_url *u)
 {
     free(u->host);
     free(u->authority);
