@@ -1,0 +1,185 @@
+/* tool.c - configuration, store and small formats for the subcommands. */
+#include "cli/tool.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "cli/args.h"
+#include "config/settings.h"
+
+static bool store_exists(const struct config *c, struct arena *a)
+{
+    str path = str_sub(c->store, sizeof "sqlite:" - 1, c->store.len);
+    return access(arena_copy(a, path).p, F_OK) == 0;
+}
+
+int tool_open(struct tool *t, const char *config_path, enum tool_store store)
+{
+    arena_init(&t->arena, 16384);
+    buf_init(&t->out, CLI_OUTPUT_BYTES_MAX);
+    struct config_source source = {.path = config_path, .env = config_env_process};
+    char *why;
+    t->config = config_load(&source, &why);
+    if (t->config == NULL) {
+        cli_error("%s", why);
+        free(why);
+        return EXIT_USAGE;
+    }
+    if (store == TOOL_NO_STORE ||
+        (store == TOOL_STORE_IF_THERE && !store_exists(t->config, &t->arena))) {
+        return 0;
+    }
+    t->db = db_open(t->config->store, store == TOOL_STORE_CREATE, &why);
+    if (t->db == NULL) {
+        cli_error("%s", why);
+        free(why);
+        return 1;
+    }
+    return 0;
+}
+
+void tool_find_store(struct tool *t)
+{
+    char *why = NULL;
+    if (store_exists(t->config, &t->arena)) {
+        t->db = db_open(t->config->store, false, &why);
+        free(why);
+    }
+}
+
+bool tool_flush(struct tool *t)
+{
+    bool ok = t->out.len == 0 || fwrite(t->out.p, 1, t->out.len, stdout) == t->out.len;
+    buf_clear(&t->out);
+    return fflush(stdout) == 0 && ok;
+}
+
+int tool_close(struct tool *t, int code)
+{
+    if (t->out.full) {
+        cli_error("the output is larger than 64 MiB; ask for less.");
+        code = code != 0 ? code : 1;
+    } else if (!tool_flush(t)) {
+        code = code != 0 ? code : 1;
+    }
+    if (t->db != NULL) {
+        db_close(t->db);
+    }
+    buf_deinit(&t->out);
+    config_unref(t->config);
+    arena_deinit(&t->arena);
+    return code;
+}
+
+int tool_fail(str why)
+{
+    cli_error(STR_FMT "%s", STR_ARG(why), str_ends(why, STR(".")) ? "" : ".");
+    return 1;
+}
+
+bool tool_since(const char *text, const char *fallback, const char *option, int64_t now_us,
+                int64_t *out)
+{
+    str s = str_of_c(text != NULL ? text : fallback);
+    int64_t ms;
+    if (config_parse_time_ms(s, &ms) && ms < now_us / 1000) {
+        *out = now_us - ms * 1000;
+        return true;
+    }
+    if (s.len >= 19 && clock_utc_parse(s, out)) {
+        return true;
+    }
+    cli_error("--%s must be a duration such as 90m, 24h or 7d, or a UTC time such as "
+              "2026-11-23T04:53:00Z, not \"%s\".",
+              option, text != NULL ? text : fallback);
+    return false;
+}
+
+str tool_time(struct arena *a, int64_t utc_us)
+{
+    char text[CLOCK_TEXT_BYTES];
+    if (utc_us == 0) {
+        return (str){NULL, 0};
+    }
+    str whole = clock_utc_text(utc_us, text);
+    return arena_printf(a, STR_FMT "Z", STR_ARG(str_sub(whole, 0, 19)));
+}
+
+str tool_ms(struct arena *a, double ms)
+{
+    if (isnan(ms)) {
+        return STR("-");
+    }
+    return ms < 10      ? arena_printf(a, "%.1f ms", ms)
+           : ms < 10000 ? arena_printf(a, "%.0f ms", ms)
+                        : arena_printf(a, "%.1f s", ms / 1000);
+}
+
+void json_key(struct buf *b, const char *key)
+{
+    if (b->len > 0 && b->p[b->len - 1] != '{') {
+        buf_add_char(b, ',');
+    }
+    json_add_str(b, str_of_c(key));
+    buf_add_char(b, ':');
+}
+
+void json_member_str(struct buf *b, const char *key, str value)
+{
+    json_key(b, key);
+    json_add_str(b, value);
+}
+
+void json_member_json(struct buf *b, const char *key, str json)
+{
+    json_key(b, key);
+    buf_add(b, json.len > 0 ? json : STR("null"));
+}
+
+void json_member_str_or_null(struct buf *b, const char *key, str value)
+{
+    if (value.len == 0) {
+        json_member_json(b, key, value);
+    } else {
+        json_member_str(b, key, value);
+    }
+}
+
+void json_member_int(struct buf *b, const char *key, int64_t value)
+{
+    json_key(b, key);
+    if (value < 0) {
+        buf_add(b, STR("null"));
+    } else {
+        buf_add_i64(b, value);
+    }
+}
+
+void json_member_num(struct buf *b, const char *key, double value)
+{
+    json_key(b, key);
+    json_add_double(b, value); /* not finite: null */
+}
+
+void json_member_money(struct buf *b, const char *key, pusd value)
+{
+    json_key(b, key);
+    if (!pusd_known(value)) {
+        buf_add(b, STR("null"));
+        return;
+    }
+    buf_add_char(b, '"');
+    pusd_print(b, value);
+    buf_add_char(b, '"');
+}
+
+void json_member_time(struct buf *b, const char *key, int64_t utc_us)
+{
+    char text[CLOCK_TEXT_BYTES];
+    json_member_str_or_null(b, key, utc_us == 0 ? (str){NULL, 0} : clock_utc_text(utc_us, text));
+}
