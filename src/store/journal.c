@@ -1,9 +1,9 @@
 /* journal.c - opening the journal, and appending to it.
  *
- * One row is one pwrite at the end of the writer's own segment, from a buffer that is used again for
- * every row. Only then `end` moves, so the store thread never sees half a row. A write that fails or stops
- * short is taken back with ftruncate; if even that fails the segment is sealed at its last whole row. Reading
- * is in journal_read.c, files and their heads in journal_segment.c. */
+ * One row is one pwrite at the end of the writer's own segment, from a buffer that is used again
+ * for every row. Only then `end` moves, so the store thread never sees half a row. A write that
+ * fails or stops short is taken back with ftruncate; if even that fails the segment is sealed at
+ * its last whole row. Reading is in journal_read.c, files and their heads in journal_segment.c. */
 #include "store/journal.h"
 
 #include <assert.h>
@@ -77,9 +77,8 @@ static char *open_directory(struct journal *j)
     if (j->lock_fd < 0) {
         why = sentence("cannot open the journal's lock", path, errno);
     } else if (flock(j->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-        why = errno == EWOULDBLOCK
-                  ? sentence("another process uses the journal", j->dir, EBUSY)
-                  : sentence("cannot lock the journal", path, errno);
+        why = errno == EWOULDBLOCK ? sentence("another process uses the journal", j->dir, EBUSY)
+                                   : sentence("cannot lock the journal", path, errno);
     }
     free(path);
     return why;

@@ -1,8 +1,8 @@
 /* journal_read.c - the journal as the store thread sees it: reading in blocks, syncing, dropping.
  *
- * Each segment remembers how far it was read and how far that is committed, so a batch that failed is read
- * again. The list of segments is walked without its lock: only this thread takes segments out, and writers
- * add at the end under the lock that the step to the next one takes. */
+ * Each segment remembers how far it was read and how far that is committed, so a batch that failed
+ * is read again. The list of segments is walked without its lock: only this thread takes segments
+ * out, and writers add at the end under the lock that the step to the next one takes. */
 #include "store/journal_internal.h"
 
 #include <errno.h>
@@ -34,7 +34,8 @@ static uint32_t get_u32(const char *p)
     return (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
 }
 
-/* The row at the start of the bytes: its whole length on disk; 0: more bytes are needed; -1: damaged. */
+/* The row at the start of the bytes: its whole length on disk; 0: more bytes are needed; -1:
+ * damaged. */
 static int64_t row_at(const char *p, size_t len)
 {
     if (len < RECORD_HEAD_BYTES) {
@@ -56,7 +57,8 @@ static bool is_cut(const struct segment *s)
     return atomic_load_explicit(&s->cut, memory_order_relaxed);
 }
 
-/* Nothing behind this point can be trusted. A writer that still uses the segment takes a new one. */
+/* Nothing behind this point can be trusted. A writer that still uses the segment takes a new one.
+ */
 static void cut_segment(struct journal *j, struct segment *s)
 {
     atomic_fetch_add_explicit(&j->rows_torn, 1, memory_order_relaxed);
@@ -76,15 +78,16 @@ static bool check_head(struct journal *j, struct segment *s)
 }
 
 /* Rows of one block of a segment. *more tells whether the segment may hold another. */
-static int64_t read_block(struct journal *j, struct segment *s, int64_t rows_max, journal_row_fn *fn,
-                          void *ctx, bool *more)
+static int64_t read_block(struct journal *j, struct segment *s, int64_t rows_max,
+                          journal_row_fn *fn, void *ctx, bool *more)
 {
     int64_t end = atomic_load_explicit(&s->end, memory_order_acquire);
     *more = false;
     if (is_cut(s) || s->read_at >= end || (s->read_at == 0 && !check_head(j, s))) {
         return 0;
     }
-    size_t want = end - s->read_at > (int64_t)BLOCK_BYTES ? BLOCK_BYTES : (size_t)(end - s->read_at);
+    size_t want =
+        end - s->read_at > (int64_t)BLOCK_BYTES ? BLOCK_BYTES : (size_t)(end - s->read_at);
     ssize_t got = pread(s->fd, j->block, want, s->read_at);
     if (got < 0 && errno == EINTR) {
         *more = true;
@@ -165,8 +168,8 @@ static bool is_finished(struct segment *s)
 {
     /* Sealed first: after that `end` does not change. */
     return atomic_load_explicit(&s->sealed, memory_order_acquire) &&
-           s->committed_at >= (is_cut(s) ? s->read_at
-                                         : atomic_load_explicit(&s->end, memory_order_relaxed));
+           s->committed_at >=
+               (is_cut(s) ? s->read_at : atomic_load_explicit(&s->end, memory_order_relaxed));
 }
 
 bool journal_has_finished(struct journal *j)
@@ -234,8 +237,8 @@ void journal_probe(struct journal *j)
     char *path = xmalloc(len);
     snprintf(path, len, "%s/probe", j->dir);
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool works = fd >= 0 && write(fd, zeros, sizeof zeros) == (ssize_t)sizeof zeros &&
-                 fdatasync(fd) == 0;
+    bool works =
+        fd >= 0 && write(fd, zeros, sizeof zeros) == (ssize_t)sizeof zeros && fdatasync(fd) == 0;
     if (fd >= 0) {
         close(fd);
     }

@@ -15,7 +15,7 @@
 #include "base/id.h"
 #include "base/mem.h"
 
-#define SEGMENT_VERSION   1u
+#define SEGMENT_VERSION    1u
 #define SEGMENTS_FOUND_MAX 65536u
 
 void segment_head_print(char out[SEGMENT_HEAD_BYTES])
@@ -113,7 +113,8 @@ char *segments_inherit(struct journal *j, uint64_t *last)
     DIR *dir = opendir(j->dir);
     if (dir == NULL) {
         char text[512];
-        snprintf(text, sizeof text, "cannot list the journal's directory %s: %s", j->dir, strerror(errno));
+        snprintf(text, sizeof text, "cannot list the journal's directory %s: %s", j->dir,
+                 strerror(errno));
         return xmemdup0(text, strlen(text));
     }
     struct found *all = NULL;

@@ -1,9 +1,9 @@
 /* keys.c - the table of client keys that all workers read.
  *
- * Sixteen stripes by the first byte of the hash, each a chained table under a mutex that is held for one
- * look-up. Records are immutable and counted: a change puts a new record in the old one's place. The place
- * in the table follows from the hash of the secret, which nobody can choose; the comparison itself takes the
- * same time for every key. */
+ * Sixteen stripes by the first byte of the hash, each a chained table under a mutex that is held
+ * for one look-up. Records are immutable and counted: a change puts a new record in the old one's
+ * place. The place in the table follows from the hash of the secret, which nobody can choose; the
+ * comparison itself takes the same time for every key. */
 #include "store/keys.h"
 
 #include <assert.h>
@@ -79,7 +79,8 @@ void key_unref(const struct key *k)
 {
     /* The count is the one thing in a key that changes. */
     struct key *counted = (struct key *)(uintptr_t)k;
-    if (counted != NULL && atomic_fetch_sub_explicit(&counted->refs, 1, memory_order_acq_rel) == 1) {
+    if (counted != NULL &&
+        atomic_fetch_sub_explicit(&counted->refs, 1, memory_order_acq_rel) == 1) {
         free(counted);
     }
 }
@@ -203,14 +204,16 @@ void keys_set_away(struct keys *k, bool away, bool stale)
 
 /* ---- finding ---- */
 
-/* At most KEYS_LOOKUPS_PER_SECOND in any second of the clock; races may let one or two more through. */
+/* At most KEYS_LOOKUPS_PER_SECOND in any second of the clock; races may let one or two more
+ * through. */
 static bool may_look_up(struct keys *k)
 {
     uint64_t second = clock_mono_ns() / 1000000000u;
     if (atomic_exchange_explicit(&k->second, second, memory_order_relaxed) != second) {
         atomic_store_explicit(&k->lookups, 0, memory_order_relaxed);
     }
-    return atomic_fetch_add_explicit(&k->lookups, 1, memory_order_relaxed) < KEYS_LOOKUPS_PER_SECOND;
+    return atomic_fetch_add_explicit(&k->lookups, 1, memory_order_relaxed) <
+           KEYS_LOOKUPS_PER_SECOND;
 }
 
 enum key_find keys_find(struct keys *k, const struct digest *hash, struct key_wait *w,

@@ -1,9 +1,9 @@
 /* limits.c - admission: the striped table of ids, and each operation under its stripe's lock.
  *
- * Sixty-four stripes by the id's last bytes; an operation takes one mutex, moves the id's windows to the
- * running second, decides, and counts. Requests are only ever admitted here, so no two workers can both
- * take the last place. Windows of ids that have been idle for a minute are freed in passing; the ids
- * themselves go when there are too many, those without a budget first. */
+ * Sixty-four stripes by the id's last bytes; an operation takes one mutex, moves the id's windows
+ * to the running second, decides, and counts. Requests are only ever admitted here, so no two
+ * workers can both take the last place. Windows of ids that have been idle for a minute are freed
+ * in passing; the ids themselves go when there are too many, those without a budget first. */
 #include "store/limits.h"
 
 #include <assert.h>
@@ -316,7 +316,8 @@ struct limit_state limits_reserve(struct limits *l, const struct limit_ask *ask,
     return state;
 }
 
-bool limits_reserve_money(struct limits *l, struct reservation *r, pusd money, pusd budget, int64_t now_us)
+bool limits_reserve_money(struct limits *l, struct reservation *r, pusd money, pusd budget,
+                          int64_t now_us)
 {
     if (!r->held || !r->has_budget) {
         return true;
@@ -337,8 +338,8 @@ bool limits_reserve_money(struct limits *l, struct reservation *r, pusd money, p
     return fits;
 }
 
-void limits_settle(struct limits *l, struct reservation *r, int64_t tokens, pusd cost, int64_t completion,
-                   int64_t now_us)
+void limits_settle(struct limits *l, struct reservation *r, int64_t tokens, pusd cost,
+                   int64_t completion, int64_t now_us)
 {
     if (!r->held) {
         return;
@@ -382,8 +383,8 @@ int64_t limits_expected_answer(struct limits *l, const struct uuid *wanted)
     return expected;
 }
 
-void limits_load_spent(struct limits *l, const struct uuid *wanted, int64_t now_us, pusd day, pusd month,
-                       pusd total)
+void limits_load_spent(struct limits *l, const struct uuid *wanted, int64_t now_us, pusd day,
+                       pusd month, pusd total)
 {
     struct stripe *s = lock_stripe(l, wanted);
     struct limited *id = get_id(s, wanted, now_us);
@@ -394,7 +395,8 @@ void limits_load_spent(struct limits *l, const struct uuid *wanted, int64_t now_
     pthread_mutex_unlock(&s->lock);
 }
 
-pusd limits_spent(struct limits *l, const struct uuid *wanted, enum budget_period period, int64_t now_us)
+pusd limits_spent(struct limits *l, const struct uuid *wanted, enum budget_period period,
+                  int64_t now_us)
 {
     struct stripe *s = lock_stripe(l, wanted);
     struct limited *id = find_id(s, wanted);

@@ -1,8 +1,8 @@
 /* limits_budget.c - money per calendar day, month (UTC) and in all.
  *
- * All three are counted for every id, so a budget that is set later knows what was spent before. A request
- * belongs to the periods in which it was reserved: its cost and its reservation never count in a later one,
- * which is also how the request log dates it. */
+ * All three are counted for every id, so a budget that is set later knows what was spent before. A
+ * request belongs to the periods in which it was reserved: its cost and its reservation never count
+ * in a later one, which is also how the request log dates it. */
 #include "base/clock.h"
 #include "store/limits_internal.h"
 

@@ -18,8 +18,8 @@ void window_move(struct window *w, int64_t second)
 {
     int64_t steps = second - w->second;
     if (steps <= 0) {
-        /* The clock was set back. A little: time stands still here until it has caught up. More: what was
-         * counted keeps its age. Either way nothing is admitted twice. */
+        /* The clock was set back. A little: time stands still here until it has caught up. More:
+         * what was counted keeps its age. Either way nothing is admitted twice. */
         if (steps < -STEP_BACK_MAX_S) {
             w->second = second;
         }
@@ -89,7 +89,8 @@ int64_t window_empty_at(const struct window *w, int64_t now_us)
     return now_us;
 }
 
-/* ---- answers: the 90th percentile of the last 32, of which the first are taken to be 1024 long ---- */
+/* ---- answers: the 90th percentile of the last 32, of which the first are taken to be 1024 long
+ * ---- */
 
 void answers_init(struct limited *id)
 {
@@ -103,7 +104,8 @@ void answers_note(struct limited *id, int64_t completion_tokens)
 {
     /* Nearest rank: the 29th of 32, which is the fourth from above. */
     uint32_t top[4] = {0};
-    uint32_t value = completion_tokens > (int64_t)UINT32_MAX ? UINT32_MAX : (uint32_t)completion_tokens;
+    uint32_t value =
+        completion_tokens > (int64_t)UINT32_MAX ? UINT32_MAX : (uint32_t)completion_tokens;
     id->answers[id->answer_at++ % ANSWERS_KEPT] = value;
     for (unsigned i = 0; i < ANSWERS_KEPT; i++) {
         uint32_t v = id->answers[i];

@@ -5,12 +5,10 @@
 
 const char *route_kind_text(enum route_kind v)
 {
-    static const char *const words[] = {[ROUTE_CHOSEN] = "chosen",
-                                        [ROUTE_PINNED] = "pinned",
-                                        [ROUTE_FALLBACK] = "fallback",
-                                        [ROUTE_TARGET_MISSED] = "target-missed",
-                                        [ROUTE_CACHED] = "cached",
-                                        [ROUTE_NONE] = ""};
+    static const char *const words[] = {
+        [ROUTE_CHOSEN] = "chosen",     [ROUTE_PINNED] = "pinned",
+        [ROUTE_FALLBACK] = "fallback", [ROUTE_TARGET_MISSED] = "target-missed",
+        [ROUTE_CACHED] = "cached",     [ROUTE_NONE] = ""};
     assert((unsigned)v <= ROUTE_NONE);
     return words[v];
 }

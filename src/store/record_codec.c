@@ -1,9 +1,10 @@
 /* record_codec.c - a row of the request log as bytes, and back.
  *
- * Layout: a version byte, then the fields of struct record in their order. Unsigned numbers are LEB128
- * varints. Signed ones are zigzagged and moved up by one, which wraps PUSD_UNKNOWN (the smallest int64)
- * around to the single byte 0. Floats are eight bytes, little end first; strings are a varint length and
- * their bytes. The reader takes nothing on trust: the journal may have been damaged on disk. */
+ * Layout: a version byte, then the fields of struct record in their order. Unsigned numbers are
+ * LEB128 varints. Signed ones are zigzagged and moved up by one, which wraps PUSD_UNKNOWN (the
+ * smallest int64) around to the single byte 0. Floats are eight bytes, little end first; strings
+ * are a varint length and their bytes. The reader takes nothing on trust: the journal may have been
+ * damaged on disk. */
 #include "store/journal.h"
 
 #include <assert.h>
@@ -100,8 +101,7 @@ static void put_attempt(char **at, const struct attempt_record *a)
 
 static size_t bytes_most(const struct record *r)
 {
-    size_t most = FIXED_BYTES_MAX + 8 * RECORD_TEXT_MAX + RECORD_TAGS_MAX +
-                  RECORD_DECISION_MAX +
+    size_t most = FIXED_BYTES_MAX + 8 * RECORD_TEXT_MAX + RECORD_TAGS_MAX + RECORD_DECISION_MAX +
                   r->attempt_row_count * (ATTEMPT_FIXED_BYTES_MAX + 3 * RECORD_TEXT_MAX);
     return r->has_content ? most + 2 * RECORD_CONTENT_MAX : most;
 }
@@ -313,8 +313,8 @@ bool record_decode(str payload, struct record *out)
     out->attempt_row_count = 0;
     out->has_content = false;
     out->content_request = out->content_answer = (str){0};
-    struct source s = {(const unsigned char *)payload.p, (const unsigned char *)payload.p + payload.len,
-                       payload.len == 0};
+    struct source s = {(const unsigned char *)payload.p,
+                       (const unsigned char *)payload.p + payload.len, payload.len == 0};
     if (s.bad || *s.at++ != CODEC_VERSION) {
         return false;
     }

@@ -1,8 +1,9 @@
 /* sqlite.c - connections to the embedded store, and how values go in and out.
  *
- * Write-ahead log, synchronous NORMAL: a commit is in the operating system, so a killed process loses
- * nothing; against power cuts there is the journal, whose segments go only after ledger_make_durable(). The
- * file is made with mode 0600 and its folders with 0700, because it holds who asked for what. */
+ * Write-ahead log, synchronous NORMAL: a commit is in the operating system, so a killed process
+ * loses nothing; against power cuts there is the journal, whose segments go only after
+ * ledger_make_durable(). The file is made with mode 0600 and its folders with 0700, because it
+ * holds who asked for what. */
 #include "store/sqlite_internal.h"
 
 #include <errno.h>
@@ -18,11 +19,11 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define PATH_BYTES_MAX     1024u
-#define BUSY_TIMEOUT_MS    5000
-#define READER_LIMIT_MS    2000u
-#define PROGRESS_STEPS     20000
-#define WAL_ATTEMPTS       100
+#define PATH_BYTES_MAX  1024u
+#define BUSY_TIMEOUT_MS 5000
+#define READER_LIMIT_MS 2000u
+#define PROGRESS_STEPS  20000
+#define WAL_ATTEMPTS    100
 
 static char *why_not(const char *what, const char *path, const char *reason)
 {
@@ -111,7 +112,8 @@ struct db *db_open_as(str url, bool create, enum db_role role, char **why)
     char path[PATH_BYTES_MAX];
     *why = NULL;
     if (!path_of(url, path)) {
-        static const char text[] = "the store must be written as sqlite:PATH, like sqlite:data/relay.db";
+        static const char text[] =
+            "the store must be written as sqlite:PATH, like sqlite:data/relay.db";
         *why = xmemdup0(text, sizeof text - 1);
         return NULL;
     }
@@ -120,10 +122,12 @@ struct db *db_open_as(str url, bool create, enum db_role role, char **why)
         return NULL;
     }
     struct db *d = xcalloc(1, sizeof *d);
-    if (sqlite3_open_v2(path, &d->sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
+    if (sqlite3_open_v2(path, &d->sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
+        SQLITE_OK) {
         *why = why_not("cannot open the store", path,
-                       errno == ENOENT ? "there is none yet; 'relay serve' or 'relay keys create' makes it"
-                                       : sqlite3_errmsg(d->sql));
+                       errno == ENOENT
+                           ? "there is none yet; 'relay serve' or 'relay keys create' makes it"
+                           : sqlite3_errmsg(d->sql));
     } else if (set_up(d, role, why)) {
         (void)(create ? schema_migrate(d, why) : schema_check(d, why));
     }

@@ -1,7 +1,7 @@
 /* sqlite_keys.c - client keys in the store: what the running gateway reads, and how keys are made.
  *
- * A key's limits are NULL where the configured default counts, 0 for none. Every change is numbered by the
- * table's triggers (sqlite_schema.c); rows are never deleted, revoking sets a time. */
+ * A key's limits are NULL where the configured default counts, 0 for none. Every change is numbered
+ * by the table's triggers (sqlite_schema.c); rows are never deleted, revoking sets a time. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,16 +15,31 @@
     "id, tag, name, cache_group, rpm, tpm, budget_pusd, budget_period, models, tags, created_us,"  \
     " expires_us, revoked_us, hash, changed"
 enum {
-    COL_ID, COL_TAG, COL_NAME, COL_GROUP, COL_RPM, COL_TPM, COL_BUDGET, COL_PERIOD, COL_MODELS, COL_TAGS,
-    COL_CREATED, COL_EXPIRES, COL_REVOKED, COL_HASH, COL_CHANGED
+    COL_ID,
+    COL_TAG,
+    COL_NAME,
+    COL_GROUP,
+    COL_RPM,
+    COL_TPM,
+    COL_BUDGET,
+    COL_PERIOD,
+    COL_MODELS,
+    COL_TAGS,
+    COL_CREATED,
+    COL_EXPIRES,
+    COL_REVOKED,
+    COL_HASH,
+    COL_CHANGED
 };
 
 #define KEY_MODELS_MAX 256u
 
 static str period_text(enum budget_period period)
 {
-    static const char *const words[] = {[BUDGET_NONE] = "", [BUDGET_DAY] = "day",
-                                        [BUDGET_MONTH] = "month", [BUDGET_TOTAL] = "total"};
+    static const char *const words[] = {[BUDGET_NONE] = "",
+                                        [BUDGET_DAY] = "day",
+                                        [BUDGET_MONTH] = "month",
+                                        [BUDGET_TOTAL] = "total"};
     return str_of_c(words[period]);
 }
 
@@ -59,7 +74,8 @@ static void read_models(str json, struct arena *a, struct key *out)
     out->models = arena_new(a, str, yyjson_arr_size(list) + 1);
     size_t index, count;
     yyjson_val *value;
-    yyjson_arr_foreach(list, index, count, value) {
+    yyjson_arr_foreach(list, index, count, value)
+    {
         if (out->model_count < KEY_MODELS_MAX) {
             out->models[out->model_count++] = json_str(value);
         }
@@ -122,9 +138,9 @@ bool keys_read_counters(struct db *d, int64_t *changes, int64_t *deletions)
 
 bool keys_read_changed(struct db *d, int64_t after, key_loaded_fn *fn, void *ctx)
 {
-    sqlite3_stmt *s = db_kept(d, DB_KEYS_CHANGED,
-                              "SELECT " KEY_COLUMNS
-                              " FROM key_record WHERE changed > ? ORDER BY changed");
+    sqlite3_stmt *s =
+        db_kept(d, DB_KEYS_CHANGED,
+                "SELECT " KEY_COLUMNS " FROM key_record WHERE changed > ? ORDER BY changed");
     if (s == NULL) {
         return false;
     }
@@ -140,8 +156,8 @@ bool keys_read_changed(struct db *d, int64_t after, key_loaded_fn *fn, void *ctx
 bool key_read_by_hash(struct db *d, const struct digest *hash, struct key **out, int64_t *changed)
 {
     *out = NULL;
-    sqlite3_stmt *s = db_kept(d, DB_KEY_BY_HASH,
-                              "SELECT " KEY_COLUMNS " FROM key_record WHERE hash = ?");
+    sqlite3_stmt *s =
+        db_kept(d, DB_KEY_BY_HASH, "SELECT " KEY_COLUMNS " FROM key_record WHERE hash = ?");
     if (s == NULL) {
         return false;
     }
@@ -172,10 +188,11 @@ static int64_t period_first_day(enum budget_period period, int64_t now_us)
 
 static bool read_spend(struct db *d, struct key_row *row, int64_t now_us, struct arena *a, str *why)
 {
-    sqlite3_stmt *s = db_prepare(d,
-                                 "SELECT coalesce(sum(CASE WHEN day >= ?2 THEN pusd ELSE 0 END), 0),"
-                                 " coalesce(max(last_us), 0) FROM key_spend WHERE key_id = ?1",
-                                 a, why);
+    sqlite3_stmt *s =
+        db_prepare(d,
+                   "SELECT coalesce(sum(CASE WHEN day >= ?2 THEN pusd ELSE 0 END), 0),"
+                   " coalesce(max(last_us), 0) FROM key_spend WHERE key_id = ?1",
+                   a, why);
     if (s == NULL) {
         return false;
     }
@@ -211,8 +228,8 @@ static struct key_row read_row(sqlite3_stmt *s, struct arena *a)
     };
 }
 
-bool db_keys_list(struct db *d, int64_t now_us, struct arena *a, struct key_row **out, size_t *count,
-                  str *why)
+bool db_keys_list(struct db *d, int64_t now_us, struct arena *a, struct key_row **out,
+                  size_t *count, str *why)
 {
     sqlite3_stmt *s = db_prepare(d, "SELECT " KEY_COLUMNS " FROM key_record ORDER BY id", a, why);
     if (s == NULL) {
@@ -248,12 +265,12 @@ bool db_key_find(struct db *d, str wanted, struct arena *a, struct key_row *out,
 {
     struct uuid id = {{0}};
     bool is_id = uuid_parse(wanted, &id);
-    sqlite3_stmt *s = db_prepare(d,
-                                 is_id ? "SELECT " KEY_COLUMNS " FROM key_record WHERE id = ?1"
-                                       : "SELECT " KEY_COLUMNS
-                                         " FROM key_record WHERE tag = ?1 OR name = ?1"
-                                         " ORDER BY revoked_us IS NOT NULL LIMIT 2",
-                                 a, why);
+    sqlite3_stmt *s =
+        db_prepare(d,
+                   is_id ? "SELECT " KEY_COLUMNS " FROM key_record WHERE id = ?1"
+                         : "SELECT " KEY_COLUMNS " FROM key_record WHERE tag = ?1 OR name = ?1"
+                           " ORDER BY revoked_us IS NOT NULL LIMIT 2",
+                   a, why);
     if (s == NULL) {
         return false;
     }
@@ -338,11 +355,12 @@ static struct uuid new_id(int64_t now_us)
 bool db_key_create(struct db *d, const struct key_draft *draft, str key_text, int64_t now_us,
                    struct arena *a, struct uuid *id, str *why)
 {
-    sqlite3_stmt *s = db_prepare(d,
-                                 "INSERT INTO key_record (id, tag, hash, created_us, name, cache_group, rpm,"
-                                 " tpm, budget_pusd, budget_period, models, tags, expires_us)"
-                                 " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                                 a, why);
+    sqlite3_stmt *s =
+        db_prepare(d,
+                   "INSERT INTO key_record (id, tag, hash, created_us, name, cache_group, rpm,"
+                   " tpm, budget_pusd, budget_period, models, tags, expires_us)"
+                   " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                   a, why);
     if (s == NULL) {
         return false;
     }
@@ -360,14 +378,15 @@ bool db_key_create(struct db *d, const struct key_draft *draft, str key_text, in
     return true;
 }
 
-bool db_key_update(struct db *d, const struct uuid *id, const struct key_draft *draft, struct arena *a,
-                   str *why)
+bool db_key_update(struct db *d, const struct uuid *id, const struct key_draft *draft,
+                   struct arena *a, str *why)
 {
-    sqlite3_stmt *s = db_prepare(d,
-                                 "UPDATE key_record SET name=?2, cache_group=?3, rpm=?4, tpm=?5,"
-                                 " budget_pusd=?6, budget_period=?7, models=?8, tags=?9, expires_us=?10"
-                                 " WHERE id=?1",
-                                 a, why);
+    sqlite3_stmt *s =
+        db_prepare(d,
+                   "UPDATE key_record SET name=?2, cache_group=?3, rpm=?4, tpm=?5,"
+                   " budget_pusd=?6, budget_period=?7, models=?8, tags=?9, expires_us=?10"
+                   " WHERE id=?1",
+                   a, why);
     if (s == NULL) {
         return false;
     }
@@ -388,16 +407,17 @@ bool db_key_revoke(struct db *d, const struct uuid *id, int64_t at_us, struct ar
     return step_once(d, s, "cannot revoke the key", a, why);
 }
 
-static bool insert_rotated(struct db *d, const struct uuid *id, const struct uuid *made, str key_text,
-                           int64_t now_us, struct arena *a, str *why)
+static bool insert_rotated(struct db *d, const struct uuid *id, const struct uuid *made,
+                           str key_text, int64_t now_us, struct arena *a, str *why)
 {
-    sqlite3_stmt *s = db_prepare(
-        d,
-        "INSERT INTO key_record (id, tag, hash, created_us, name, cache_group, rpm, tpm, budget_pusd,"
-        " budget_period, models, tags, expires_us)"
-        " SELECT ?2, ?3, ?4, ?5, name, cache_group, rpm, tpm, budget_pusd, budget_period, models, tags,"
-        " expires_us FROM key_record WHERE id = ?1 AND revoked_us IS NULL",
-        a, why);
+    sqlite3_stmt *s = db_prepare(d,
+                                 "INSERT INTO key_record (id, tag, hash, created_us, name, "
+                                 "cache_group, rpm, tpm, budget_pusd,"
+                                 " budget_period, models, tags, expires_us)"
+                                 " SELECT ?2, ?3, ?4, ?5, name, cache_group, rpm, tpm, "
+                                 "budget_pusd, budget_period, models, tags,"
+                                 " expires_us FROM key_record WHERE id = ?1 AND revoked_us IS NULL",
+                                 a, why);
     if (s == NULL) {
         return false;
     }

@@ -1,8 +1,8 @@
 /* sqlite_ledger.c - batches of rows from the journal into the tables, spend, and retention.
  *
- * Rows are idempotent by their id: one that is there already changes nothing, and only rows really inserted
- * are added to their key's spend. A batch touches few keys, so their spend is summed here first and written
- * once at the commit. */
+ * Rows are idempotent by their id: one that is there already changes nothing, and only rows really
+ * inserted are added to their key's spend. A batch touches few keys, so their spend is summed here
+ * first and written once at the commit. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,10 +62,10 @@ static void bind_word(sqlite3_stmt *s, int at, const char *word)
 
 static enum ledger_result insert_request(struct db *d, const struct record *r)
 {
-    sqlite3_stmt *s = db_kept(
-        d, DB_INSERT_REQUEST,
-        "INSERT OR IGNORE INTO request_log VALUES"
-        " (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+    sqlite3_stmt *s =
+        db_kept(d, DB_INSERT_REQUEST,
+                "INSERT OR IGNORE INTO request_log VALUES"
+                " (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
     if (s == NULL) {
         return LEDGER_FAILED;
     }

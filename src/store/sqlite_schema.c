@@ -1,11 +1,11 @@
 /* sqlite_schema.c - the tables, as numbered migrations; the one in force is PRAGMA user_version.
  *
- * The base tables hold integers and 16-byte ids; the views `requests`, `attempts`, `contents` and `keys` show
- * them to people, with money as exact decimals. request_log has its id as its only key: ids begin with their
- * time, so rows are added at the end and a range of time is a range of ids.
+ * The base tables hold integers and 16-byte ids; the views `requests`, `attempts`, `contents` and
+ * `keys` show them to people, with money as exact decimals. request_log has its id as its only key:
+ * ids begin with their time, so rows are added at the end and a range of time is a range of ids.
  *
- * Triggers number every change of a key, whoever makes it: the running gateways read what is new by that
- * number. A migration is never changed once it was released; a new one is added. */
+ * Triggers number every change of a key, whoever makes it: the running gateways read what is new by
+ * that number. A migration is never changed once it was released; a new one is added. */
 #include <stdio.h>
 #include <string.h>
 
@@ -43,42 +43,109 @@ static const char migration_1[] =
     "  WHERE id = NEW.id; END;"
     "CREATE TRIGGER key_deleted AFTER DELETE ON key_record BEGIN"
     " UPDATE counter SET value = value + 1 WHERE name = 'key_deletions'; END;"
-    "CREATE VIEW keys AS SELECT " ID_TEXT("id") " AS id, tag, lower(hex(hash)) AS hash, name,"
-    " cache_group, rpm, tpm, " USD_TEXT("budget_pusd") " AS budget_usd, budget_period, models, tags,"
-    " " TIME_TEXT("created_us") " AS created_at, " TIME_TEXT("expires_us") " AS expires_at,"
-    " " TIME_TEXT("revoked_us") " AS revoked_at FROM key_record;"
+    "CREATE VIEW keys AS SELECT " ID_TEXT(
+        "id") " AS id, tag, lower(hex(hash)) AS hash, name,"
+              " cache_group, rpm, tpm, " USD_TEXT(
+                  "budget_pusd") " AS budget_usd, budget_period, models, tags,"
+                                 " " TIME_TEXT("created_us") " AS created_at, " TIME_TEXT(
+                                     "expires_us") " AS expires_at,"
+                                                   " " TIME_TEXT(
+                                                       "revoked_us") " AS revoked_at FROM "
+                                                                     "key_record;"
 
-    "CREATE TABLE request_log (id BLOB PRIMARY KEY, at_us INTEGER NOT NULL, key_id BLOB, endpoint TEXT,"
-    " model_asked TEXT, provider TEXT, model TEXT, route TEXT, stream INTEGER, status INTEGER,"
-    " error_code TEXT, prompt_tokens INTEGER, cached_tokens INTEGER, cache_write_tokens INTEGER,"
-    " completion_tokens INTEGER, reasoning_tokens INTEGER, usage_source TEXT, cost_pusd INTEGER,"
-    " cost_source TEXT, cache_saved_pusd INTEGER, routing_saved_pusd INTEGER, cache TEXT,"
-    " similarity REAL, source_id BLOB, ttft_ms REAL, latency_ms REAL, overhead_us INTEGER,"
-    " attempts INTEGER, finish_reason TEXT, max_latency_ms REAL, min_quality REAL,"
-    " target_met INTEGER, user_tag TEXT, tags TEXT, decision TEXT, steps BLOB) WITHOUT ROWID;"
-    "CREATE TABLE attempt_log (request_id BLOB NOT NULL, n INTEGER NOT NULL, provider TEXT, model TEXT,"
-    " status INTEGER, error_code TEXT, started_us INTEGER, ttft_ms REAL, latency_ms REAL,"
-    " prompt_tokens INTEGER, completion_tokens INTEGER, cost_pusd INTEGER, usage_source TEXT,"
-    " PRIMARY KEY (request_id, n)) WITHOUT ROWID;"
-    "CREATE TABLE content_log (request_id BLOB PRIMARY KEY, request TEXT, answer TEXT) WITHOUT ROWID;"
-    "CREATE TABLE key_spend (key_id BLOB NOT NULL, day INTEGER NOT NULL, pusd INTEGER NOT NULL,"
-    " last_us INTEGER NOT NULL, PRIMARY KEY (key_id, day)) WITHOUT ROWID;";
+                                                                     "CREATE TABLE request_log (id "
+                                                                     "BLOB PRIMARY KEY, at_us "
+                                                                     "INTEGER NOT NULL, key_id "
+                                                                     "BLOB, endpoint TEXT,"
+                                                                     " model_asked TEXT, provider "
+                                                                     "TEXT, model TEXT, route "
+                                                                     "TEXT, stream INTEGER, status "
+                                                                     "INTEGER,"
+                                                                     " error_code TEXT, "
+                                                                     "prompt_tokens INTEGER, "
+                                                                     "cached_tokens INTEGER, "
+                                                                     "cache_write_tokens INTEGER,"
+                                                                     " completion_tokens INTEGER, "
+                                                                     "reasoning_tokens INTEGER, "
+                                                                     "usage_source TEXT, cost_pusd "
+                                                                     "INTEGER,"
+                                                                     " cost_source TEXT, "
+                                                                     "cache_saved_pusd INTEGER, "
+                                                                     "routing_saved_pusd INTEGER, "
+                                                                     "cache TEXT,"
+                                                                     " similarity REAL, source_id "
+                                                                     "BLOB, ttft_ms REAL, "
+                                                                     "latency_ms REAL, overhead_us "
+                                                                     "INTEGER,"
+                                                                     " attempts INTEGER, "
+                                                                     "finish_reason TEXT, "
+                                                                     "max_latency_ms REAL, "
+                                                                     "min_quality REAL,"
+                                                                     " target_met INTEGER, "
+                                                                     "user_tag TEXT, tags TEXT, "
+                                                                     "decision TEXT, steps BLOB) "
+                                                                     "WITHOUT ROWID;"
+                                                                     "CREATE TABLE attempt_log "
+                                                                     "(request_id BLOB NOT NULL, n "
+                                                                     "INTEGER NOT NULL, provider "
+                                                                     "TEXT, model TEXT,"
+                                                                     " status INTEGER, error_code "
+                                                                     "TEXT, started_us INTEGER, "
+                                                                     "ttft_ms REAL, latency_ms "
+                                                                     "REAL,"
+                                                                     " prompt_tokens INTEGER, "
+                                                                     "completion_tokens INTEGER, "
+                                                                     "cost_pusd INTEGER, "
+                                                                     "usage_source TEXT,"
+                                                                     " PRIMARY KEY (request_id, "
+                                                                     "n)) WITHOUT ROWID;"
+                                                                     "CREATE TABLE content_log "
+                                                                     "(request_id BLOB PRIMARY "
+                                                                     "KEY, request TEXT, answer "
+                                                                     "TEXT) WITHOUT ROWID;"
+                                                                     "CREATE TABLE key_spend "
+                                                                     "(key_id BLOB NOT NULL, day "
+                                                                     "INTEGER NOT NULL, pusd "
+                                                                     "INTEGER NOT NULL,"
+                                                                     " last_us INTEGER NOT NULL, "
+                                                                     "PRIMARY KEY (key_id, day)) "
+                                                                     "WITHOUT ROWID;";
 
-static const char migration_2[] =
-    "CREATE VIEW requests AS SELECT " ID_TEXT("id") " AS id, " TIME_TEXT("at_us") " AS at,"
-    " " ID_TEXT_OR_NULL("key_id") " AS key_id, endpoint, model_asked, provider, model, route, stream,"
-    " status, error_code, prompt_tokens, cached_tokens, cache_write_tokens, completion_tokens,"
-    " reasoning_tokens, usage_source, " USD_TEXT("cost_pusd") " AS cost_usd, cost_source,"
-    " " USD_TEXT("cache_saved_pusd") " AS cache_saved_usd,"
-    " " USD_TEXT("routing_saved_pusd") " AS routing_saved_usd, cache, similarity,"
-    " " ID_TEXT_OR_NULL("source_id") " AS source_id, ttft_ms, latency_ms, overhead_us, attempts,"
-    " finish_reason, max_latency_ms, min_quality, target_met, user_tag, tags, decision"
-    " FROM request_log;"
-    "CREATE VIEW attempts AS SELECT " ID_TEXT("request_id") " AS request_id, n, provider, model, status,"
-    " error_code, " TIME_TEXT("started_us") " AS started_at, ttft_ms, latency_ms, prompt_tokens,"
-    " completion_tokens, " USD_TEXT("cost_pusd") " AS cost_usd, usage_source FROM attempt_log;"
-    "CREATE VIEW contents AS SELECT " ID_TEXT("request_id") " AS request_id, request, answer"
-    " FROM content_log;";
+static const char
+    migration_2[] =
+        "CREATE VIEW requests AS SELECT " ID_TEXT("id") " AS id, " TIME_TEXT(
+            "at_us") " AS at,"
+                     " " ID_TEXT_OR_NULL(
+                         "key_id") " AS key_id, endpoint, model_asked, provider, model, route, "
+                                   "stream,"
+                                   " status, error_code, prompt_tokens, cached_tokens, "
+                                   "cache_write_tokens, completion_tokens,"
+                                   " reasoning_tokens, usage_source, " USD_TEXT(
+                                       "cost_pusd") " AS cost_usd, cost_source,"
+                                                    " " USD_TEXT(
+                                                        "cache_saved_pusd") " AS cache_saved_usd,"
+                                                                            " " USD_TEXT(
+                                                                                "routing_saved_"
+                                                                                "pusd") " AS "
+                                                                                        "routing_"
+                                                                                        "saved_usd,"
+                                                                                        " cache, "
+                                                                                        "similarity"
+                                                                                        ","
+                                                                                        " " ID_TEXT_OR_NULL(
+                                                                                            "source"
+                                                                                            "_id") " AS source_id, ttft_ms, latency_ms, overhead_us, attempts,"
+                                                                                                   " finish_reason, max_latency_ms, min_quality, target_met, user_tag, tags, decision"
+                                                                                                   " FROM request_log;"
+                                                                                                   "CREATE VIEW attempts AS SELECT " ID_TEXT(
+                                                                                                       "request_id") " AS request_id, n, provider, model, status,"
+                                                                                                                     " error_code, " TIME_TEXT(
+                                                                                                                         "started_us") " AS started_at, ttft_ms, latency_ms, prompt_tokens,"
+                                                                                                                                       " completion_tokens, " USD_TEXT(
+                                                                                                                                           "cost_pusd") " AS cost_usd, usage_source FROM attempt_log;"
+                                                                                                                                                        "CREATE VIEW contents AS SELECT " ID_TEXT(
+                                                                                                                                                            "request_id") " AS request_id, request, answer"
+                                                                                                                                                                          " FROM content_log;";
 
 static const char *const migrations[] = {migration_1, migration_2};
 #define VERSION ((int)(sizeof migrations / sizeof *migrations))

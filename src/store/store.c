@@ -1,9 +1,10 @@
 /* store.c - the running store: opening, the store thread, closing.
  *
- * The thread sleeps until a worker has appended or something is due. After the first row it waits a moment
- * for others, then copies everything there is, in transactions of bounded size; so a row is in the store
- * within 200 ms and a busy gateway makes about twenty transactions a second. When the store fails the
- * journal keeps the rows; the thread tries again, ever more rarely, and says so once. */
+ * The thread sleeps until a worker has appended or something is due. After the first row it waits a
+ * moment for others, then copies everything there is, in transactions of bounded size; so a row is
+ * in the store within 200 ms and a busy gateway makes about twenty transactions a second. When the
+ * store fails the journal keeps the rows; the thread tries again, ever more rarely, and says so
+ * once. */
 #include "store/store.h"
 
 #include <errno.h>

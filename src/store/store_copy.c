@@ -1,6 +1,7 @@
 /* store_copy.c - what the store thread does with the store, one transaction at a time.
  *
- * Each function says whether the store worked; waiting, trying again and telling people is store.c's. */
+ * Each function says whether the store worked; waiting, trying again and telling people is
+ * store.c's. */
 #include <stdio.h>
 #include <string.h>
 
@@ -108,7 +109,8 @@ bool store_poll_keys(struct store *s)
     int64_t version = 0, changes = 0, deletions = 0;
     bool ok = keys_read_data_version(s->db, &version);
     if (ok && version != s->data_version) {
-        /* Another connection wrote something: a key perhaps. The connection's own rows do not count. */
+        /* Another connection wrote something: a key perhaps. The connection's own rows do not
+         * count. */
         ok = keys_read_counters(s->db, &changes, &deletions);
         if (ok && (deletions != s->key_deletions || changes < s->key_changes)) {
             keys_clear(s->keys);

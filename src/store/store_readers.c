@@ -1,7 +1,8 @@
 /* store_readers.c - the reader threads: keys that are not in memory are looked up in the store.
  *
- * Two threads with a read-only connection each, opened at the first look-up. The queue is bounded; what does not
- * fit is refused at once, so a flood of unknown keys costs neither memory nor the workers' time. */
+ * Two threads with a read-only connection each, opened at the first look-up. The queue is bounded;
+ * what does not fit is refused at once, so a flood of unknown keys costs neither memory nor the
+ * workers' time. */
 #include <limits.h>
 #include <stdlib.h>
 

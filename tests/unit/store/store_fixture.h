@@ -1,5 +1,6 @@
 /*
- * What the store's tests share: a temporary directory, a sample row, a loop that only takes messages.
+ * What the store's tests share: a temporary directory, a sample row, a loop that only takes
+ * messages.
  */
 #ifndef RELAY_TESTS_UNIT_STORE_STORE_FIXTURE_H
 #define RELAY_TESTS_UNIT_STORE_STORE_FIXTURE_H
@@ -129,23 +130,24 @@ static inline struct record sample_record(uint64_t number)
 
 static inline void sample_add_attempt(struct record *r, const char *provider, int status)
 {
-    r->attempt_rows[r->attempt_row_count] = (struct attempt_record){
-        .n = r->attempt_row_count + 1,
-        .provider = str_of_c(provider),
-        .model = STR("m"),
-        .error_code = status == 200 ? (str){0} : STR("upstream_error"),
-        .status = status,
-        .started_at_us = r->at_us + 5,
-        .ttft_ms = (double)NAN,
-        .latency_ms = 3,
-        .prompt_tokens = -1,
-        .completion_tokens = -1,
-        .cost = PUSD_UNKNOWN,
-        .usage_source = USAGE_NONE};
+    r->attempt_rows[r->attempt_row_count] =
+        (struct attempt_record){.n = r->attempt_row_count + 1,
+                                .provider = str_of_c(provider),
+                                .model = STR("m"),
+                                .error_code = status == 200 ? (str){0} : STR("upstream_error"),
+                                .status = status,
+                                .started_at_us = r->at_us + 5,
+                                .ttft_ms = (double)NAN,
+                                .latency_ms = 3,
+                                .prompt_tokens = -1,
+                                .completion_tokens = -1,
+                                .cost = PUSD_UNKNOWN,
+                                .usage_source = USAGE_NONE};
     r->attempt_row_count++;
 }
 
-/* ---- a loop that only takes messages; loop_wait() runs what has come, waiting for the first ---- */
+/* ---- a loop that only takes messages; loop_wait() runs what has come, waiting for the first ----
+ */
 
 struct loop {
     pthread_mutex_t lock;

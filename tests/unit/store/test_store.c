@@ -27,8 +27,11 @@ static const char *query(struct rig *g, const char *sql)
 
 static struct key_draft plain_draft(const char *name)
 {
-    return (struct key_draft){
-        .name = str_of_c(name), .rpm = -1, .tpm = -1, .budget = PUSD_UNKNOWN, .period = BUDGET_NONE};
+    return (struct key_draft){.name = str_of_c(name),
+                              .rpm = -1,
+                              .tpm = -1,
+                              .budget = PUSD_UNKNOWN,
+                              .period = BUDGET_NONE};
 }
 
 static void append(struct rig *g, const struct record *r)

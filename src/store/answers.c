@@ -1,0 +1,318 @@
+/* answers.c - the exact cache: answers by the hash of their question and scope.
+ *
+ * Sixteen stripes, each with a table and a queue from the least to the most recently used. The
+ * maxima hold over all stripes: who puts one in too many takes out the least recently used of all,
+ * which it finds by the time that each stripe shows for its own oldest. Entries are immutable and
+ * counted, so a hit is copied out to a client without a lock while the cache may already have
+ * dropped it. */
+#include "store/answers.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "store/answers_internal.h"
+
+#define BUCKETS_MIN       64u
+#define PURGE_CHUNK       32u
+#define EVICT_AT_ONCE_MAX 64
+
+struct cached {
+    struct cached *next;
+    struct list used;
+    uint64_t used_at;
+    int64_t bytes;
+    struct stored_answer *answer;
+};
+
+/* ---- entries ---- */
+
+void stored_answer_unref(struct stored_answer *a)
+{
+    if (a != NULL && atomic_fetch_sub_explicit(&a->refs, 1, memory_order_acq_rel) == 1) {
+        free(a);
+    }
+}
+
+static str keep(char **at, str s)
+{
+    str out = str_of(*at, s.len);
+    if (s.len > 0) {
+        memcpy(*at, s.p, s.len);
+    }
+    *at += s.len;
+    return out;
+}
+
+static struct stored_answer *copy_answer(const struct stored_answer *t, int64_t *bytes)
+{
+    size_t size = sizeof *t + t->provider.len + t->model.len + t->body.len + t->finish_reason.len;
+    struct stored_answer *a = xmalloc(size);
+    memcpy(a, t, sizeof *a);
+    atomic_init(&a->refs, 1);
+    char *at = (char *)(a + 1);
+    a->provider = keep(&at, t->provider);
+    a->model = keep(&at, t->model);
+    a->body = keep(&at, t->body);
+    a->finish_reason = keep(&at, t->finish_reason);
+    *bytes = (int64_t)(size + sizeof(struct cached));
+    return a;
+}
+
+/* ---- the table; the stripe is locked ---- */
+
+static struct cached **place_of(struct answers *a, struct answers_stripe *s,
+                                const struct digest *key)
+{
+    uint64_t bits;
+    memcpy(&bits, key->b + 8, sizeof bits);
+    struct cached **place = &s->buckets[bits & (a->bucket_count - 1)];
+    while (*place != NULL && memcmp((*place)->answer->key.b, key->b, DIGEST_BYTES) != 0) {
+        place = &(*place)->next;
+    }
+    return place;
+}
+
+static void show_oldest(struct answers_stripe *s)
+{
+    uint64_t at = UINT64_MAX;
+    if (!list_is_empty(&s->used)) {
+        at = LIST_ITEM(s->used.next, struct cached, used)->used_at;
+    }
+    atomic_store_explicit(&s->oldest, at, memory_order_relaxed);
+}
+
+static void touch(struct answers *a, struct answers_stripe *s, struct cached *c)
+{
+    c->used_at = atomic_fetch_add_explicit(&a->clock, 1, memory_order_relaxed);
+    list_remove(&c->used);
+    list_add_before(&s->used, &c->used);
+    show_oldest(s);
+}
+
+/* Takes the entry at this place out of table and queue, and frees it. */
+static void take_out(struct answers *a, struct answers_stripe *s, struct cached **place)
+{
+    struct cached *c = *place;
+    *place = c->next;
+    list_remove(&c->used);
+    show_oldest(s);
+    atomic_fetch_sub_explicit(&a->entries, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&a->bytes, c->bytes, memory_order_relaxed);
+    stored_answer_unref(c->answer);
+    free(c);
+}
+
+static void count(_Atomic int64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+/* ---- finding and keeping ---- */
+
+struct stored_answer *answers_find(struct answers *a, const struct digest *key, int64_t now_us,
+                                   int64_t not_before_us)
+{
+    struct answers_stripe *s = answers_stripe_of(a, key);
+    struct stored_answer *found = NULL;
+    pthread_mutex_lock(&s->lock);
+    struct cached **place = place_of(a, s, key);
+    if (*place != NULL && (*place)->answer->expires_us <= now_us) {
+        take_out(a, s, place);
+        count(&a->expired);
+    } else if (*place != NULL && (*place)->answer->stored_us >= not_before_us) {
+        found = (*place)->answer;
+        atomic_fetch_add_explicit(&found->refs, 1, memory_order_relaxed);
+        touch(a, s, *place);
+    }
+    pthread_mutex_unlock(&s->lock);
+    count(found != NULL ? &a->hits : &a->misses);
+    return found;
+}
+
+/* The least recently used of all. False: there is none. */
+static bool evict_one(struct answers *a)
+{
+    struct answers_stripe *s = NULL;
+    uint64_t oldest = UINT64_MAX;
+    for (unsigned i = 0; i < ANSWERS_STRIPES; i++) {
+        uint64_t at = atomic_load_explicit(&a->stripes[i].oldest, memory_order_relaxed);
+        if (at < oldest) {
+            oldest = at;
+            s = &a->stripes[i];
+        }
+    }
+    if (s == NULL) {
+        return false;
+    }
+    pthread_mutex_lock(&s->lock);
+    if (!list_is_empty(&s->used)) {
+        struct cached *c = LIST_ITEM(s->used.next, struct cached, used);
+        take_out(a, s, place_of(a, s, &c->answer->key));
+        count(&a->evicted);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return true;
+}
+
+static bool is_over(struct answers *a)
+{
+    return atomic_load_explicit(&a->entries, memory_order_relaxed) >
+               atomic_load_explicit(&a->entries_max, memory_order_relaxed) ||
+           atomic_load_explicit(&a->bytes, memory_order_relaxed) >
+               atomic_load_explicit(&a->bytes_max, memory_order_relaxed);
+}
+
+/* Puts it in, in the place of an old one that must go; false: the old one stays. Takes a reference.
+ */
+static bool put_in(struct answers *a, struct stored_answer *answer, int64_t bytes, bool replace,
+                   int64_t now_us)
+{
+    struct answers_stripe *s = answers_stripe_of(a, &answer->key);
+    pthread_mutex_lock(&s->lock);
+    struct cached **place = place_of(a, s, &answer->key);
+    if (*place != NULL && (replace || (*place)->answer->expires_us <= now_us)) {
+        take_out(a, s, place);
+        place = place_of(a, s, &answer->key);
+    }
+    bool goes_in = *place == NULL;
+    if (goes_in) {
+        struct cached *c = xcalloc(1, sizeof *c);
+        c->bytes = bytes;
+        c->answer = answer;
+        atomic_fetch_add_explicit(&answer->refs, 1, memory_order_relaxed);
+        list_init(&c->used);
+        *place = c;
+        touch(a, s, c);
+        count(&a->entries);
+        atomic_fetch_add_explicit(&a->bytes, bytes, memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return goes_in;
+}
+
+struct stored_answer *answers_keep(struct answers *a, const struct stored_answer *template_,
+                                   bool replace, int64_t now_us)
+{
+    int64_t bytes = 0;
+    struct stored_answer *answer = copy_answer(template_, &bytes);
+    bool fits = bytes <= atomic_load_explicit(&a->bytes_max, memory_order_relaxed) &&
+                atomic_load_explicit(&a->entries_max, memory_order_relaxed) > 0 &&
+                template_->expires_us > now_us;
+    if (fits && put_in(a, answer, bytes, replace, now_us)) {
+        for (int i = 0; i < EVICT_AT_ONCE_MAX && is_over(a) && evict_one(a); i++) {
+        }
+    }
+    return answer;
+}
+
+void answers_set_limits(struct answers *a, int64_t entries_max, int64_t bytes_max)
+{
+    atomic_store_explicit(&a->entries_max, entries_max, memory_order_relaxed);
+    atomic_store_explicit(&a->bytes_max, bytes_max, memory_order_relaxed);
+    while (is_over(a) && evict_one(a)) {
+    }
+}
+
+/* ---- purging: by looking at all entries, a few buckets under the lock at a time ---- */
+
+struct purge {
+    const struct uuid *source_id, *owner;
+};
+
+static bool is_meant(const struct purge *p, const struct stored_answer *a)
+{
+    return (p->source_id == NULL ||
+            memcmp(p->source_id->b, a->source_id.b, sizeof a->source_id.b) == 0) &&
+           (p->owner == NULL || memcmp(p->owner->b, a->owner.b, sizeof a->owner.b) == 0);
+}
+
+static size_t purge_chunk(struct answers *a, struct answers_stripe *s, size_t from,
+                          const struct purge *p)
+{
+    size_t purged = 0;
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = from; i < from + PURGE_CHUNK && i < a->bucket_count; i++) {
+        struct cached **place = &s->buckets[i];
+        while (*place != NULL) {
+            if (is_meant(p, (*place)->answer)) {
+                take_out(a, s, place);
+                purged++;
+            } else {
+                place = &(*place)->next;
+            }
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+    return purged;
+}
+
+static size_t purge(struct answers *a, const struct purge *p)
+{
+    size_t purged = 0;
+    for (unsigned i = 0; i < ANSWERS_STRIPES; i++) {
+        for (size_t from = 0; from < a->bucket_count; from += PURGE_CHUNK) {
+            purged += purge_chunk(a, &a->stripes[i], from, p);
+        }
+    }
+    return purged;
+}
+
+bool answers_purge(struct answers *a, const struct uuid *source_id)
+{
+    return purge(a, &(struct purge){.source_id = source_id}) > 0;
+}
+
+size_t answers_purge_owner(struct answers *a, const struct uuid *owner)
+{
+    return purge(a, &(struct purge){.owner = owner});
+}
+
+struct answers_stats answers_stats(struct answers *a)
+{
+    return (struct answers_stats){
+        .entries = atomic_load_explicit(&a->entries, memory_order_relaxed),
+        .bytes = atomic_load_explicit(&a->bytes, memory_order_relaxed),
+        .hits = atomic_load_explicit(&a->hits, memory_order_relaxed),
+        .misses = atomic_load_explicit(&a->misses, memory_order_relaxed),
+        .evicted = atomic_load_explicit(&a->evicted, memory_order_relaxed),
+        .expired = atomic_load_explicit(&a->expired, memory_order_relaxed),
+    };
+}
+
+/* ---- lifetime ---- */
+
+struct answers *answers_new(int64_t entries_max, int64_t bytes_max)
+{
+    struct answers *a = xcalloc(1, sizeof *a);
+    a->entries_max = entries_max;
+    a->bytes_max = bytes_max;
+    /* The tables never grow: the system gives the pages of a table only when they are touched. */
+    a->bucket_count = BUCKETS_MIN;
+    while (a->bucket_count < ANSWERS_BUCKETS_MAX &&
+           (int64_t)(a->bucket_count * ANSWERS_STRIPES) < entries_max) {
+        a->bucket_count *= 2;
+    }
+    for (unsigned i = 0; i < ANSWERS_STRIPES; i++) {
+        struct answers_stripe *s = &a->stripes[i];
+        pthread_mutex_init(&s->lock, NULL);
+        list_init(&s->used);
+        s->oldest = UINT64_MAX;
+        s->buckets = xcalloc(a->bucket_count, sizeof *s->buckets);
+    }
+    return a;
+}
+
+void answers_free(struct answers *a)
+{
+    answers_purge_owner(a, NULL);
+    for (unsigned i = 0; i < ANSWERS_STRIPES; i++) {
+        for (unsigned f = 0; f < ANSWERS_FLIGHT_BUCKETS; f++) {
+            assert(a->stripes[i].flights[f] == NULL); /* every leader has landed */
+        }
+        pthread_mutex_destroy(&a->stripes[i].lock);
+        free(a->stripes[i].buckets);
+    }
+    free(a);
+}

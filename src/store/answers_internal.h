@@ -1,0 +1,41 @@
+/* answers_internal.h - the stripes that the cache and the calls under way share.
+ *
+ * Both are found by the same hash, so they share the stripe's lock. */
+#ifndef RELAY_STORE_ANSWERS_INTERNAL_H
+#define RELAY_STORE_ANSWERS_INTERNAL_H
+
+#include <pthread.h>
+
+#include "store/answers.h"
+
+#define ANSWERS_STRIPES        16u
+#define ANSWERS_BUCKETS_MAX    (1u << 16) /* of a stripe */
+#define ANSWERS_FLIGHT_BUCKETS 64u        /* of a stripe */
+
+struct cached; /* an answer with its places in table and queue */
+
+struct answers_stripe {
+    pthread_mutex_t lock;
+    struct cached **buckets;
+    struct list used; /* least recently used first */
+    /* When its least recently used answer was used; UINT64_MAX: it has none. For choosing what
+     * goes. */
+    _Atomic uint64_t oldest;
+    struct flight *flights[ANSWERS_FLIGHT_BUCKETS];
+};
+
+struct answers {
+    struct answers_stripe stripes[ANSWERS_STRIPES];
+    size_t bucket_count; /* of each stripe, a power of two */
+    _Atomic int64_t entries_max, bytes_max;
+    _Atomic int64_t entries, bytes, hits, misses, evicted, expired;
+    _Atomic uint64_t clock; /* counts uses */
+};
+
+/* Keys are hashes of what clients sent; SHA-256 spreads them. */
+static inline struct answers_stripe *answers_stripe_of(struct answers *a, const struct digest *key)
+{
+    return &a->stripes[key->b[0] % ANSWERS_STRIPES];
+}
+
+#endif
