@@ -19,6 +19,7 @@ struct runtime;
 struct worker_thread {
     struct worker worker;
     struct runtime *runtime;
+    struct http_handler handler;
     pthread_t thread;
     bool running;
     struct loop_timer drain_timer; /* while stopping */

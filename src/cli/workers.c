@@ -37,9 +37,9 @@ void workers_make(struct runtime *rt)
         w->loop = loop_new();
         w->client = client_new(w->loop, rt->tls_client, rt->resolver);
         worker_init(w, &rt->gateway, i, rt->catalog);
-        struct http_handler handler = path_http_handler;
-        handler.ctx = w;
-        w->server = server_new(w->loop, &handler, limits_of(rt->config, rt->worker_count));
+        t->handler = path_http_handler;
+        t->handler.ctx = w;
+        w->server = server_new(w->loop, &t->handler, limits_of(rt->config, rt->worker_count));
         server_listen(w->server, &rt->listeners[0], i, rt->tls_server);
         if (rt->listeners[1].count > 0)
             server_listen(w->server, &rt->listeners[1], i, NULL);

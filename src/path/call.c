@@ -162,6 +162,8 @@ static enum flow take_plain(struct request *r)
     if (err != OK)
         return after(r, failure_judge(r, err, why));
     r->finish = r->answer.finish;
+    if (t->upstream->dialect == r->chat.door)
+        r->native = buf_str(&r->body);
     attempt_end(r, OK);
     return FLOW_NEXT;
 }

@@ -213,11 +213,7 @@ static void reply_json(struct request *r, str body)
 
 static void reply_hit(struct request *r, struct buf *body)
 {
-    r->head = (struct answer_head){
-        .id = arena_printf(&r->arena, "chatcmpl-%s", r->id_text),
-        .created_s = r->at_us / 1000000,
-        .model = r->hit->model,
-    };
+    request_set_head(r, r->hit->model);
     (void)dialect_replay(r->chat.door, &r->arena, &r->chat, r->hit->body, &r->head, body);
     if (!r->chat.stream) {
         reply_json(r, buf_str(body));

@@ -208,6 +208,9 @@ static inline struct attempt *request_try(struct request *r)
     return r->try_count > 0 ? r->tries[r->try_count - 1] : NULL;
 }
 
+/* Id and time of an answer that Relay writes itself. */
+void request_set_head(struct request *r, str model);
+
 /* What the client is told about the fault. */
 struct client_error request_client_error(struct request *r);
 

@@ -302,11 +302,6 @@ static void reset_answer(struct request *r)
 static void prepare_stream(struct request *r, const struct target *target, const struct upstream *u)
 {
     bool native = u->dialect == r->chat.door;
-    r->head = (struct answer_head){
-        .id = arena_printf(&r->arena, "chatcmpl-%s", r->id_text),
-        .created_s = r->at_us / 1000000,
-        .model = target->model,
-    };
     r->in = u->dialect->stream_in_new(&r->arena, target);
     r->out_state = r->chat.door->stream_out_new(&r->arena, &r->chat, &r->head, native);
     if ((r->cacheable && r->wants.cache_write) || r->view->config->log.content)
@@ -379,6 +374,7 @@ bool upstream_start(struct request *r, struct candidate *c, unsigned key_index, 
     t->started_us = clock_utc_us();
     t->started_ns = clock_mono_ns();
     reset_answer(r);
+    request_set_head(r, target.model);
     if (r->chat.stream)
         prepare_stream(r, &target, u);
     struct call_request call = {
