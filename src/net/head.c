@@ -234,6 +234,11 @@ enum err request_head_parse(str head, struct http_field *fields, struct request_
         return ERR_BAD_FRAMING;
     }
     str_cut(head, ' ', &out->method, &(str){NULL, 0});
+    /* One space on each side of the target, no more. */
+    if (c.target.p != head.p + out->method.len + 1 ||
+        !str_starts(str_sub(head, out->method.len + c.target.len + 2, head.len), STR("HTTP/1."))) {
+        return ERR_BAD_FRAMING;
+    }
     out->field_count = c.count;
     out->framing = f.chunked ? BODY_CHUNKED : f.content_length > 0 ? BODY_LENGTH : BODY_NONE;
     out->content_length = f.content_length;

@@ -60,6 +60,18 @@ void server_watch_queue(struct server_conn *sc)
     }
 }
 
+/* Waits for the next request; while the last answer is still on its way, for its reader. */
+void server_begin_idle(struct server_conn *sc)
+{
+    sc->state = SC_IDLE;
+    loop_timer_stop(&sc->timer);
+    if (conn_unsent(&sc->io) > 0) {
+        server_watch_queue(sc);
+    } else {
+        loop_timer_start(&sc->timer, (uint64_t)idle_ms(sc->server));
+    }
+}
+
 void server_linger(struct server_conn *sc)
 {
     if (sc->io.closing) {
@@ -76,10 +88,11 @@ void server_linger(struct server_conn *sc)
     if (!sc->x_open) {
         server_drop_request(sc);
     }
-    sc->last_moved = conn_moved(&sc->io);
-    uint64_t wait = conn_unsent(&sc->io) > 0 ? (uint64_t)sc->server->limits.request_timeout_ms * 2
-                                             : SERVER_LINGER_MS;
-    loop_timer_start(&sc->timer, wait);
+    if (conn_unsent(&sc->io) > 0) {
+        server_watch_queue(sc);
+    } else {
+        loop_timer_start(&sc->timer, SERVER_LINGER_MS);
+    }
 }
 
 /* What is left of an unread body: thrown away if it is small, else the connection goes. */
@@ -107,8 +120,7 @@ void server_exchange_ended(struct server_conn *sc)
         begin_drain(sc);
     } else {
         server_drop_request(sc);
-        sc->state = SC_IDLE;
-        loop_timer_start(&sc->timer, (uint64_t)idle_ms(sc->server));
+        server_begin_idle(sc);
     }
     conn_resume(&sc->io);
     if (sc->held_len > 0 && !sc->processing) {
@@ -167,9 +179,7 @@ static void on_timer(struct loop_timer *t)
 
 static void on_opened(struct conn *c)
 {
-    struct server_conn *sc = of_conn(c);
-    sc->state = SC_IDLE;
-    loop_timer_start(&sc->timer, (uint64_t)idle_ms(sc->server));
+    server_begin_idle(of_conn(c));
 }
 
 static void on_ended(struct conn *c, enum conn_end how)
@@ -195,6 +205,9 @@ static void on_flushed(struct conn *c)
             loop_timer_start(&sc->timer, SERVER_LINGER_MS);
         }
         return;
+    }
+    if (sc->state == SC_IDLE && conn_unsent(c) == 0) {
+        server_begin_idle(sc);
     }
     if (sc->was_high && sc->x_open && !sc->gone_told && conn_unsent(c) < EXCHANGE_QUEUE_HIGH / 2) {
         sc->was_high = false;

@@ -88,6 +88,7 @@ struct server {
 
 /* Tells the handler that the client has left, and closes. Not inside a call of the handler's. */
 void server_gone(struct server_conn *sc);
+void server_begin_idle(struct server_conn *sc);
 /* The exchange is over: what becomes of the connection. */
 void server_exchange_ended(struct server_conn *sc);
 /* Closes the sending side, and the connection when the client has read or time is up. */

@@ -119,6 +119,10 @@ static size_t step_head(struct server_conn *sc, char *p, size_t len)
         if (len == 1 && p[0] == '\r') {
             return 0;
         }
+        if (p[0] < 'A' || p[0] > 'Z') { /* no method: TLS on a plain port, or worse */
+            server_refuse(sc, ERR_BAD_FRAMING, 0);
+            return 0;
+        }
         sc->state = SC_HEAD;
         sc->scan = (struct head_scan){0, 0};
         sc->first_byte_ns = clock_mono_ns();
@@ -252,9 +256,7 @@ static size_t step_drain(struct server_conn *sc, char *p, size_t len)
     } else if (fed == FED_DONE) {
         sc->body_state = REQUEST_BODY_DONE;
         server_drop_request(sc);
-        sc->state = SC_IDLE;
-        int64_t idle = sc->server->limits.request_timeout_ms * 2;
-        loop_timer_start(&sc->timer, (uint64_t)(idle > SERVER_IDLE_MS_MIN ? idle : SERVER_IDLE_MS_MIN));
+        server_begin_idle(sc);
     }
     return used;
 }
