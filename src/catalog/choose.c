@@ -36,6 +36,7 @@ struct choosing {
     const struct ask *ask;
     struct decision *out;
     bool by_name, unknown_is_there;
+    struct latency_target target;
     struct looked_at providers[CONFIG_PROVIDERS_MAX];
     struct affinity affinities[AFFINITIES_MAX];
     unsigned affinity_count;
@@ -125,7 +126,7 @@ static double chance_of(struct choosing *w, const struct model *m, double answer
     if (ask->max_latency_ms < 0)
         return 1;
     double prior = prior_chance(ask, m, look_at(w, m->provider)->speed, answer_tokens);
-    return live_chance(w->l, m->live, ask->streamed, ask->max_latency_ms, prior);
+    return live_chance_of(w->l, m->live, ask->streamed, w->target, prior);
 }
 
 static enum refusal_reason check_money(const struct choosing *w, pusd cost)
@@ -322,6 +323,7 @@ static void start(struct choosing *w, const struct catalog *c, struct live *l,
     w->by_name = w->unknown_is_there = asked_by_name(ask);
     for (unsigned i = 0; i < c->config->provider_count; i++)
         w->providers[i] = (struct looked_at){0};
+    w->target = latency_target(ask->max_latency_ms);
     memset(w->sick_count, 0, sizeof w->sick_count);
     w->affinity_count = 0;
     w->healthy.count = w->sick.count = 0;

@@ -306,20 +306,33 @@ struct live_view live_total(const struct live *l, unsigned slot)
     return view(l, slot, MEASURED_STREAM);
 }
 
-double live_chance(const struct live *l, unsigned slot, bool streamed, double target_ms,
-                   double prior)
+struct latency_target latency_target(double target_ms)
+{
+    struct latency_target t;
+    t.bucket = histogram_target(target_ms, &t.part);
+    return t;
+}
+
+double live_chance_of(const struct live *l, unsigned slot, bool streamed, struct latency_target t,
+                      double prior)
 {
     const struct live_summary *s = summary_of(l, slot);
     if (s == NULL)
         return prior;
     enum measured kind = streamed ? MEASURED_TTFT : MEASURED_PLAIN;
-    double part = 0;
-    unsigned at = histogram_target(target_ms, &part);
-    double weight = (double)atomic_load_explicit(&s->weight[kind][at], RELAXED);
-    double high = (double)atomic_load_explicit(&s->share[kind][at], RELAXED);
-    double low = at > 0 ? (double)atomic_load_explicit(&s->share[kind][at - 1], RELAXED) : 0;
-    double share = low + part * (high - low);
+    double weight = (double)atomic_load_explicit(&s->weight[kind][t.bucket], RELAXED);
+    double high = (double)atomic_load_explicit(&s->share[kind][t.bucket], RELAXED);
+    double low = 0;
+    if (t.bucket > 0)
+        low = (double)atomic_load_explicit(&s->share[kind][t.bucket - 1], RELAXED);
+    double share = low + t.part * (high - low);
     return (weight * share + PRIOR_WEIGHT * prior) / (weight + PRIOR_WEIGHT);
+}
+
+double live_chance(const struct live *l, unsigned slot, bool streamed, double target_ms,
+                   double prior)
+{
+    return live_chance_of(l, slot, streamed, latency_target(target_ms), prior);
 }
 
 double live_answer_tokens(const struct live *l, unsigned slot, double fallback)

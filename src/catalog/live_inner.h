@@ -48,6 +48,15 @@ struct live {
     struct route_memory *memory;
 };
 
+/* live_chance() for many slots and one target: the logarithm is taken once. */
+struct latency_target {
+    unsigned bucket;
+    double part;
+};
+struct latency_target latency_target(double target_ms);
+double live_chance_of(const struct live *l, unsigned slot, bool streamed, struct latency_target t,
+                      double prior);
+
 struct health_table *health_table_new(void);
 void health_table_free(struct health_table *t);
 

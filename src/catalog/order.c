@@ -98,20 +98,25 @@ void scoring_nearest(struct scoring *s)
     }
 }
 
-/* Round by round: from each provider the best that is left, in the order given. */
+/* Round by round: from each provider the best that is left, in the order given. A place's round is
+ * how many of its provider came before it; a counting sort puts the rounds one behind the other. */
 static void write_alternating(const struct scoring *s, unsigned from, unsigned to,
                               uint16_t *used_of_provider, struct decision *out)
 {
-    uint16_t round_of[SCORED_MAX];
-    uint16_t last_round = 0;
+    uint16_t round_of[SCORED_MAX], next[SCORED_MAX + 2] = {0};
     for (unsigned i = from; i < to; i++) {
         round_of[i] = used_of_provider[s->list[s->order[i]].provider]++;
-        last_round = round_of[i] > last_round ? round_of[i] : last_round;
+        next[round_of[i] + 1]++;
     }
-    for (unsigned round = 0; round <= last_round; round++)
-        for (unsigned i = from; i < to && out->count < CANDIDATES_MAX; i++)
-            if (round_of[i] == round)
-                out->list[out->count++] = s->list[s->order[i]];
+    for (unsigned round = 1; round <= to; round++)
+        next[round] = (uint16_t)(next[round] + next[round - 1]);
+    for (unsigned i = from; i < to; i++) {
+        unsigned place = out->count + next[round_of[i]]++;
+        if (place < CANDIDATES_MAX)
+            out->list[place] = s->list[s->order[i]];
+    }
+    unsigned count = out->count + (to > from ? to - from : 0);
+    out->count = count < CANDIDATES_MAX ? count : CANDIDATES_MAX;
 }
 
 void scoring_write(const struct scoring *s, unsigned clear, bool alternate, struct decision *out)
