@@ -1,49 +1,17 @@
 /*
- * conn.c: the connection. Everything that touches a socket or a TLS session is here.
+ * conn.c: the connection: socket, TLS session, reading and closing. play.c sends the answers.
  *
- * Playing back is one loop (conn_play): send what is due, up to the next stall, split or end; if
- * there is more, a timer or the end of a write calls the loop again. A write in flight points into
- * the wire value, which the connection holds a reference to, so nothing is copied.
+ * A write in flight points into the wire value, which the connection holds a reference to, so
+ * nothing is copied on the way out.
  */
-#include "conn.h"
+#include "conn_state.h"
 
 #include <openssl/err.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct conn {
-    struct conn_owner *owner;
-    struct conn *next, *prev;
-    uint64_t id;
-    uv_tcp_t tcp;
-    uv_timer_t timer;
-    uv_write_t write;
-    uv_shutdown_t shutdown;
-    int handles;
-    SSL *ssl;
-    struct bytes cipher; /* TLS records in flight */
-    struct bytes in;     /* received, not yet a whole request */
-    struct http_reader reader;
-    bool continued; /* 100 Continue was sent */
-    bool paused;    /* this request's body was waited for */
-    bool reading, closing, lingering, consuming;
-    bool writing;
-    struct wire *wire;
-    uint64_t tag;
-    size_t sent, mark;
-    double start_ms, later_ms; /* later: stalls so far */
-    double wait_until_ms;      /* split gap or end delay */
-    bool stalled, ending;
-};
-
-static void conn_play(struct conn *c);
 static bool tls_flush(struct conn *c);
 static void conn_consume_kept(struct conn *c);
-
-static double now_ms(void)
-{
-    return (double)uv_hrtime() / 1e6;
-}
 
 uint64_t conn_id(const struct conn *c)
 {
@@ -162,7 +130,7 @@ static void conn_idle(struct conn *c)
         (void)uv_timer_start(&c->timer, on_linger, c->owner->idle_close_ms, 0);
 }
 
-static void conn_finish(struct conn *c)
+void conn_finish(struct conn *c)
 {
     struct wire *w = c->wire;
     enum wire_end end = w->end;
@@ -191,7 +159,6 @@ static void on_written(uv_write_t *request, int status)
         conn_play(c);
 }
 
-/* Writes; what the kernel does not take now goes on in the background. false: it is not all out. */
 static bool conn_write_raw(struct conn *c, const char *data, size_t size)
 {
     uv_buf_t buf = uv_buf_init((char *)(uintptr_t)data, (unsigned)size);
@@ -225,7 +192,7 @@ static bool tls_flush(struct conn *c)
     return conn_write_raw(c, c->cipher.at, c->cipher.size);
 }
 
-static bool conn_write(struct conn *c, const char *data, size_t size)
+bool conn_write(struct conn *c, const char *data, size_t size)
 {
     if (!c->ssl)
         return conn_write_raw(c, data, size);
@@ -235,102 +202,6 @@ static bool conn_write(struct conn *c, const char *data, size_t size)
         return false;
     }
     return tls_flush(c);
-}
-
-static void on_timer(uv_timer_t *timer)
-{
-    conn_play(timer->data);
-}
-
-static void conn_wait(struct conn *c, double ms)
-{
-    uint64_t whole = ms > 0 ? (uint64_t)ms + 1 : 0;
-    (void)uv_timer_start(&c->timer, on_timer, whole, 0);
-}
-
-/* Bytes that may be sent now; *wait is how long until there are more. */
-static size_t conn_due(struct conn *c, double now, double *wait)
-{
-    const struct wire *w = c->wire;
-    double elapsed = now - c->start_ms - c->later_ms;
-    while (c->mark < w->mark_count && w->marks[c->mark].due_ms <= elapsed)
-        c->mark++;
-    size_t due = c->mark ? w->marks[c->mark - 1].end : 0;
-    if (c->mark < w->mark_count)
-        *wait = w->marks[c->mark].due_ms - elapsed;
-    if (due > w->limit)
-        due = w->limit;
-    if (!c->stalled && w->stall_at <= due) {
-        due = w->stall_at;
-        if (c->sent >= due) {
-            c->stalled = true;
-            c->later_ms += w->stall_ms;
-            c->wait_until_ms = now + w->stall_ms;
-            *wait = w->stall_ms;
-        }
-    }
-    if (w->split && due > c->sent + w->split)
-        due = c->sent + w->split;
-    return due;
-}
-
-static void conn_play_end(struct conn *c, double now)
-{
-    if (!c->ending && c->wire->end_delay_ms > 0) {
-        c->ending = true;
-        c->wait_until_ms = now + c->wire->end_delay_ms;
-        conn_wait(c, c->wire->end_delay_ms);
-        return;
-    }
-    conn_finish(c);
-}
-
-static void conn_play(struct conn *c)
-{
-    while (c->wire && !c->writing && !c->closing) {
-        double now = now_ms(), wait = 0;
-        if (now < c->wait_until_ms) {
-            conn_wait(c, c->wait_until_ms - now);
-            return;
-        }
-        if (c->sent == c->wire->limit) {
-            conn_play_end(c, now);
-            return;
-        }
-        size_t due = conn_due(c, now, &wait);
-        if (due == c->sent) {
-            if (c->sent < c->wire->limit)
-                conn_wait(c, wait);
-            return;
-        }
-        size_t size = due - c->sent;
-        if (c->ssl && size > CONN_TLS_WRITE_BYTES)
-            size = CONN_TLS_WRITE_BYTES;
-        if (size > 1 << 30)
-            size = 1 << 30;
-        const char *data = c->wire->bytes + c->sent;
-        c->sent += size;
-        if (c->wire->split && c->sent < c->wire->limit)
-            c->wait_until_ms = now + c->wire->split_gap_ms;
-        if (!conn_write(c, data, size))
-            return;
-    }
-}
-
-void conn_answer(struct conn *c, struct wire *w, uint64_t tag)
-{
-    c->wire = w;
-    (void)uv_timer_stop(&c->timer);
-    c->owner->held_bytes += w->size;
-    c->tag = tag;
-    c->sent = 0;
-    c->mark = 0;
-    c->start_ms = now_ms();
-    c->later_ms = 0;
-    c->wait_until_ms = 0;
-    c->stalled = false;
-    c->ending = false;
-    conn_play(c);
 }
 
 static void conn_send_continue(struct conn *c, const struct http_request *req)

@@ -210,7 +210,7 @@ bool options_read(struct options *o, int argc, char **argv, struct bytes *why)
             value = equals ? equals + 1 : (i + 1 < argc ? argv[++i] : NULL);
         if (f->value ? !value : equals != NULL)
             return fail(why, f->value ? "a value is missing for" : "no value is taken by", f->name);
-        if (!read_flag(o, f, value, why))
+        if (!read_flag(o, f, value ? value : "", why))
             return false;
     }
     bytes_add_text(&o->config, "}");

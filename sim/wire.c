@@ -35,7 +35,7 @@ static void add_mark(struct builder *b, double due_ms)
 
 static bool header_value_is_clean(struct slice s)
 {
-    for (size_t i = 0; i < s.size; i++)
+    for (size_t i = 0; s.at && i < s.size; i++)
         if (s.at[i] == '\r' || s.at[i] == '\n' || s.at[i] == 0)
             return false;
     return true;
