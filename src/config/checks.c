@@ -17,7 +17,9 @@ const char *check_listen(struct arena *a, str *text)
 
 const char *check_listen_or_empty(struct arena *a, str *text)
 {
-    return text->len == 0 ? NULL : check_listen(a, text);
+    return text->len == 0 || check_listen(a, text) == NULL
+               ? NULL
+               : "an address with a port such as 127.0.0.1:8081, or empty";
 }
 
 const char *check_admin_key(struct arena *a, str *text)

@@ -121,12 +121,25 @@ void config_print(const struct config *c, struct buf *out, bool all)
     arena_deinit(&a);
 }
 
+/* Texts are compared as they are, since a secret shows nothing of itself. */
+static bool needs_restart(const struct setting *s, const struct config *now,
+                          const struct config *next, struct arena *a)
+{
+    if (s->type == SETTING_TEXT) {
+        str before = *(const str *)(const void *)((const char *)now + s->offset);
+        str after = *(const str *)(const void *)((const char *)next + s->offset);
+        return s->flags & SETTING_RESTART
+                   ? !str_eq(before, after)
+                   : s->flags & SETTING_RESTART_SWITCH && (before.len == 0) != (after.len == 0);
+    }
+    return s->flags & SETTING_RESTART && !str_eq(setting_text(s, now, a), setting_text(s, next, a));
+}
+
 str config_restart_differences(struct arena *a, const struct config *now, const struct config *next)
 {
     str names = {NULL, 0};
     for (const struct setting *s = config_settings; s->path != NULL; s++) {
-        if (s->flags & SETTING_RESTART &&
-            !str_eq(setting_text(s, now, a), setting_text(s, next, a))) {
+        if (needs_restart(s, now, next, a)) {
             names =
                 arena_printf(a, STR_FMT "%s%s", STR_ARG(names), names.len > 0 ? ", " : "", s->path);
         }

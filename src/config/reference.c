@@ -16,7 +16,9 @@ static void print_rows(struct buf *out, const struct setting *table, bool enviro
         }
         buf_printf(out, "| `%s` | `%s` | " STR_FMT " | %s%s | `RELAY_", s->path,
                    s->fallback[0] != '\0' ? s->fallback : "\"\"", STR_ARG(allowed), s->help,
-                   s->flags & SETTING_RESTART ? " *Needs a restart.*" : "");
+                   s->flags & SETTING_RESTART          ? " *Needs a restart.*"
+                   : s->flags & SETTING_RESTART_SWITCH ? " *On and off need a restart.*"
+                                                       : "");
         for (const char *p = s->path; *p != '\0'; p++) {
             buf_add_char(out, *p == '.' ? '_' : *p >= 'a' && *p <= 'z' ? (char)(*p - 32) : *p);
         }

@@ -31,8 +31,9 @@ enum setting_type {
 };
 
 enum setting_flag {
-    SETTING_RESTART = 1, /* a reload cannot change it */
-    SETTING_SECRET = 2,  /* never shown */
+    SETTING_RESTART = 1,        /* a reload cannot change it */
+    SETTING_RESTART_SWITCH = 8, /* a reload can change it, but neither set nor empty it */
+    SETTING_SECRET = 2,         /* never shown */
     SETTING_LOCATOR = 4, /* a URL or address that may hold credentials: shown only without them */
 };
 

@@ -84,20 +84,30 @@ TEST(all_of_it_reads_back)
     config_unref(again);
 }
 
-TEST(settings_that_need_a_restart)
+static void check_differences(const char *before, const char *after, const char *want)
 {
-    struct config *a = load_text("log: {level: info}", NULL);
-    struct config *b =
-        load_text("log: {level: warn}\nserver: {listen: \":1\", workers: 2}\nstore: x/y.db", NULL);
+    struct config *a = load_text(before, NULL);
+    struct config *b = load_text(after, NULL);
     REQUIRE(a != NULL && b != NULL);
     struct arena arena;
     arena_init(&arena, 0);
-    CHECK_STR(config_restart_differences(&arena, a, a), "");
-    CHECK_STR(config_restart_differences(&arena, a, b),
-              "server.listen, server.workers, store, journal.dir");
+    CHECK_STR(config_restart_differences(&arena, a, b), want);
     arena_deinit(&arena);
     config_unref(a);
     config_unref(b);
+}
+
+TEST(settings_that_need_a_restart)
+{
+    check_differences("", "", "");
+    check_differences("log: {level: info}",
+                      "log: {level: warn}\nserver: {listen: \":1\", workers: 2}\nstore: x/y.db",
+                      "server.listen, server.workers, store, journal.dir");
+    check_differences("admin: {key: sixteen-characters-a}", "admin: {key: sixteen-characters-b}",
+                      "admin.key");
+    check_differences("server: {tls: {cert: a, key: b}}", "server: {tls: {cert: c, key: d}}", "");
+    check_differences("", "server: {tls: {cert: c, key: d}}", "server.tls.cert, server.tls.key");
+    check_differences("server: {max_connections: 1}", "limits: {rpm: 1}", "");
 }
 
 TEST(the_reference_in_the_documentation_is_the_tables)
