@@ -133,7 +133,11 @@ static void override_prices(const struct model_config *from, struct model *m)
     p->output = from->has_output ? from->output : p->output;
     p->cached_input = from->has_cached_input ? from->cached_input : p->cached_input;
     p->cache_write = from->has_cache_write ? from->cache_write : p->cache_write;
-    p->cache_write_1h = from->has_cache_write_1h ? from->cache_write_1h : p->cache_write_1h;
+    if (from->has_cache_write_1h)
+        p->cache_write_1h = from->cache_write_1h;
+    else if (from->has_cache_write && p->cache_write_1h == FACTS_AS_INPUT)
+        p->cache_write_1h =
+            PUSD_UNKNOWN; /* writes are billed apart, an hour's at an unknown price */
     /* One's own price is the price: the list's tiers, windows and changes go. */
     m->tier_count = m->window_count = 0;
     m->later.from_us = INT64_MAX;

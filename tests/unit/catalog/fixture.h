@@ -1,8 +1,8 @@
 /* fixture.h - a small world for the catalogue's tests: providers and models by name, and asks with
  * nothing asked for. A world's providers have names that no speed class knows, so their prior is
  * 0.95. */
-#ifndef RELAY_TESTS_CATALOG_FIXTURE_H
-#define RELAY_TESTS_CATALOG_FIXTURE_H
+#ifndef RELAY_TESTS_UNIT_CATALOG_FIXTURE_H
+#define RELAY_TESTS_UNIT_CATALOG_FIXTURE_H
 
 #include <math.h>
 

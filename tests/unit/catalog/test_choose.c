@@ -480,34 +480,4 @@ TEST(known_providers_have_a_prior_by_their_class)
     world_deinit(&w);
 }
 
-TEST(what_may_answer_from_the_cache)
-{
-    built();
-    struct ask ask = world_ask(&w, "auto");
-    const struct model *small = catalog_find(w.catalog, STR("cheap/small"));
-    const struct model *best = catalog_find(w.catalog, STR("dear/best"));
-    for (unsigned i = 0; i < 3; i++) /* health does not matter for what is there already */
-        health_note(w.live, STR("cheap"), HEALTH_CONNECT_FAILED, ask.now_ms, NULL);
-    CHECK_INT(admissible(w.catalog, &ask, small), REFUSED_NONE);
-    ask.min_quality = 30;
-    CHECK_INT(admissible(w.catalog, &ask, small), REFUSED_QUALITY);
-    CHECK_INT(admissible(w.catalog, &ask, best), REFUSED_NONE);
-    ask.max_cost = 1;
-    CHECK_INT(admissible(w.catalog, &ask, best), REFUSED_NONE);
-    str list = STR("dear");
-    ask.ignore = &list;
-    ask.ignore_count = 1;
-    CHECK_INT(admissible(w.catalog, &ask, best), REFUSED_IGNORED);
-    ask = world_ask(&w, "auto");
-    ask.ordered = &best;
-    ask.ordered_count = 1;
-    CHECK_INT(admissible(w.catalog, &ask, small), REFUSED_NOT_ENABLED);
-    ask = world_ask(&w, "auto");
-    ask.needs = CAP_AUDIO;
-    CHECK_INT(admissible(w.catalog, &ask, best), REFUSED_AUDIO);
-    ask = world_ask(&w, "dear/anything");
-    CHECK_INT(admissible(w.catalog, &ask, NULL), REFUSED_NONE);
-    world_deinit(&w);
-}
-
 CHECK_MAIN
