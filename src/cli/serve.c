@@ -248,7 +248,9 @@ static void stop(struct runtime *rt)
     loop_free(rt->control);
     resolver_free(rt->resolver);
     tls_client_free(rt->tls_client);
-    tls_server_free(rt->tls_server);
+    if (rt->tls_server != NULL) {
+        tls_server_free(rt->tls_server);
+    }
     listener_close(&rt->listeners[0]);
     listener_close(&rt->listeners[1]);
     catalog_unref(rt->catalog);
