@@ -176,10 +176,11 @@ static inline void rig_turn(struct rig *r)
 #define rig_until(r, condition)                                                                    \
     do {                                                                                           \
         uint64_t rig_end = clock_mono_ns() + 20000000000u;                                         \
-        while (!(condition) && clock_mono_ns() < rig_end) {                                        \
+        bool rig_holds;                                                                            \
+        while (!(rig_holds = (condition)) && clock_mono_ns() < rig_end) {                          \
             rig_turn(r);                                                                           \
         }                                                                                          \
-        CHECK(condition);                                                                          \
+        check_that(rig_holds, __FILE__, __LINE__, #condition);                                     \
     } while (0)
 
 static inline void rig_close(struct rig *r)
