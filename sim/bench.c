@@ -12,7 +12,7 @@ enum { BENCH_BODY_BYTES = 600, BENCH_DELTAS = 31 };
 
 #define BENCH_FRONT(object)                                                                        \
     "{\"id\":\"chatcmpl-sim00000000000000bench\",\"object\":\"" object                             \
-    "\",\"created\":1767225600,\"model\":\"sim-bench\",\"system_fingerprint\":\"fp_relay_sim\","
+    "\",\"created\":1767225600,\"model\":\"sim-bench\","
 #define BENCH_USAGE                                                                                \
     "\"usage\":{\"prompt_tokens\":24,\"completion_tokens\":31,\"total_tokens\":55,"                \
     "\"prompt_tokens_details\":{\"cached_tokens\":0},"                                             \

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -16,7 +17,7 @@
 #include "options.h"
 #include "sim.h"
 
-enum { BACKLOG = 1024, PARENT_POLL_MS = 500, EXIT_USAGE = 2 };
+enum { BACKLOG = 1024, PARENT_POLL_MS = 500, EXIT_USAGE = 2, FILES_MAX = 32768 };
 
 struct program {
     struct options options;
@@ -91,6 +92,16 @@ static SSL_CTX *program_tls(const struct options *o)
     return tls;
 }
 
+/* A load test opens thousands of connections; the soft limit is often 1024. */
+static void program_raise_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max < FILES_MAX ? limit.rlim_max : FILES_MAX;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int program_port(const struct program *p)
 {
     struct sockaddr_storage address;
@@ -157,6 +168,7 @@ static int program_run(struct program *p)
             return complain("cannot use the certificate or its key", p->options.tls_cert);
     }
     p->parent = getppid();
+    program_raise_limit();
     if (uv_loop_init(&p->loop) != 0)
         return complain("no event loop", "");
     p->sim.conns.loop = &p->loop;
