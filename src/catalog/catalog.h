@@ -64,8 +64,8 @@ struct model {
     unsigned window_count;
     struct price_change later;
     int64_t context, max_output;                 /* tokens; -1 unknown */
-    unsigned capabilities, capabilities_unknown; /* bits; an unknown one is taken as absent by auto,
-                                                    as present when pinned */
+    unsigned capabilities, capabilities_unknown; /* bits; unknown is absent for auto,
+ and no obstacle to a model asked for by name (gate.h) */
     bool no_temperature;
     double quality; /* 0-100; NAN unknown */
     bool quality_estimated;

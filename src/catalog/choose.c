@@ -35,7 +35,8 @@ struct choosing {
     struct live *l;
     const struct ask *ask;
     struct decision *out;
-    bool by_name, unknown_is_there;
+    bool by_name;
+    enum unsure unsure;
     struct latency_target target;
     struct looked_at providers[CONFIG_PROVIDERS_MAX];
     struct affinity affinities[AFFINITIES_MAX];
@@ -160,7 +161,7 @@ static enum refusal_reason gate(const struct choosing *w, const struct model *m)
     const struct ask *ask = w->ask;
     enum refusal_reason reason = gate_lists(w->c, ask, subject_of(w->c, ask, m));
     if (reason == REFUSED_NONE)
-        reason = gate_capabilities(ask, m, w->unknown_is_there);
+        reason = gate_capabilities(ask, m, w->unsure);
     if (reason != REFUSED_NONE || w->by_name)
         return reason;
     if (ask->among->kind == RESOLVED_AUTO && isnan(m->quality) && ask->min_quality > 0)
@@ -320,7 +321,8 @@ static void start(struct choosing *w, const struct catalog *c, struct live *l,
     w->l = l;
     w->ask = ask;
     w->out = out;
-    w->by_name = w->unknown_is_there = asked_by_name(ask);
+    w->by_name = asked_by_name(ask);
+    w->unsure = w->by_name ? ALL_IS_PRESENT : UNKNOWN_IS_ABSENT;
     for (unsigned i = 0; i < c->config->provider_count; i++)
         w->providers[i] = (struct looked_at){0};
     w->target = latency_target(ask->max_latency_ms);
@@ -342,7 +344,7 @@ void choose(const struct catalog *c, struct live *l, const struct ask *ask, stru
     if (w.healthy.count + w.sick.count == 0 && ask->among->kind == RESOLVED_GROUP && !w.by_name) {
         /* Nobody in the group is known to be able: those of whom it is not known either may try. */
         memset(out->refused, 0, sizeof out->refused);
-        w.unknown_is_there = true;
+        w.unsure = UNKNOWN_IS_PRESENT;
         gather(&w);
     }
     struct scoring *s = w.healthy.count > 0 ? &w.healthy : &w.sick;

@@ -108,7 +108,7 @@ enum refusal_reason gate_lists(const struct catalog *c, const struct ask *ask, s
 }
 
 enum refusal_reason gate_capabilities(const struct ask *ask, const struct model *m,
-                                      bool unknown_is_there)
+                                      enum unsure unsure)
 {
     static const struct {
         unsigned bit;
@@ -120,8 +120,10 @@ enum refusal_reason gate_capabilities(const struct ask *ask, const struct model 
         {CAP_REASONING, REFUSED_REASONING},   {CAP_EMBEDDINGS, REFUSED_EMBEDDINGS},
     };
     unsigned missing = ask->needs & ~m->capabilities;
-    if (unknown_is_there)
+    if (unsure != UNKNOWN_IS_ABSENT)
         missing &= ~m->capabilities_unknown;
+    if (unsure == ALL_IS_PRESENT)
+        missing &= CAP_IMAGE_URLS;
     for (size_t i = 0; missing != 0 && i < sizeof reasons / sizeof *reasons; i++)
         if (missing & reasons[i].bit)
             return reasons[i].reason;
@@ -164,7 +166,8 @@ enum refusal_reason admissible(const struct catalog *c, const struct ask *ask,
         return REFUSED_NOT_ENABLED;
     bool by_name = asked_by_name(ask);
     bool group = ask->among->kind == RESOLVED_GROUP;
-    reason = gate_capabilities(ask, m, by_name || group);
+    reason = gate_capabilities(
+        ask, m, by_name ? ALL_IS_PRESENT : (group ? UNKNOWN_IS_PRESENT : UNKNOWN_IS_ABSENT));
     if (reason != REFUSED_NONE || by_name || ask->min_quality <= 0)
         return reason;
     if (isnan(m->quality))

@@ -13,15 +13,19 @@ struct subject {
 struct subject subject_of(const struct catalog *c, const struct ask *ask, const struct model *m);
 
 /* Did the client name its models itself (pinned, ordered, passed)? Then the bars of routing do not
- * apply, and a capability that nobody states is taken to be there. */
+ * apply, and whether the model can do the job is between the two of them. */
 bool asked_by_name(const struct ask *ask);
 
 /* Allow-list, `only`, `ignore`. */
 enum refusal_reason gate_lists(const struct catalog *c, const struct ask *ask, struct subject s);
 
-/* Capabilities. `unknown_is_there`: see above. */
+enum unsure {
+    UNKNOWN_IS_ABSENT,  /* auto: never a model that may not be able */
+    UNKNOWN_IS_PRESENT, /* a group of which nobody is known to be able */
+    ALL_IS_PRESENT, /* asked by name: all but image addresses, which Relay would have to fetch */
+};
 enum refusal_reason gate_capabilities(const struct ask *ask, const struct model *m,
-                                      bool unknown_is_there);
+                                      enum unsure unsure);
 
 /* Context and answer length, as far as they are known. */
 enum refusal_reason gate_size(const struct ask *ask, const struct model *m);

@@ -147,6 +147,13 @@ TEST(capabilities_context_and_answer_length_are_a_gate)
     ask.max_tokens = -1;
     ask.needs = CAP_AUDIO;
     CHECK_CSTR(world_choose(&w, &ask), "");
+    ask = world_ask(&w, "cheap/blind"); /* by name: theirs to know, but nobody fetches addresses */
+    ask.needs = CAP_TOOLS | CAP_VISION;
+    ask.prompt_tokens = 9999;
+    CHECK_CSTR(world_choose(&w, &ask), "cheap/blind");
+    ask.needs = CAP_VISION | CAP_IMAGE_URLS;
+    CHECK_CSTR(world_choose(&w, &ask), "");
+    CHECK_INT(w.decision.refused[REFUSED_IMAGE_URLS], 1);
     world_deinit(&w);
 }
 
