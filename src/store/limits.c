@@ -75,12 +75,16 @@ void limits_free(struct limits *l)
 
 /* ---- the table ---- */
 
-/* Ids are random in their last bytes, or hashes: no client chooses them. */
+/* Spreads the bits of ids that no client chooses (the finalizer of MurmurHash3). */
 static uint64_t bits_of(const struct uuid *id)
 {
-    uint64_t bits;
+    uint64_t head, bits;
+    memcpy(&head, id->b, sizeof head);
     memcpy(&bits, id->b + 8, sizeof bits);
-    return bits * UINT64_C(0x9E3779B97F4A7C15);
+    bits ^= head;
+    bits = (bits ^ (bits >> 33)) * UINT64_C(0xFF51AFD7ED558CCD);
+    bits = (bits ^ (bits >> 33)) * UINT64_C(0xC4CEB9FE1A85EC53);
+    return bits ^ (bits >> 33);
 }
 
 static struct stripe *lock_stripe(struct limits *l, const struct uuid *id)
@@ -92,7 +96,7 @@ static struct stripe *lock_stripe(struct limits *l, const struct uuid *id)
 
 static struct limited **place_of(const struct stripe *s, const struct uuid *id)
 {
-    return &s->buckets[(bits_of(id) >> 20) & (s->bucket_count - 1)];
+    return &s->buckets[bits_of(id) & (s->bucket_count - 1)];
 }
 
 static struct limited *find_id(struct stripe *s, const struct uuid *id)
