@@ -64,6 +64,15 @@ static void key_forget(struct request *r)
     r->key_wait = NULL;
 }
 
+/* Who is refused has no key as far as the rest of the path is concerned: no row, no limits. */
+static enum flow refuse_key(struct request *r, enum err err)
+{
+    if (r->key != NULL)
+        key_unref(r->key);
+    r->key = NULL;
+    return request_fail(r, err, "%s", "");
+}
+
 enum flow authenticate_ask(struct request *r)
 {
     str text;
@@ -88,6 +97,28 @@ enum flow authenticate_ask(struct request *r)
     return FLOW_ANSWER;
 }
 
+static int hex_value(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+/* SDKs write the slash of "provider/model" as %2F. */
+static str percent_decode(struct arena *a, str s)
+{
+    char *out = arena_alloc(a, s.len + 1);
+    size_t len = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        int high = s.p[i] == '%' && i + 2 < s.len ? hex_value(s.p[i + 1]) : -1;
+        int low = high >= 0 ? hex_value(s.p[i + 2]) : -1;
+        out[len++] = low >= 0 ? (char)(high * 16 + low) : s.p[i];
+        i += low >= 0 ? 2 : 0;
+    }
+    return str_of(out, len);
+}
+
 enum flow authenticate_answer(struct request *r)
 {
     if (r->key_wait != NULL)
@@ -97,13 +128,13 @@ enum flow authenticate_answer(struct request *r)
         return request_fail(r, ERR_OVERLOADED, "The key store cannot be reached; try again.");
     }
     if (r->key_find != KEY_FOUND || (r->key->revoked_us != 0 && r->key->revoked_us <= r->at_us))
-        return request_fail(r, ERR_INVALID_KEY, "%s", "");
+        return refuse_key(r, ERR_INVALID_KEY);
     if (r->key->expires_us != 0 && r->key->expires_us <= r->at_us)
-        return request_fail(r, ERR_EXPIRED_KEY, "%s", "");
+        return refuse_key(r, ERR_EXPIRED_KEY);
     if (r->endpoint->kind != ENDPOINT_MODELS)
         return FLOW_NEXT;
 
-    str id = str_sub(r->x->path, sizeof "/v1/models/" - 1, SIZE_MAX);
+    str id = percent_decode(&r->arena, str_sub(r->x->path, sizeof "/v1/models/" - 1, SIZE_MAX));
     struct buf out;
     buf_init(&out, SIZE_MAX);
     bool found = models_body(r, id, &out);

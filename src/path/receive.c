@@ -34,7 +34,8 @@ enum flow receive_ask(struct request *r)
     if (r->x->content_length > 0 && (uint64_t)r->x->content_length > max)
         return request_fail(r, ERR_BODY_TOO_LARGE,
                             "The body is larger than the %zu bytes allowed here.", max);
-    if (exchange_read_body(r->x, max))
+    r->body_here = exchange_read_body(r->x, max);
+    if (r->body_here)
         return FLOW_ANSWER;
     return request_wait(r, NULL);
 }
@@ -62,7 +63,7 @@ static enum flow understand(struct request *r)
 
 enum flow receive_answer(struct request *r)
 {
-    if (!r->body_here && r->x->body.p == NULL && r->x->content_length != 0)
+    if (!r->body_here)
         return request_wait(r, NULL);
     r->waited_ns += clock_mono_ns() - r->step_ns;
     if (r->body_err != OK)
