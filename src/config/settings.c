@@ -48,8 +48,8 @@ static const char *const format_words[] = {"json", "text", NULL};
 const struct setting config_settings[] = {
     TEXT("server.listen", SETTING_RESTART, server.listen, "127.0.0.1:8080", check_listen,
          "Address and port for clients; `:8080` means every interface, port 0 a free one."),
-    ZERO(SETTING_WHOLE, "server.workers", SETTING_RESTART, server.workers, "auto", 1, 16, "auto",
-         "Worker threads; `auto` is half the cores, at least 1 and at most 8; 16 is the most."),
+    ZERO(SETTING_WHOLE, "server.workers", SETTING_RESTART, server.workers, "auto", 1, 8, "auto",
+         "Worker threads; `auto` is half the cores, at least 1 and at most 8."),
     RANGE(SETTING_SIZE, "server.max_body", 0, server.max_body_bytes, "32MiB", KIB, GIB,
           "Largest request body; more is answered with 413."),
     RANGE(SETTING_WHOLE, "server.max_connections", 0, server.max_connections, "10000", 1, 1e6,

@@ -37,13 +37,13 @@ static const struct refusal refusals[] = {
       "journal, "
       "targets, routing, cache, limits, log, telemetry, timeouts, providers, models, aliases."),
     R("server:\n  workers: many\n", "relay.yaml:2:12: server.workers must be auto, or a whole "
-                                    "number from 1 to 16, not \"many\"."),
+                                    "number from 1 to 8, not \"many\"."),
     R("server: {workers: 0}",
-      "relay.yaml:1:19: server.workers must be auto, or a whole number from 1 to 16, not \"0\"."),
-    R("server: {workers: 17}",
-      "relay.yaml:1:19: server.workers must be auto, or a whole number from 1 to 16, not \"17\"."),
+      "relay.yaml:1:19: server.workers must be auto, or a whole number from 1 to 8, not \"0\"."),
+    R("server: {workers: 9}",
+      "relay.yaml:1:19: server.workers must be auto, or a whole number from 1 to 8, not \"9\"."),
     R("server: {workers: [2]}",
-      "relay.yaml:1:19: server.workers must be auto, or a whole number from 1 to 16, not a list."),
+      "relay.yaml:1:19: server.workers must be auto, or a whole number from 1 to 8, not a list."),
     R("server: {max_body: {}}",
       "relay.yaml:1:20: server.max_body must be a size such as 512KiB, 32MiB or 1GiB, "
       "from 1KiB to 1GiB, not a mapping."),
