@@ -111,41 +111,103 @@ static const char migration_1[] =
                                                                      "PRIMARY KEY (key_id, day)) "
                                                                      "WITHOUT ROWID;";
 
-static const char
-    migration_2[] =
-        "CREATE VIEW requests AS SELECT " ID_TEXT("id") " AS id, " TIME_TEXT(
-            "at_us") " AS at,"
-                     " " ID_TEXT_OR_NULL(
-                         "key_id") " AS key_id, endpoint, model_asked, provider, model, route, "
-                                   "stream,"
-                                   " status, error_code, prompt_tokens, cached_tokens, "
-                                   "cache_write_tokens, completion_tokens,"
-                                   " reasoning_tokens, usage_source, " USD_TEXT(
-                                       "cost_pusd") " AS cost_usd, cost_source,"
-                                                    " " USD_TEXT(
-                                                        "cache_saved_pusd") " AS cache_saved_usd,"
-                                                                            " " USD_TEXT(
-                                                                                "routing_saved_"
-                                                                                "pusd") " AS "
-                                                                                        "routing_"
-                                                                                        "saved_usd,"
-                                                                                        " cache, "
-                                                                                        "similarity"
-                                                                                        ","
-                                                                                        " " ID_TEXT_OR_NULL(
-                                                                                            "source"
-                                                                                            "_id") " AS source_id, ttft_ms, latency_ms, overhead_us, attempts,"
-                                                                                                   " finish_reason, max_latency_ms, min_quality, target_met, user_tag, tags, decision"
-                                                                                                   " FROM request_log;"
-                                                                                                   "CREATE VIEW attempts AS SELECT " ID_TEXT(
-                                                                                                       "request_id") " AS request_id, n, provider, model, status,"
-                                                                                                                     " error_code, " TIME_TEXT(
-                                                                                                                         "started_us") " AS started_at, ttft_ms, latency_ms, prompt_tokens,"
-                                                                                                                                       " completion_tokens, " USD_TEXT(
-                                                                                                                                           "cost_pusd") " AS cost_usd, usage_source FROM attempt_log;"
-                                                                                                                                                        "CREATE VIEW contents AS SELECT " ID_TEXT(
-                                                                                                                                                            "request_id") " AS request_id, request, answer"
-                                                                                                                                                                          " FROM content_log;";
+static const char migration_2[] =
+    "CREATE VIEW requests AS SELECT " ID_TEXT("id") " AS id, " TIME_TEXT(
+        "at_us") " AS at,"
+                 " " ID_TEXT_OR_NULL(
+                     "key_id") " AS key_id, endpoint, model_asked, provider, model, route, "
+                               "stream,"
+                               " status, error_code, prompt_tokens, cached_tokens, "
+                               "cache_write_tokens, completion_tokens,"
+                               " reasoning_tokens, usage_source, " USD_TEXT(
+                                   "cost_pusd") " AS cost_usd, cost_source,"
+                                                " " USD_TEXT(
+                                                    "cache_saved_pusd") " AS cache_saved_usd,"
+                                                                        " " USD_TEXT(
+                                                                            "routing_saved_"
+                                                                            "pusd") " AS "
+                                                                                    "routing_"
+                                                                                    "saved_usd,"
+                                                                                    " cache, "
+                                                                                    "similarity"
+                                                                                    ","
+                                                                                    " " ID_TEXT_OR_NULL(
+                                                                                        "source"
+                                                                                        "_id") " AS"
+                                                                                               " so"
+                                                                                               "urc"
+                                                                                               "e_"
+                                                                                               "id,"
+                                                                                               " tt"
+                                                                                               "ft_"
+                                                                                               "ms,"
+                                                                                               " la"
+                                                                                               "ten"
+                                                                                               "cy_"
+                                                                                               "ms,"
+                                                                                               " ov"
+                                                                                               "erh"
+                                                                                               "ead"
+                                                                                               "_us"
+                                                                                               ", "
+                                                                                               "att"
+                                                                                               "emp"
+                                                                                               "ts,"
+                                                                                               " fi"
+                                                                                               "nis"
+                                                                                               "h_"
+                                                                                               "rea"
+                                                                                               "son"
+                                                                                               ", "
+                                                                                               "max"
+                                                                                               "_la"
+                                                                                               "ten"
+                                                                                               "cy_"
+                                                                                               "ms,"
+                                                                                               " mi"
+                                                                                               "n_"
+                                                                                               "qua"
+                                                                                               "lit"
+                                                                                               "y, "
+                                                                                               "tar"
+                                                                                               "get"
+                                                                                               "_me"
+                                                                                               "t, "
+                                                                                               "use"
+                                                                                               "r_"
+                                                                                               "tag"
+                                                                                               ", "
+                                                                                               "tag"
+                                                                                               "s, "
+                                                                                               "dec"
+                                                                                               "isi"
+                                                                                               "on"
+                                                                                               " FR"
+                                                                                               "OM "
+                                                                                               "req"
+                                                                                               "ues"
+                                                                                               "t_"
+                                                                                               "log"
+                                                                                               ";"
+                                                                                               "CRE"
+                                                                                               "ATE"
+                                                                                               " VI"
+                                                                                               "EW "
+                                                                                               "att"
+                                                                                               "emp"
+                                                                                               "ts "
+                                                                                               "AS "
+                                                                                               "SEL"
+                                                                                               "ECT"
+                                                                                               " " ID_TEXT(
+                                                                                                   "request_id") " AS request_id, n, provider, model, status,"
+                                                                                                                 " error_code, " TIME_TEXT(
+                                                                                                                     "started_us") " AS started_at, ttft_ms, latency_ms, prompt_tokens,"
+                                                                                                                                   " completion_tokens, " USD_TEXT(
+                                                                                                                                       "cost_pusd") " AS cost_usd, usage_source FROM attempt_log;"
+                                                                                                                                                    "CREATE VIEW contents AS SELECT " ID_TEXT(
+                                                                                                                                                        "request_id") " AS request_id, request, answer"
+                                                                                                                                                                      " FROM content_log;";
 
 static const char *const migrations[] = {migration_1, migration_2};
 #define VERSION ((int)(sizeof migrations / sizeof *migrations))

@@ -49,7 +49,8 @@ TEST(threads_together_get_exactly_the_limit)
     for (int i = 0; i < THREADS; i++) {
         pthread_join(threads[i], NULL);
     }
-    /* 400 reservations of 250 fill the budget; from then on nobody is admitted, unless already in. */
+    /* 400 reservations of 250 fill the budget; from then on nobody is admitted, unless already in.
+     */
     CHECK_INT(s.money, 100000);
     CHECK(s.admitted >= 400 && s.admitted <= 400 + THREADS);
     limits_free(s.limits);

@@ -127,8 +127,8 @@ TEST(the_largest_row_fits_into_the_journals_buffer)
     struct record r = full_record(), back;
     memset(big, 'x', sizeof big);
     str text = str_of(big, RECORD_TEXT_MAX);
-    r.endpoint = r.model_asked = r.provider = r.model = r.error_code = r.finish_reason = r.user_tag =
-        text;
+    r.endpoint = r.model_asked = r.provider = r.model = r.error_code = r.finish_reason =
+        r.user_tag = text;
     r.tags = str_of(big, RECORD_TAGS_MAX);
     r.decision = str_of(big, RECORD_DECISION_MAX);
     r.content_request = r.content_answer = str_of(big, sizeof big);

@@ -1,0 +1,332 @@
+/* What the command line does with a store: keys, usage, logs, latencies. */
+#include "check.h"
+#include "store_fixture.h"
+
+#include "base/clock.h"
+#include "store/sqlite_internal.h"
+
+struct desk {
+    struct temp_dir dir;
+    char url[300];
+    struct db *db;
+    struct arena a;
+    str why;
+};
+
+static bool desk_open(struct desk *t)
+{
+    char *why = NULL;
+    t->dir = temp_dir_make();
+    arena_init(&t->a, 0);
+    t->why = (str){0};
+    text_of(t->url, sizeof t->url, "sqlite:%s/x.db", t->dir.path);
+    t->db = db_open(str_of_c(t->url), true, &why);
+    return t->db != NULL;
+}
+
+static void desk_close(struct desk *t)
+{
+    db_close(t->db);
+    arena_deinit(&t->a);
+    remove_tree(t->dir.path);
+}
+
+static void put(struct desk *t, const struct record *r)
+{
+    CHECK(ledger_begin(t->db));
+    CHECK_INT(ledger_add(t->db, r), LEDGER_INSERTED);
+    CHECK(ledger_commit(t->db));
+}
+
+static struct uuid make_key(struct desk *t, const char *name, int64_t now_us,
+                            char text[KEY_TEXT_BYTES])
+{
+    struct uuid id = {{0}};
+    struct key_draft draft = {.name = str_of_c(name),
+                              .rpm = 60,
+                              .tpm = -1,
+                              .budget = PUSD_PER_USD,
+                              .period = BUDGET_MONTH};
+    key_generate("glw_", text);
+    CHECK(db_key_create(t->db, &draft, str_of_c(text), now_us, &t->a, &id, &t->why));
+    return id;
+}
+
+TEST(a_store_that_is_not_there_is_a_sentence)
+{
+    char *why = NULL;
+    CHECK(db_open(STR("sqlite:/nonexistent-dir/x.db"), false, &why) == NULL);
+    CHECK(why != NULL && strstr(why, "there is none yet") != NULL);
+    free(why);
+    CHECK(db_open(STR("mysql:x"), true, &why) == NULL);
+    CHECK(why != NULL && strstr(why, "sqlite:PATH") != NULL);
+    free(why);
+}
+
+TEST(opening_twice_migrates_once)
+{
+    struct desk t;
+    REQUIRE(desk_open(&t));
+    char *why = NULL;
+    struct db *again = db_open(str_of_c(t.url), true, &why);
+    CHECK(again != NULL);
+    db_close(again);
+    CHECK(db_run(t.db, "PRAGMA user_version=99"));
+    again = db_open(str_of_c(t.url), true, &why);
+    CHECK(again == NULL);
+    CHECK(why != NULL && strstr(why, "newer Relay") != NULL);
+    free(why);
+    desk_close(&t);
+}
+
+TEST(keys_are_listed_and_found_by_id_tag_and_name)
+{
+    struct desk t;
+    REQUIRE(desk_open(&t));
+    char one[KEY_TEXT_BYTES], two[KEY_TEXT_BYTES], text[UUID_TEXT_BYTES];
+    struct uuid id = make_key(&t, "one", SAMPLE_US, one);
+    make_key(&t, "two", SAMPLE_US + 5000, two);
+    struct record r = sample_record(1);
+    r.key_id = id;
+    put(&t, &r);
+    struct key_row *rows = NULL, row;
+    size_t count = 0;
+    REQUIRE(db_keys_list(t.db, SAMPLE_US, &t.a, &rows, &count, &t.why));
+    REQUIRE(count == 2);
+    CHECK_STR(rows[0].name, "one");
+    CHECK_INT(rows[0].budget_spent, 123456789);
+    CHECK_INT(rows[0].last_used_us, r.at_us);
+    CHECK_INT(rows[0].rpm, 60);
+    CHECK_INT(rows[0].tpm, -1);
+    CHECK_INT(rows[0].period, BUDGET_MONTH);
+    CHECK_STR(rows[0].models_json, "[]");
+    CHECK_STR(rows[0].tags_json, "{}");
+    CHECK_INT(rows[1].last_used_us, 0);
+    /* A month later nothing of it is spent. */
+    REQUIRE(db_keys_list(t.db, clock_next_month_start(SAMPLE_US), &t.a, &rows, &count, &t.why));
+    CHECK_INT(rows[0].budget_spent, 0);
+    CHECK(db_key_find(t.db, uuid_text(id, text), &t.a, &row, &t.why));
+    CHECK_STR(row.name, "one");
+    CHECK(db_key_find(t.db, STR("two"), &t.a, &row, &t.why));
+    CHECK_STR(row.name, "two");
+    CHECK(db_key_find(t.db, str_of(one, 8), &t.a, &row, &t.why));
+    CHECK_STR(row.name, "one");
+    CHECK(!db_key_find(t.db, STR("three"), &t.a, &row, &t.why));
+    CHECK(str_find(t.why, STR("there is no key 'three'"), 0) != SIZE_MAX);
+    make_key(&t, "two", SAMPLE_US, one);
+    CHECK(!db_key_find(t.db, STR("two"), &t.a, &row, &t.why));
+    CHECK(str_find(t.why, STR("more than one"), 0) != SIZE_MAX);
+    desk_close(&t);
+}
+
+TEST(rotating_makes_a_new_row_and_lets_the_old_one_expire)
+{
+    struct desk t;
+    REQUIRE(desk_open(&t));
+    char one[KEY_TEXT_BYTES], two[KEY_TEXT_BYTES], text[UUID_TEXT_BYTES];
+    struct uuid id = make_key(&t, "one", SAMPLE_US, one), made = {{0}};
+    key_generate("glw_", two);
+    REQUIRE(db_key_rotate(t.db, &id, str_of_c(two), SAMPLE_US + 10, 1000, &t.a, &made, &t.why));
+    struct key_row row;
+    CHECK(db_key_find(t.db, uuid_text(id, text), &t.a, &row, &t.why));
+    CHECK_INT(row.expires_us, SAMPLE_US + 10 + 1000000);
+    CHECK(db_key_find(t.db, uuid_text(made, text), &t.a, &row, &t.why));
+    CHECK_STR(row.name, "one");
+    CHECK_INT(row.expires_us, 0);
+    CHECK_INT(row.rpm, 60);
+    CHECK_INT(row.budget, PUSD_PER_USD);
+    CHECK_INT(row.created_us, SAMPLE_US + 10);
+    CHECK(db_key_revoke(t.db, &id, SAMPLE_US + 20, &t.a, &t.why));
+    CHECK(db_key_revoke(t.db, &id, SAMPLE_US + 30, &t.a, &t.why));
+    CHECK(db_key_find(t.db, uuid_text(id, text), &t.a, &row, &t.why));
+    CHECK_INT(row.revoked_us, SAMPLE_US + 20);
+    /* What is revoked is not made usable again by rotating it. */
+    key_generate("glw_", two);
+    CHECK(!db_key_rotate(t.db, &id, str_of_c(two), SAMPLE_US + 40, 1000, &t.a, &made, &t.why));
+    desk_close(&t);
+}
+
+TEST(usage_sums_exactly_and_apart)
+{
+    struct desk t;
+    REQUIRE(desk_open(&t));
+    for (uint64_t i = 0; i < 100; i++) {
+        struct record r = sample_record(i);
+        r.latency_ms = (double)i + 1;
+        r.ttft_ms = i < 10 ? (double)i + 1 : (double)NAN;
+        r.cost = i == 0 ? PUSD_UNKNOWN : 1;
+        r.status = i < 3 ? 502 : 200;
+        r.cache = i >= 95 ? CACHE_EXACT : CACHE_MISS;
+        if (i % 2 == 1) {
+            r.provider = STR("gemini");
+            r.model = STR("flash");
+        }
+        put(&t, &r);
+    }
+    struct record late = sample_record(3600u * 1000000u);
+    put(&t, &late);
+    struct usage_row *rows = NULL, total;
+    size_t count = 0;
+    REQUIRE(db_usage(t.db, USAGE_BY_MODEL, SAMPLE_US, SAMPLE_US + 1000000, &t.a, &rows, &count,
+                     &total, &t.why));
+    REQUIRE(count == 2);
+    CHECK_STR(rows[0].group, "gemini/flash");
+    CHECK_STR(rows[1].group, "groq/llama-3.1-8b-instant");
+    CHECK_INT(rows[0].requests, 50);
+    CHECK_INT(total.requests, 100);
+    CHECK_INT(total.errors, 3);
+    CHECK_INT(total.cache_hits, 5);
+    CHECK_INT(total.prompt_tokens, 12000);
+    CHECK_INT(total.completion_tokens, 8000);
+    CHECK_INT(total.cost, 99);
+    CHECK_INT(total.cost_unknown, 1);
+    CHECK_INT(total.routing_saved, -500);
+    CHECK(total.latency_p50_ms == 50);
+    CHECK(total.latency_p95_ms == 95);
+    CHECK(total.ttft_p50_ms == 5);
+    CHECK(total.ttft_p95_ms == 10);
+    REQUIRE(db_usage(t.db, USAGE_BY_HOUR, 0, SAMPLE_US * 2, &t.a, &rows, &count, &total, &t.why));
+    REQUIRE(count == 2);
+    CHECK_STR(rows[0].group, "2026-11-23T04:00:00Z");
+    CHECK_STR(rows[1].group, "2026-11-23T05:00:00Z");
+    REQUIRE(db_usage(t.db, USAGE_BY_DAY, 0, SAMPLE_US * 2, &t.a, &rows, &count, &total, &t.why));
+    CHECK_STR(rows[0].group, "2026-11-23");
+    CHECK_INT(rows[0].requests, 101);
+    desk_close(&t);
+}
+
+TEST(logs_come_newest_first_or_after_an_id)
+{
+    struct desk t;
+    REQUIRE(desk_open(&t));
+    for (uint64_t i = 0; i < 5; i++) {
+        struct record r = sample_record(i * 1000000);
+        r.cost = i == 2 ? PUSD_UNKNOWN : 5;
+        if (i == 3) {
+            sample_add_attempt(&r, "a", 503);
+            sample_add_attempt(&r, "b", 200);
+            r.has_source_id = true;
+            r.source_id = sample_id(9000, 9);
+        }
+        put(&t, &r);
+    }
+    struct record **rows_of = NULL, *rows = NULL;
+    rows_of = &rows;
+    size_t count = 0;
+    REQUIRE(db_logs(t.db, SAMPLE_US + 1000000, NULL, 3, &t.a, rows_of, &count, &t.why));
+    REQUIRE(count == 3);
+    CHECK_INT(rows[0].at_us, SAMPLE_US + 4000000);
+    CHECK_INT(rows[1].attempt_row_count, 2);
+    CHECK_STR(rows[1].attempt_rows[0].provider, "a");
+    CHECK_INT(rows[1].attempt_rows[0].status, 503);
+    CHECK(rows[1].has_source_id);
+    CHECK_INT(rows[2].cost, PUSD_UNKNOWN);
+    CHECK_INT(rows[0].route, ROUTE_CHOSEN);
+    CHECK_INT(rows[0].cache, CACHE_MISS);
+    CHECK_INT(rows[0].usage_source, USAGE_PROVIDER);
+    CHECK_INT(rows[0].cache_write_tokens, -1);
+    CHECK_INT(rows[0].step_us[3], 30);
+    CHECK(isnan(rows[0].similarity));
+    CHECK_STR(rows[0].tags, "{\"team\":\"x\"}");
+    struct uuid after = rows[2].id;
+    REQUIRE(db_logs(t.db, 0, &after, 100, &t.a, &rows, &count, &t.why));
+    REQUIRE(count == 2);
+    CHECK_INT(rows[0].at_us, SAMPLE_US + 3000000);
+    desk_close(&t);
+}
+
+TEST(latencies_leave_out_hits_and_failures)
+{
+    struct desk t;
+    REQUIRE(desk_open(&t));
+    for (uint64_t i = 0; i < 4; i++) {
+        struct record r = sample_record(i);
+        r.status = i == 1 ? 502 : 200;
+        r.cache = i == 2 ? CACHE_EXACT : CACHE_MISS;
+        r.latency_ms = (double)i;
+        put(&t, &r);
+    }
+    struct latency_row *rows = NULL;
+    size_t count = 0;
+    REQUIRE(db_latencies(t.db, SAMPLE_US, &t.a, &rows, &count, &t.why));
+    REQUIRE(count == 1);
+    CHECK_STR(rows[0].provider, "groq");
+    CHECK_INT(rows[0].requests, 2);
+    CHECK(rows[0].latency_p50_ms == 0);
+    CHECK(rows[0].latency_p95_ms == 3);
+    desk_close(&t);
+}
+
+static int64_t count_rows(struct desk *t, const char *sql)
+{
+    sqlite3_stmt *s = db_prepare(t->db, sql, NULL, NULL);
+    int64_t n = s != NULL && sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int64(s, 0) : -1;
+    sqlite3_finalize(s);
+    return n;
+}
+
+TEST(retention_deletes_in_batches_what_is_old)
+{
+    struct desk t;
+    REQUIRE(desk_open(&t));
+    CHECK(ledger_begin(t.db));
+    for (uint64_t i = 0; i < 2 * RETENTION_BATCH; i++) {
+        struct record r = sample_record(i * 1000000);
+        r.has_content = true;
+        sample_add_attempt(&r, "a", 503);
+        CHECK_INT(ledger_add(t.db, &r), LEDGER_INSERTED);
+    }
+    CHECK(ledger_commit(t.db));
+    bool more = false;
+    int batches = 0;
+    int64_t requests_from = SAMPLE_US + INT64_C(600) * 1000000;
+    do {
+        CHECK(ledger_retain(t.db, requests_from, requests_from + 100000000, &more));
+        batches++;
+    } while (more && batches < 10);
+    CHECK_INT(batches, 2);
+    CHECK_INT(count_rows(&t, "SELECT count(*) FROM request_log"), 400);
+    CHECK_INT(count_rows(&t, "SELECT count(*) FROM attempt_log"), 400);
+    CHECK_INT(count_rows(&t, "SELECT count(*) FROM content_log"), 300);
+    CHECK(ledger_retain(t.db, 0, 0, &more));
+    CHECK_INT(count_rows(&t, "SELECT count(*) FROM request_log"), 400);
+    desk_close(&t);
+}
+
+TEST(money_is_shown_exactly)
+{
+    struct desk t;
+    REQUIRE(desk_open(&t));
+    static const struct {
+        pusd cost;
+        const char *text;
+    } cases[] = {{0, "0"},
+                 {1, "0.000000000001"},
+                 {-1, "-0.000000000001"},
+                 {PUSD_PER_USD, "1"},
+                 {100 * PUSD_PER_USD, "100"},
+                 {1500000000000, "1.5"},
+                 {INT64_MAX, "9223372.036854775807"},
+                 {PUSD_UNKNOWN, NULL}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct record r = sample_record(i);
+        r.cost = 0;
+        r.cache_saved = cases[i].cost;
+        put(&t, &r);
+        sqlite3_stmt *s = db_prepare(t.db,
+                                     "SELECT cache_saved_usd, typeof(cache_saved_usd) FROM requests"
+                                     " ORDER BY id DESC LIMIT 1",
+                                     &t.a, &t.why);
+        REQUIRE(s != NULL && sqlite3_step(s) == SQLITE_ROW);
+        if (cases[i].text == NULL) {
+            CHECK_STR(column_str(s, 1), "null");
+        } else {
+            CHECK_STR(column_str(s, 0), cases[i].text);
+            CHECK_STR(column_str(s, 1), "text");
+        }
+        sqlite3_finalize(s);
+    }
+    desk_close(&t);
+}
+
+CHECK_MAIN
