@@ -64,8 +64,7 @@ struct model {
     unsigned window_count;
     struct price_change later;
     int64_t context, max_output;                 /* tokens; -1 unknown */
-    unsigned capabilities, capabilities_unknown; /* bits; unknown is absent for auto,
- and no obstacle to a model asked for by name (gate.h) */
+    unsigned capabilities, capabilities_unknown; /* bits; unknown is absent for auto (gate.h) */
     bool no_temperature;
     double quality; /* 0-100; NAN unknown */
     bool quality_estimated;

@@ -49,7 +49,7 @@ static bool all_keys_rest(struct choosing *w, const struct provider_config *p)
 {
     for (unsigned i = 0; i < p->api_key_count; i++) {
         struct digest key = digest_of(p->api_keys[i]);
-        if (key_resting_until(w->l, p->name, &key, w->ask->now_ms) == 0)
+        if (key_resting_until(w->l, p->name, &key, w->ask->now_ms, NULL) == 0)
             return false;
     }
     return p->api_key_count > 0;

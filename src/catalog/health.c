@@ -243,12 +243,15 @@ void key_rest(struct live *l, str provider, const struct digest *key, uint64_t u
     pthread_mutex_unlock(&s->lock);
 }
 
-uint64_t key_resting_until(struct live *l, str provider, const struct digest *key, uint64_t now_ms)
+uint64_t key_resting_until(struct live *l, str provider, const struct digest *key, uint64_t now_ms,
+                           bool *credential)
 {
     struct stripe *s = lock_stripe(l, provider);
     struct provider_health *p = map_find(&s->providers, provider);
     const struct resting_key *k = p != NULL ? find_key(p, key) : NULL;
     uint64_t until = k != NULL && k->until_ms > now_ms ? k->until_ms : 0;
+    if (until != 0 && credential != NULL)
+        *credential = k->credential;
     pthread_mutex_unlock(&s->lock);
     return until;
 }

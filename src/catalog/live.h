@@ -72,8 +72,9 @@ bool health_enter(struct live *l, str provider, uint64_t now_ms);
  * clears it. */
 void key_rest(struct live *l, str provider, const struct digest *key, uint64_t until_ms,
               bool credential);
-/* 0 when it is ready, else when it will be. */
-uint64_t key_resting_until(struct live *l, str provider, const struct digest *key, uint64_t now_ms);
+/* 0 when it is ready, else when it will be; *credential (may be NULL) tells why it rests then. */
+uint64_t key_resting_until(struct live *l, str provider, const struct digest *key, uint64_t now_ms,
+                           bool *credential);
 void model_out(struct live *l, unsigned slot,
                uint64_t until_ms); /* 404 for the model: ten minutes */
 uint64_t model_out_until(struct live *l, unsigned slot, uint64_t now_ms);

@@ -1,11 +1,11 @@
-/* servers.c - two tables of facts about providers.
+/* servers.c - two tables about providers.
  *
- * Image addresses: from the providers' API references as of 2026-11. A server of one's own (`kind:
- * openai` under another name) may or may not: unknown, until the configuration says `image_urls`.
+ * Image addresses: from the providers' API references as of 2026-11. A server of one's own
+ * (`kind: openai` under another name) may or may not: unknown, until the configuration says
+ * `image_urls`.
  *
- * Speeds: classes, rounded from what providers and public trackers publish for their middle models
- * (2025-2026); mildly optimistic on purpose, because three measured requests outweigh them.
- * docs/guides/routing.md shows what follows from them. */
+ * Speeds: classes set by hand, not measurements, mildly optimistic on purpose: three measured
+ * requests weigh as much. docs/guides/routing.md shows what follows from them. */
 #include "catalog/servers.h"
 
 struct server {
