@@ -11,40 +11,55 @@
 #define NO_KEY_READY UINT32_MAX
 
 /* A key of this provider that does not rest, in turn; NO_KEY_READY when all do. *until: when the
- * first one is ready again. */
-static unsigned ready_key(struct request *r, struct upstream *u, uint64_t *until)
+ * first one is ready again; *refused: the provider accepts none of them. */
+static unsigned ready_key(struct request *r, struct upstream *u, uint64_t *until, bool *refused)
 {
     struct live *live = r->worker->gateway->live;
     uint64_t now = loop_now_ms(r->worker->loop);
     static const struct digest no_key = {{0}};
     unsigned count = u->config->api_key_count > 0 ? u->config->api_key_count : 1;
     *until = UINT64_MAX;
+    *refused = true;
     for (unsigned i = 0; i < count; i++) {
         unsigned at = (u->next_key + i) % count;
         const struct digest *key = u->config->api_key_count > 0 ? &u->key_digests[at] : &no_key;
-        uint64_t rests = key_resting_until(live, u->config->name, key, now);
+        bool credential = false;
+        uint64_t rests = key_resting_until(live, u->config->name, key, now, &credential);
         if (rests == 0) {
             u->next_key = at + 1;
             return at;
         }
+        *refused = *refused && credential;
         if (rests < *until)
             *until = rests;
     }
     return NO_KEY_READY;
 }
 
-static void note_resting(struct request *r, const struct upstream *u, uint64_t until)
+/* Nothing is sent; but if nobody else answers, this is why. A real answer of a provider says more.
+ */
+static void note_resting(struct request *r, const struct upstream *u, uint64_t until, bool refused)
 {
     int64_t rest = (int64_t)(until - loop_now_ms(r->worker->loop));
     if (r->retry_after_ms < 0 || rest < r->retry_after_ms)
         r->retry_after_ms = rest;
-    if (r->try_count > 0)
+    if (r->try_count > 0 || (refused && r->call_err != OK))
         return;
-    r->call_err = ERR_UPSTREAM_RATE_LIMIT;
+    r->call_err = refused ? ERR_NO_MODEL_AVAILABLE : ERR_UPSTREAM_RATE_LIMIT;
     r->call_message = arena_printf(
         &r->arena,
-        "Every key of " STR_FMT " rests after the provider refused it (its limit, not this key's).",
+        refused ? STR_FMT " does not accept any credential that Relay is configured with."
+                : "Every key of " STR_FMT " rests: the provider's own rate limit is reached.",
         STR_ARG(u->config->name));
+}
+
+static void note_not_started(struct request *r, enum err err, str why, str param)
+{
+    if (r->try_count > 0 || r->call_err != OK)
+        return;
+    r->call_err = err;
+    r->call_message = why.len > 0 ? why : str_of_c(err_info(err)->sentence);
+    r->call_param = param;
 }
 
 /* No candidate is left: the last failure is the request's. */
@@ -74,19 +89,18 @@ enum flow call_ask(struct request *r)
         struct candidate *c = &r->candidates[r->next_candidate];
         struct upstream *u = upstream_of(r, c);
         uint64_t until = 0;
-        unsigned key = ready_key(r, u, &until);
-        enum err err = OK;
+        bool refused = false;
+        unsigned key = ready_key(r, u, &until, &refused);
+        str why = {0}, param = {0};
         if (key == NO_KEY_READY) {
-            note_resting(r, u, until);
+            note_resting(r, u, until, refused);
         } else if (health_enter(r->worker->gateway->live, u->config->name,
                                 loop_now_ms(r->worker->loop)) ||
                    c->unhealthy) {
-            if (upstream_start(r, c, key, &err))
+            enum err err = upstream_start(r, c, key, &why, &param);
+            if (err == OK)
                 return request_wait(r, upstream_stop);
-            if (r->fault != OK)
-                return FLOW_FAIL;
-            if (r->call_err == OK && err == ERR_UPSTREAM_RATE_LIMIT)
-                r->call_err = err;
+            note_not_started(r, err, why, param);
         }
         r->next_candidate++;
     }

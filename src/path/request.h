@@ -231,9 +231,11 @@ struct digest cache_key_of(struct request *r);
 bool cache_may_store(const struct request *r);
 str cache_owner_of(const struct request *r, struct arena *a);
 
-/* upstream.c: one call of one candidate with one of its keys. False: it could not begin (a limit of
- * the provider's, the budget, or the request cannot be said in its dialect); *err says why. */
-bool upstream_start(struct request *r, struct candidate *c, unsigned key_index, enum err *err);
+/* upstream.c: one call of one candidate with one of its keys. Other than OK it did not begin: a
+ * limit of the provider's, the key's budget, or the request cannot be said in its dialect (*why).
+ */
+enum err upstream_start(struct request *r, struct candidate *c, unsigned key_index, str *why,
+                        str *param);
 /* Stops the call under way without a word; its attempt must be ended by the caller. */
 void upstream_stop(struct request *r);
 /* The provider of a candidate, as this request's view has it. */

@@ -315,16 +315,16 @@ static void prepare_stream(struct request *r, const struct target *target, const
 }
 
 /* The provider's own limits of the configuration, and what is left of the key's budget. */
-static bool reserve(struct request *r, struct attempt *t)
+static enum err reserve(struct request *r, struct attempt *t)
 {
     struct limits *limits = r->worker->gateway->limits;
     const struct provider_config *p = t->upstream->config;
     if (pusd_known(r->key->budget) && pusd_known(t->candidate->expected_cost) &&
         !limits_reserve_money(limits, &r->reservation, t->candidate->expected_cost, r->key->budget,
                               r->at_us))
-        return false;
+        return ERR_BUDGET_EXCEEDED;
     if (p->rpm == 0 && p->tpm == 0)
-        return true;
+        return OK;
     struct limit_ask ask = {
         .id = t->upstream->limit_id,
         .rpm = p->rpm,
@@ -338,10 +338,11 @@ static bool reserve(struct request *r, struct attempt *t)
                     r->worker->gateway->meters.limited[3], 1);
     if (s.verdict != LIMIT_OK && (r->retry_after_ms < 0 || s.retry_after_ms < r->retry_after_ms))
         r->retry_after_ms = s.retry_after_ms;
-    return s.verdict == LIMIT_OK;
+    return s.verdict == LIMIT_OK ? OK : ERR_UPSTREAM_RATE_LIMIT;
 }
 
-bool upstream_start(struct request *r, struct candidate *c, unsigned key_index, enum err *err)
+enum err upstream_start(struct request *r, struct candidate *c, unsigned key_index, str *why,
+                        str *param)
 {
     struct upstream *u = upstream_of(r, c);
     struct attempt *t = arena_new(&r->arena, struct attempt, 1);
@@ -359,15 +360,15 @@ bool upstream_start(struct request *r, struct candidate *c, unsigned key_index, 
         .store_metadata = r->wants.store_metadata,
     };
     struct outgoing out = {0};
-    str why = {0}, param = {0};
-    *err = u->dialect->request_out(&r->arena, &r->chat, &target, &out, &why, &param);
-    if (*err != OK) {
-        (void)request_fail_param(r, *err, why, param);
-        return false;
+    if (u->origin == NULL) {
+        *why = STR("the provider's base_url is not usable");
+        return ERR_NO_MODEL_AVAILABLE;
     }
-    *err = ERR_UPSTREAM_RATE_LIMIT;
-    if (!reserve(r, t))
-        return false;
+    enum err err = u->dialect->request_out(&r->arena, &r->chat, &target, &out, why, param);
+    if (err == OK)
+        err = reserve(r, t);
+    if (err != OK)
+        return err;
     assert(r->try_count < TRIES_MAX);
     r->tries[r->try_count++] = t;
     t->model = target.model;
@@ -388,6 +389,5 @@ bool upstream_start(struct request *r, struct candidate *c, unsigned key_index, 
         live_inflight(r->worker->gateway->live, r->worker->index, c->model->live, 1);
     r->call = call_start(u->origin, &call, &call_handler, r);
     request_arm(r);
-    *err = OK;
-    return true;
+    return OK;
 }
