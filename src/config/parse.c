@@ -21,6 +21,7 @@ struct parse {
     yaml_parser_t yaml;
     struct arena *arena;
     struct tree_error *error;
+    str text;
     struct anchor anchors[TREE_ANCHORS_MAX];
     unsigned anchor_count;
     size_t nodes;
@@ -37,6 +38,16 @@ static void fail(struct parse *p, const char *what, yaml_mark_t mark)
     }
 }
 
+/* A line of the text, from 0. */
+static str line_at(str text, size_t number)
+{
+    str line = {NULL, 0};
+    for (size_t i = 0; i <= number && text.len > 0; i++) {
+        str_cut(text, '\n', &line, &text);
+    }
+    return line;
+}
+
 static bool next_event(struct parse *p, yaml_event_t *event)
 {
     if (yaml_parser_parse(&p->yaml, event)) {
@@ -49,7 +60,14 @@ static bool next_event(struct parse *p, yaml_event_t *event)
             p->yaml
                 .mark; /* the reader knows a byte offset only; the scanner's place is close to it */
     }
-    fail(p, arena_printf(p->arena, "this is not valid YAML: %s", problem).p, mark);
+    /* The brace of a variable ends a mapping in braces: the likeliest mistake where there is one.
+     */
+    bool variable = str_find(line_at(p->text, mark.line), STR("${"), 0) != SIZE_MAX;
+    fail(p,
+         arena_printf(p->arena, "this is not valid YAML: %s%s", problem,
+                      variable ? "; inside { } a variable needs quotes: \"${NAME}\"" : "")
+             .p,
+         mark);
     return false;
 }
 
@@ -323,6 +341,7 @@ struct node *tree_parse(struct arena *a, str text, struct tree_error *error)
     p->arena = a;
     p->error = error;
     text = without_surrogates(a, text);
+    p->text = text;
     if (!yaml_parser_initialize(&p->yaml)) {
         fail(p, "the YAML parser could not start", p->yaml.mark);
         return NULL;

@@ -288,6 +288,19 @@ TEST(a_missing_file_is_an_error_only_when_it_is_named)
     free(error);
 }
 
+TEST(marks_and_line_ends_of_other_systems)
+{
+    struct config *c = load_text("\xef\xbb\xbflimits:\r\n  rpm: 5\r\nlog: {level: warn}\r\n", NULL);
+    REQUIRE(c != NULL);
+    CHECK_INT(c->limits.rpm, 5);
+    CHECK_INT(c->log.level, LOG_WARN);
+    config_unref(c);
+    c = load_text("\xef\xbb\xbf{\"limits\": {\"rpm\": 6}}", NULL);
+    REQUIRE(c != NULL);
+    CHECK_INT(c->limits.rpm, 6);
+    config_unref(c);
+}
+
 TEST(references_are_counted)
 {
     struct config *c = load_text("", NULL);

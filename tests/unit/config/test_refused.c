@@ -130,6 +130,11 @@ static const struct refusal refusals[] = {
     R("limits: {rpm: \"${A:-${B}}\"}",
       "relay.yaml:1:15: limits.rpm cannot be read: a default may not hold another variable."),
     R("server: [", "relay.yaml:2:1: this is not valid YAML: did not find expected node content."),
+    R("providers:\n  groq: {api_key: ${GROQ_API_KEY}}\n",
+      "relay.yaml:2:20: this is not valid YAML: did not find expected ',' or '}'; inside { } a "
+      "variable "
+      "needs quotes: "
+      "\"${NAME}\"."),
     R("a: b\n---\nc: d\n", "relay.yaml:3:1: the file holds more than one YAML document; keep one."),
     R("? [a]\n: b\n", "relay.yaml:1:3: a key must be plain text."),
     R("server: *nope", "relay.yaml:1:9: the alias *nope has no anchor before it."),
