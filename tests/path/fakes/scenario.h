@@ -1,0 +1,42 @@
+/* scenario.h - a request, what its providers do, and what must come of it: one row of a table.
+ *
+ * scenario_play() runs it and checks what it says. scenario_torture() runs it again with the client
+ * leaving at every turn there is, before and after what the turn brings, and with every event of
+ * its calls turned into a reset; the answer is then whatever it is, but the books must balance. */
+#ifndef RELAY_TESTS_PATH_SCENARIO_H
+#define RELAY_TESTS_PATH_SCENARIO_H
+
+#include "world.h"
+
+/* Texts to find are lists of parts separated by '|'; a part that begins with '!' must be absent. */
+struct scenario {
+    const char *title;
+    const char *config;  /* more YAML */
+    const char *line;    /* "GET /v1/models"; NULL: the chat endpoint */
+    const char *key;     /* NULL: alice; "": none */
+    const char *headers; /* of the request */
+    const char *body;
+    struct reply replies[6];
+    unsigned body_late;
+    enum err body_err;
+    bool warm; /* the same request was answered before, plain */
+
+    int status;        /* to the client; of a stream that was cut: 200 */
+    const char *code;  /* of the error that the client gets; NULL: none */
+    const char *trail; /* "authenticate receive …"; NULL: not looked at */
+    const char *calls; /* "one/small two/mid"; NULL: none */
+    const char *row;   /* NULL: there is none */
+    const char *head, *answer, *sent, *order;
+    bool cut; /* the stream ends without its end */
+};
+
+void scenario_play(const struct scenario *s);
+void scenario_torture(const struct scenario *s);
+
+/* What must hold in any world at rest: one row per authenticated chat request, nothing reserved,
+ * money and tokens as the rows say. Returns false after printing what is wrong. */
+bool world_balances(struct world *w, const char *title, const char *key);
+
+
+
+#endif
