@@ -14,6 +14,7 @@
 
 #define ANSWER_TOKENS_DEFAULT  400.0
 #define NO_DATA                0.5 /* fewer recent requests than this: not measured */
+#define FREE_PUSD              1e6 /* what a free model counts as there */
 #define PREFIXES_LOOKED_AT_MAX 32u
 #define AFFINITIES_MAX         64u
 
@@ -247,35 +248,50 @@ static void keep_incumbent(struct choosing *w, struct scoring *s, unsigned clear
             continue;
         bool known = pusd_known(cheapest) && pusd_known(k->expected_cost);
         pusd saved = known ? k->expected_cost - cheapest : 0;
-        if (k->expected_cost == cheapest || (known && saved < k->expected_cost / 20))
+        pusd five_percent = known ? k->expected_cost / 20 + (k->expected_cost % 20 > 0) : 0;
+        if (k->expected_cost == cheapest || (known && saved < five_percent))
             scoring_lead_with(s, i);
         return;
     }
 }
 
-/* One of those that clear the bars by their prior alone, the cheaper the likelier: each costs the
- * same share of the exploration. */
-static void explore(struct choosing *w, struct scoring *s, unsigned clear)
+/* Worth a try: clears the bars by its prior alone; or was too slow, but nobody has looked lately,
+ * and it would be cheaper than what serves now. */
+static bool worth_exploring(struct choosing *w, const struct candidate *k, pusd serving)
+{
+    if (!pusd_known(k->expected_cost))
+        return false;
+    if (k->missed == REFUSED_NONE)
+        return live_latency(w->l, k->model->live, w->ask->streamed).samples < NO_DATA;
+    return k->missed == REFUSED_LATENCY && k->expected_cost < serving &&
+           live_recent(w->l, k->model->live, w->ask->streamed) < NO_DATA &&
+           prior_chance(w->ask, k->model, look_at(w, k->model->provider)->speed,
+                        k->expected_answer) >= w->ask->confidence;
+}
+
+/* Puts one that is worth it to the front, the cheaper the likelier, so that each costs the same
+ * share of the exploration. Returns how many at the front now count as clearing the bars. */
+static unsigned explore(struct choosing *w, struct scoring *s, unsigned clear)
 {
     double total = 0;
     double weights[SCORED_MAX];
-    for (unsigned i = 1; i < clear; i++) {
+    pusd serving = s->list[s->order[0]].expected_cost;
+    for (unsigned i = 1; i < s->count; i++) {
         const struct candidate *k = &s->list[s->order[i]];
-        bool measured = live_latency(w->l, k->model->live, w->ask->streamed).samples >= NO_DATA;
-        bool usable = !measured && pusd_known(k->expected_cost);
-        weights[i] = usable ? 1.0 / ((double)k->expected_cost + 1e6)
-                            : 0; /* 1e6 pusd: a free one's share is finite */
+        weights[i] =
+            worth_exploring(w, k, serving) ? 1.0 / ((double)k->expected_cost + FREE_PUSD) : 0;
         total += weights[i];
     }
     double mark = w->ask->dice2 * total;
-    for (unsigned i = 1; i < clear; i++) {
+    for (unsigned i = 1; i < s->count; i++) {
         if (weights[i] > 0 && mark < weights[i]) {
             scoring_lead_with(s, i);
             w->out->explored = true;
-            return;
+            return i < clear ? clear : clear + 1;
         }
         mark -= weights[i];
     }
+    return clear;
 }
 
 static const struct model *find_baseline(const struct choosing *w, const struct scoring *s,
@@ -300,7 +316,7 @@ static void decide(struct choosing *w, struct scoring *s)
     if (clear > 0) {
         keep_incumbent(w, s, clear);
         if (w->ask->dice < w->ask->explore)
-            explore(w, s, clear);
+            clear = explore(w, s, clear);
     } else if (w->ask->strict) {
         return;
     } else {

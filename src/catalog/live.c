@@ -229,6 +229,7 @@ static void publish(const struct live_memory *m, unsigned kind, struct live_summ
         weight -= memory->at_least[i];
     }
     atomic_store_explicit(&out->samples[kind], memory->sum, RELAXED);
+    atomic_store_explicit(&out->recent[kind], recent->sum, RELAXED);
     atomic_store_explicit(&out->p50_ms[kind], quantile(slow, 0.5f), RELAXED);
     atomic_store_explicit(&out->p95_ms[kind], quantile(slow, 0.95f), RELAXED);
 }
@@ -304,6 +305,13 @@ struct live_view live_latency(const struct live *l, unsigned slot, bool streamed
 struct live_view live_total(const struct live *l, unsigned slot)
 {
     return view(l, slot, MEASURED_STREAM);
+}
+
+double live_recent(const struct live *l, unsigned slot, bool streamed)
+{
+    const struct live_summary *s = summary_of(l, slot);
+    enum measured kind = streamed ? MEASURED_TTFT : MEASURED_PLAIN;
+    return s != NULL ? (double)atomic_load_explicit(&s->recent[kind], RELAXED) : 0;
 }
 
 struct latency_target latency_target(double target_ms)

@@ -25,7 +25,8 @@ struct live_summary {
     _Atomic float share[MEASURED_COUNT][HISTOGRAM_BUCKETS];
     _Atomic float weight[MEASURED_COUNT]
                         [HISTOGRAM_BUCKETS]; /* values that say something about a target there */
-    _Atomic float samples[MEASURED_COUNT], p50_ms[MEASURED_COUNT], p95_ms[MEASURED_COUNT];
+    _Atomic float samples[MEASURED_COUNT], recent[MEASURED_COUNT];
+    _Atomic float p50_ms[MEASURED_COUNT], p95_ms[MEASURED_COUNT];
     _Atomic float answers, answer_tokens;
 };
 
@@ -47,6 +48,9 @@ struct live {
     struct health_table *health;
     struct route_memory *memory;
 };
+
+/* Values of the last minute or so, decayed. */
+double live_recent(const struct live *l, unsigned slot, bool streamed);
 
 /* live_chance() for many slots and one target: the logarithm is taken once. */
 struct latency_target {

@@ -81,6 +81,23 @@ static inline void world_alias(struct world *w, const char *name, const char *co
         alias->models[i] = str_of_c(ids[i]);
 }
 
+/* Four providers: cheap and poor, middling, good and dear, and one that is dearest. */
+static inline void world_usual(struct world *w)
+{
+    static const char *const fast[] = {"dear/best", "cheap/small"};
+    world_init(w);
+    world_provider(w, "cheap", "openai");
+    world_provider(w, "fair", "openai");
+    world_provider(w, "good", "openai");
+    world_provider(w, "dear", "openai");
+    world_model(w, "cheap/small", "0.1", "0.1", 20);
+    world_model(w, "cheap/medium", "0.3", "0.3", 40);
+    world_model(w, "fair/medium", "0.4", "0.4", 45);
+    world_model(w, "good/large", "1", "1", 60);
+    world_model(w, "dear/best", "5", "5", 90);
+    world_alias(w, "fast", fast, 2);
+}
+
 static inline void world_build(struct world *w)
 {
     w->catalog = catalog_build(w->config, w->live, NULL, 0);

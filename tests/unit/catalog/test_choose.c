@@ -3,26 +3,9 @@
 
 static struct world w;
 
-/* Four providers: cheap and poor, middling, good and dear, and one that is dearest. */
-static void set_up(void)
-{
-    static const char *const fast[] = {"dear/best", "cheap/small"};
-    world_init(&w);
-    world_provider(&w, "cheap", "openai");
-    world_provider(&w, "fair", "openai");
-    world_provider(&w, "good", "openai");
-    world_provider(&w, "dear", "openai");
-    world_model(&w, "cheap/small", "0.1", "0.1", 20);
-    world_model(&w, "cheap/medium", "0.3", "0.3", 40);
-    world_model(&w, "fair/medium", "0.4", "0.4", 45);
-    world_model(&w, "good/large", "1", "1", 60);
-    world_model(&w, "dear/best", "5", "5", 90);
-    world_alias(&w, "fast", fast, 2);
-}
-
 static void built(void)
 {
-    set_up();
+    world_usual(&w);
     world_build(&w);
 }
 
@@ -113,7 +96,7 @@ TEST(nobody_clears_the_bars_so_the_nearest_miss_serves)
 
 TEST(capabilities_context_and_answer_length_are_a_gate)
 {
-    set_up();
+    world_usual(&w);
     struct model_config *m;
     world_model(&w, "cheap/blind", "0.01", "0.01", 50);
     last_model(&m);
@@ -159,7 +142,7 @@ TEST(capabilities_context_and_answer_length_are_a_gate)
 
 TEST(unknown_quality_or_price_is_never_chosen_by_auto_above_zero)
 {
-    set_up();
+    world_usual(&w);
     world_model(&w, "cheap/unrated", "0.01", "0.01", -1);
     world_model(&w, "cheap/unpriced", NULL, NULL, 50);
     world_build(&w);
@@ -183,7 +166,7 @@ TEST(unknown_quality_or_price_is_never_chosen_by_auto_above_zero)
 
 TEST(an_alias_is_routed_among_its_models_whatever_their_order)
 {
-    set_up();
+    world_usual(&w);
     static const char *const unknown[] = {"good/unknown", "cheap/unknown"};
     world_alias(&w, "mine", unknown, 2);
     world_build(&w);
@@ -306,7 +289,7 @@ TEST(the_most_a_request_may_cost_and_what_is_left_of_a_budget)
 
 TEST(a_warm_prompt_cache_is_money)
 {
-    set_up();
+    world_usual(&w);
     struct model_config *m;
     world_model(&w, "good/cached", "0.5", "0.1", 60);
     last_model(&m);
@@ -330,7 +313,7 @@ TEST(a_warm_prompt_cache_is_money)
 
 TEST(the_expected_answer_follows_what_a_model_writes)
 {
-    set_up();
+    world_usual(&w);
     world_model(&w, "good/terse", "0.1", "0.2", 60);
     world_build(&w);
     struct ask ask = world_ask(&w, "auto");
@@ -343,55 +326,6 @@ TEST(the_expected_answer_follows_what_a_model_writes)
     /* 80 of 100 parts 10 tokens, 20 of 100 the key's own 1000. */
     CHECK(str_starts(str_of_c(world_choose(&w, &ask)), STR("good/terse ")));
     CHECK(fabs(w.decision.list[0].expected_answer - 208) < 0.01);
-    world_deinit(&w);
-}
-
-TEST(exploration_goes_to_models_without_data_that_clear_the_bars)
-{
-    built();
-    struct ask ask = world_ask(&w, "auto");
-    ask.streamed = true;
-    ask.max_latency_ms = 600;
-    ask.min_quality = 30;
-    ask.explore = 0.01;
-    ask.dice = 0.01;
-    CHECK(str_starts(str_of_c(world_choose(&w, &ask)), STR("cheap/medium ")));
-    ask.dice = 0.009;
-    ask.dice2 = 0;
-    CHECK(str_starts(str_of_c(world_choose(&w, &ask)), STR("fair/medium cheap/medium ")));
-    CHECK(w.decision.explored);
-    ask.dice2 = 0.999;
-    CHECK(str_starts(str_of_c(world_choose(&w, &ask)), STR("dear/best ")));
-    world_measure(&w, "fair/medium", true, 100, 3);
-    world_measure(&w, "good/large", true, 100, 3);
-    world_measure(&w, "dear/best", true, 100, 3);
-    CHECK(str_starts(str_of_c(world_choose(&w, &ask)), STR("cheap/medium ")));
-    CHECK(!w.decision.explored);
-    world_deinit(&w);
-}
-
-TEST(an_incumbent_stays_against_less_than_five_percent)
-{
-    set_up();
-    world_model(&w, "good/near", "0.095", "0.095", 60);
-    world_model(&w, "dear/nearer", "0.0951", "0.0951", 60);
-    world_build(&w);
-    struct ask ask = world_ask(&w, "auto");
-    ask.question = 42;
-    ask.max_tokens = 100;
-    CHECK(str_starts(str_of_c(world_choose(&w, &ask)), STR("good/near ")));
-    incumbent_note(w.live, 42, world_slot(&w, "cheap/small"));
-    /* 0.095 is exactly 5 % below 0.1: enough to move. */
-    CHECK(str_starts(str_of_c(world_choose(&w, &ask)), STR("good/near ")));
-    str ignore = STR("good/near");
-    ask.ignore = &ignore;
-    ask.ignore_count = 1;
-    CHECK(str_starts(str_of_c(world_choose(&w, &ask)), STR("cheap/small ")));
-    ask.question = 43; /* another class has no incumbent */
-    CHECK(str_starts(str_of_c(world_choose(&w, &ask)), STR("dear/nearer ")));
-    ask.question = 42;
-    ask.min_quality = 30; /* an incumbent that misses a bar is none */
-    CHECK(str_starts(str_of_c(world_choose(&w, &ask)), STR("dear/nearer ")));
     world_deinit(&w);
 }
 
@@ -419,7 +353,7 @@ TEST(the_unhealthy_are_left_out_unless_nothing_else_is_left)
 
 TEST(a_provider_whose_keys_all_rest_counts_as_unhealthy)
 {
-    set_up();
+    world_usual(&w);
     struct provider_config *p = &w.config->providers[0];
     p->api_keys[0] = STR("first");
     p->api_keys[1] = STR("second");

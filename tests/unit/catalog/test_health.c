@@ -114,15 +114,17 @@ TEST(keys_rest_and_a_reload_forgives_credentials)
     struct digest a = digest_of(STR("a")), b = digest_of(STR("b"));
     key_rest(l, P, &a, 2000, false);
     key_rest(l, P, &b, 301000, true);
-    CHECK_INT(key_resting_until(l, P, &a, 1000), 2000);
-    CHECK_INT(key_resting_until(l, P, &a, 2000), 0);
-    CHECK_INT(key_resting_until(l, P, &b, 2000), 301000);
-    CHECK_INT(key_resting_until(l, STR("openai"), &a, 1000), 0);
+    CHECK_INT(key_resting_until(l, P, &a, 1000, NULL), 2000);
+    CHECK_INT(key_resting_until(l, P, &a, 2000, NULL), 0);
+    bool credential = false;
+    CHECK_INT(key_resting_until(l, P, &b, 2000, &credential), 301000);
+    CHECK(credential);
+    CHECK_INT(key_resting_until(l, STR("openai"), &a, 1000, NULL), 0);
     key_rest(l, P, &a, 5000, false);
-    CHECK_INT(key_resting_until(l, P, &a, 1000), 5000);
+    CHECK_INT(key_resting_until(l, P, &a, 1000, NULL), 5000);
     health_reload(l);
-    CHECK_INT(key_resting_until(l, P, &b, 2000), 0);
-    CHECK_INT(key_resting_until(l, P, &a, 2000), 5000);
+    CHECK_INT(key_resting_until(l, P, &b, 2000, NULL), 0);
+    CHECK_INT(key_resting_until(l, P, &a, 2000, NULL), 5000);
     live_free(l);
 }
 
@@ -134,7 +136,7 @@ TEST(resting_keys_are_bounded)
         last = digest_of(str_of((const char *)&i, sizeof i));
         key_rest(l, P, &last, 1000 + i, false);
     }
-    CHECK_INT(key_resting_until(l, P, &last, 0), 1199);
+    CHECK_INT(key_resting_until(l, P, &last, 0, NULL), 1199);
     live_free(l);
 }
 
