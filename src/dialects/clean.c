@@ -10,7 +10,7 @@
 static bool is_word(char c)
 {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
-           c == '-' || c == '+' || c == '/' || c == '=' || c == '*' || c == '.';
+           c == '-' || c == '+' || c == '/' || c == '*' || c == '.';
 }
 
 static size_t word_len(str text, size_t at)
@@ -26,12 +26,17 @@ static bool is_key(str word)
 {
     static const str prefixes[] = {
         {"sk-", 3},    {"sk_", 3},  {"pk-", 3}, {"gsk_", 4}, {"glw_", 4}, {"gla_", 4},
-        {"xai-", 4},   {"AIza", 4}, {"fw_", 3}, {"csk-", 4}, {"tgp_", 4}, {"key-", 4},
+        {"xai-", 4},   {"AIza", 4}, {"fw_", 3}, {"csk-", 4}, {"tgp_", 4}, {"rk_", 3},
         {"nvapi-", 6}, {"hf_", 3},  {"r8_", 3}, {"eyJ", 3},  {"AKIA", 4}, {"ya29.", 5},
     };
-    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
-        if (word.len > prefixes[i].len + 3 && str_starts(word, prefixes[i]))
-            return true;
+    for (size_t at = 0; at < word.len; at++) {
+        if (at > 0 && word.p[at - 1] != '/' && word.p[at - 1] != '.')
+            continue;
+        str rest = str_sub(word, at, word.len);
+        for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+            if (rest.len > prefixes[i].len + 3 && str_starts(rest, prefixes[i]))
+                return true;
+    }
     return false;
 }
 
@@ -48,7 +53,7 @@ static bool is_secret(str word)
             digit = false;
             continue;
         }
-        digit |= (c >= '0' && c <= '9') || c == '+' || c == '=';
+        digit |= (c >= '0' && c <= '9') || c == '+';
         if (++run >= SECRET_BYTES_MIN && digit)
             return true;
     }
@@ -100,5 +105,5 @@ str error_text_clean(struct arena *a, str text)
             break;
         at += len > 0 ? len : 1;
     }
-    return buf_str(&out);
+    return str_trim(buf_str(&out));
 }

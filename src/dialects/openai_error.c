@@ -7,7 +7,8 @@
  * {"object":"error",…}, or no JSON at all. */
 #include "dialects/openai.h"
 
-#define ERROR_BYTES_MAX (64u << 10)
+#define ERROR_BYTES_MAX  (64u << 10)
+#define SEARCH_BYTES_MAX 4096 /* of a message, for phrases */
 
 static const char *const context_phrases[] = {
     "context_length",
@@ -71,10 +72,12 @@ static const char *const field_phrases[] = {
     NULL,
 };
 
+/* `part` is in lower case. */
 static bool has_nocase(str text, str part)
 {
     for (size_t i = 0; i + part.len <= text.len; i++)
-        if (str_starts_nocase(str_sub(text, i, text.len), part))
+        if ((text.p[i] == part.p[0] || (text.p[i] ^ 0x20) == part.p[0]) &&
+            str_starts_nocase(str_sub(text, i, text.len), part))
             return true;
     return false;
 }
@@ -83,8 +86,8 @@ static bool says(const struct provider_error *e, const char *const *phrases)
 {
     for (; *phrases != NULL; phrases++) {
         str phrase = str_of_c(*phrases);
-        if (has_nocase(e->code, phrase) || has_nocase(e->type, phrase) ||
-            has_nocase(e->message, phrase))
+        str start = str_sub(e->message, 0, SEARCH_BYTES_MAX);
+        if (has_nocase(e->code, phrase) || has_nocase(e->type, phrase) || has_nocase(start, phrase))
             return true;
     }
     return false;

@@ -16,6 +16,18 @@ struct replay {
     int64_t index;
 };
 
+/* Stored JSON as it is, but in one line: line ends in it are only blanks, and would end the event.
+ */
+static void add_raw(struct buf *out, str raw)
+{
+    size_t from = out->len;
+    if (!buf_add(out, raw))
+        return;
+    for (size_t i = from; i < out->len; i++)
+        if (out->p[i] == '\n' || out->p[i] == '\r')
+            out->p[i] = ' ';
+}
+
 static void chunk_begin(struct replay *r)
 {
     buf_add(r->out, r->prefix);
@@ -27,9 +39,9 @@ static void chunk_begin(struct replay *r)
 static void chunk_end(struct replay *r, str logprobs, str finish)
 {
     buf_add(r->out, STR("},\"logprobs\":"));
-    buf_add(r->out, logprobs.len > 0 ? logprobs : STR("null"));
+    add_raw(r->out, logprobs.len > 0 ? logprobs : STR("null"));
     buf_add(r->out, STR(",\"finish_reason\":"));
-    buf_add(r->out, finish.len > 0 ? finish : STR("null"));
+    add_raw(r->out, finish.len > 0 ? finish : STR("null"));
     buf_add(r->out, STR("}]}\n\n"));
 }
 
@@ -77,7 +89,7 @@ static void calls_write(struct replay *r, str message_text, yyjson_val *message)
         struct json_edit index = {.key = STR("index"), .value = arena_printf(r->a, "%zu", i)};
         chunk_begin(r);
         buf_add(r->out, STR("\"tool_calls\":["));
-        buf_add(r->out, span_edit(r->a, span_element(calls, i), &index, 1));
+        add_raw(r->out, span_edit(r->a, span_element(calls, i), &index, 1));
         buf_add_char(r->out, ']');
         chunk_end(r, (str){0}, (str){0});
     }
@@ -142,7 +154,7 @@ static bool replay_stream(struct arena *a, const struct chat *chat, str stored, 
     if (chat->include_usage && usage.len > 0) {
         buf_add(out, r.prefix);
         buf_add(out, STR("\"choices\":[],\"usage\":"));
-        buf_add(out, usage);
+        add_raw(out, usage);
         buf_add(out, STR("}\n\n"));
     }
     buf_add(out, STR("data: [DONE]\n\n"));

@@ -165,38 +165,40 @@ TEST(the_message_says_where)
     harness_deinit(&h);
 }
 
-TEST(reads_everything)
+static const char everything[] =
+    "{\"model\":\"auto\",\"messages\":[{\"role\":\"developer\",\"content\":\"D\"},{\"role\":"
+    "\"user\","
+    "\"name\":\"bob\",\"content\":[{\"type\":\"text\",\"text\":\"see\"},{\"type\":\"image_"
+    "url\",\"image_url\":"
+    "{\"url\":\"data:image/"
+    "png;base64,AAAA\",\"detail\":\"low\"}},{\"type\":\"image_url\",\"image_url\":{\"url\":"
+    "\"https://x/"
+    "y.png\"}},{\"type\":\"input_audio\",\"input_audio\":{\"data\":\"BBBB\",\"format\":\"mp3\"}"
+    "},"
+    "{\"type\":\"file\",\"file\":{\"file_data\":\"data:application/"
+    "pdf;base64,CCCC\",\"filename\":\"a.pdf\"}}]},"
+    "{\"role\":\"assistant\",\"content\":\"ok\",\"refusal\":\"no\",\"reasoning\":\"hm\",\"tool_"
+    "calls\":[{\"id\":"
+    "\"c1\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},"
+    "{\"role\":\"tool\",\"tool_call_id\":\"c1\",\"content\":\"42\"}],"
+    "\"stream\":true,\"stream_options\":{\"include_usage\":true},\"max_tokens\":9,\"max_"
+    "completion_tokens\":7,"
+    "\"temperature\":0.5,\"top_p\":1,\"top_k\":40,\"seed\":-3,\"n\":2,\"frequency_penalty\":-1,"
+    "\"presence_penalty\":0.5,\"stop\":[\"a\",\"b\"],\"logprobs\":true,\"top_logprobs\":2,"
+    "\"logit_bias\":{\"5\":-100},\"user\":\"u\",\"reasoning_effort\":\"high\","
+    "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"description\":\"d\","
+    "\"parameters\":"
+    "{\"type\":\"object\"},\"strict\":true}}],\"tool_choice\":{\"type\":\"function\","
+    "\"function\":{\"name\":"
+    "\"f\"}},\"parallel_tool_calls\":false,\"response_format\":{\"type\":\"json_schema\","
+    "\"json_schema\":"
+    "{\"name\":\"n\",\"schema\":{},\"strict\":false}},\"modalities\":[\"text\",\"audio\"]}";
+
+TEST(reads_messages)
 {
     struct harness h;
     harness_init(&h);
-    ASK(&h,
-        "{\"model\":\"auto\",\"messages\":[{\"role\":\"developer\",\"content\":\"D\"},{\"role\":"
-        "\"user\","
-        "\"name\":\"bob\",\"content\":[{\"type\":\"text\",\"text\":\"see\"},{\"type\":\"image_"
-        "url\",\"image_url\":"
-        "{\"url\":\"data:image/"
-        "png;base64,AAAA\",\"detail\":\"low\"}},{\"type\":\"image_url\",\"image_url\":{\"url\":"
-        "\"https://x/"
-        "y.png\"}},{\"type\":\"input_audio\",\"input_audio\":{\"data\":\"BBBB\",\"format\":\"mp3\"}"
-        "},"
-        "{\"type\":\"file\",\"file\":{\"file_data\":\"data:application/"
-        "pdf;base64,CCCC\",\"filename\":\"a.pdf\"}}]},"
-        "{\"role\":\"assistant\",\"content\":\"ok\",\"refusal\":\"no\",\"reasoning\":\"hm\",\"tool_"
-        "calls\":[{\"id\":"
-        "\"c1\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},"
-        "{\"role\":\"tool\",\"tool_call_id\":\"c1\",\"content\":\"42\"}],"
-        "\"stream\":true,\"stream_options\":{\"include_usage\":true},\"max_tokens\":9,\"max_"
-        "completion_tokens\":7,"
-        "\"temperature\":0.5,\"top_p\":1,\"top_k\":40,\"seed\":-3,\"n\":2,\"frequency_penalty\":-1,"
-        "\"presence_penalty\":0.5,\"stop\":[\"a\",\"b\"],\"logprobs\":true,\"top_logprobs\":2,"
-        "\"logit_bias\":{\"5\":-100},\"user\":\"u\",\"reasoning_effort\":\"high\","
-        "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"description\":\"d\","
-        "\"parameters\":"
-        "{\"type\":\"object\"},\"strict\":true}}],\"tool_choice\":{\"type\":\"function\","
-        "\"function\":{\"name\":"
-        "\"f\"}},\"parallel_tool_calls\":false,\"response_format\":{\"type\":\"json_schema\","
-        "\"json_schema\":"
-        "{\"name\":\"n\",\"schema\":{},\"strict\":false}},\"modalities\":[\"text\",\"audio\"]}");
+    ASK(&h, everything);
     REQUIRE(h.err == OK);
     const struct chat *c = &h.chat;
     CHECK_INT(c->message_count, 4);
@@ -222,6 +224,16 @@ TEST(reads_everything)
     CHECK_INT(m->parts[2].kind, PART_REFUSAL);
     CHECK_STR(m->tool_calls[0].name, "f");
     CHECK_STR(c->messages[3].tool_call_id, "c1");
+    harness_deinit(&h);
+}
+
+TEST(reads_settings)
+{
+    struct harness h;
+    harness_init(&h);
+    ASK(&h, everything);
+    REQUIRE(h.err == OK);
+    const struct chat *c = &h.chat;
     CHECK(c->stream && c->include_usage && c->logprobs && c->has_logit_bias && c->other_modality);
     CHECK_INT(c->max_tokens, 7);
     CHECK_INT(c->n, 2);
