@@ -1,0 +1,527 @@
+"""The contract's error table from a client's side, and everything malformed."""
+
+import json
+import socket
+import threading
+import time
+
+import pytest
+
+from support import (ask, chat, error_of, model, parse_answers, provider, raw_exchange, raw_request,
+                     wait_for)
+
+JSON_HEAD = {"content-type": "application/json"}
+
+
+def post(http, body, headers=None, path="/v1/chat/completions"):
+    if not isinstance(body, bytes):
+        body = json.dumps(body).encode()
+    return http.post(path, content=body, headers={**JSON_HEAD, **(headers or {})})
+
+
+# --- 400: bodies
+
+@pytest.mark.parametrize("body", [
+    b"", b"{", b"nonsense", b'{"model":"p/small",}', b"{'model':1}", b'{"a":1}{"b":2}', b'{"a":01}',
+    b'{"model":"p/small","messages":[{"role":"user","content":"\xff\xfe"}]}',
+    b'{"model":"p/small","messages":[{"role":"user","content":"\xc0\xaf"}]}',
+    b'{"model":"p/small","messages":[{"role":"user","content":"\\ud800"}]}',
+    b"\xef\xbb\xbf{", b'{"a":NaN}', b"[" * 100000, b'{"a":' * 5000 + b"1" + b"}" * 5000,
+    b'{"model":"p/small\x00"}', b"\x00" * 100,
+], ids=lambda b: repr(b[:30]))
+def test_broken_json(http, body):
+    error_of(post(http, body), 400, "invalid_json")
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b"1", b'"x"', b"true", b"{}"])
+def test_not_a_request(http, body):
+    answer = post(http, body)
+    error_of(answer, 400, "invalid_request" if body == b"{}" else answer.json()["error"]["code"])
+    assert answer.json()["error"]["code"] in ("invalid_request", "invalid_json")
+
+
+GOOD = {"model": "p/small", "messages": [{"role": "user", "content": "x"}]}
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+WRONG = [
+    ("model", 1), ("model", None), ("model", ["a"]), ("model", ""),
+    ("messages", None), ("messages", "hello"), ("messages", []), ("messages", {}), ("messages", [1]),
+    ("messages", ["x"]), ("messages", [{}]), ("messages", [{"role": "user"}]),
+    ("messages", [{"role": "wizard", "content": "x"}]), ("messages", [{"role": 1, "content": "x"}]),
+    ("messages", [{"content": "x"}]), ("messages", [{"role": "user", "content": 1}]),
+    ("messages", [{"role": "user", "content": {"text": "x"}}]),
+    ("messages", [{"role": "user", "content": ["x"]}]),
+    ("messages", [{"role": "user", "content": [{}]}]),
+    ("messages", [{"role": "user", "content": [{"type": "text"}]}]),
+    ("messages", [{"role": "user", "content": [{"type": "text", "text": 3}]}]),
+    ("messages", [{"role": "user", "content": [{"type": "image_url"}]}]),
+    ("messages", [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": 1}}]}]),
+    ("messages", [{"role": "assistant", "tool_calls": "x"}]),
+    ("stream", "yes"), ("stream", 1), ("stream_options", 1),
+    ("stream_options", {"include_usage": "yes"}),
+    ("max_tokens", "10"), ("max_tokens", 0), ("max_tokens", -1), ("max_tokens", 1.5),
+    ("max_completion_tokens", 0), ("max_completion_tokens", True),
+    ("temperature", "hot"), ("temperature", -1), ("n", 0), ("n", "2"), ("n", -3),
+    ("stop", 5), ("stop", [1]), ("tools", "get"), ("tools", [1]), ("tools", {}),
+    ("tool_choice", 5), ("response_format", "json"), ("response_format", 1),
+    ("user", 5), ("metadata", "x"), ("metadata", [1]),
+    ("routing", 1), ("routing", "fast"), ("routing", {"max_latency_ms": "600"}),
+    ("routing", {"max_latency_ms": -1}), ("routing", {"min_quality": "x"}),
+    ("routing", {"min_quality": -5}), ("routing", {"max_cost_usd": -1}),
+    ("routing", {"max_cost_usd": "a"}), ("routing", {"deadline_ms": -1}),
+    ("routing", {"only": "groq"}), ("routing", {"only": [1]}), ("routing", {"ignore": {}}),
+    ("routing", {"models": "x"}), ("routing", {"models": [1]}), ("routing", {"fallbacks": "no"}),
+    ("routing", {"strict": 1}),
+    ("cache", "off please"), ("cache", 1), ("cache", {"mode": "sometimes"}), ("cache", {"mode": 1}),
+    ("cache", {"ttl_s": -1}), ("cache", {"ttl_s": "1"}), ("cache", {"threshold": "x"}),
+    ("cache", {"threshold": -0.1}), ("cache", {"namespace": 1}),
+]
+
+
+@pytest.mark.parametrize("n", range(len(WRONG)), ids=lambda n: f"{WRONG[n][0]}-{WRONG[n][1]!r}"[:60])
+def test_wrong_types_name_the_field(http, sim, n):
+    field, value = WRONG[n]
+    before = sim.count()
+    error = error_of(post(http, {**GOOD, field: value}), 400, "invalid_request")
+    inner = next(iter(value)) if isinstance(value, dict) and value else field
+    names = {field, field.rstrip("s"), inner, "role", "content", "text", "url", "tool_calls"}
+    assert any(name in error["message"] for name in names), error["message"]
+    assert sim.count() == before
+
+
+@pytest.mark.parametrize("field", ["model", "messages"])
+def test_missing_fields(http, field):
+    error = error_of(post(http, {k: v for k, v in GOOD.items() if k != field}), 400,
+                     "invalid_request")
+    assert field in error["message"]
+
+
+@pytest.mark.parametrize("name,value", [
+    ("x-relay-max-latency-ms", "soon"), ("x-relay-max-latency-ms", "-5"),
+    ("x-relay-min-quality", "best"), ("x-relay-cache", "maybe"), ("x-relay-cache-ttl", "-1")])
+def test_wrong_headers(http, name, value):
+    error_of(post(http, GOOD, {name: value}), 400, "invalid_request")
+
+
+def test_nulls_are_as_if_missing(http):
+    body = {**GOOD, **dict.fromkeys(["temperature", "stop", "tool_choice", "max_tokens", "n",
+                                     "response_format", "user", "routing", "cache", "stream"])}
+    assert post(http, body).status_code == 200
+
+
+def test_parameters_named_twice_and_big_numbers(http):
+    assert post(http, b'{"model":"p/small","messages":[{"role":"user","content":"x"}],'
+                      b'"max_tokens":999999999999999999999}').status_code in (200, 400)
+    assert post(http, b'{"model":"p/small","messages":[{"role":"user","content":"x"}],'
+                      b'"temperature":1e400}').status_code == 400
+
+
+# --- 401, 403, 404, 405, 413, 415
+
+@pytest.mark.parametrize("headers,code", [
+    ({}, "missing_api_key"), ({"authorization": "Bearer"}, None),
+    ({"authorization": "Bearer glw_" + "a" * 40}, "invalid_api_key"),
+    ({"authorization": "Bearer sk-something"}, "invalid_api_key"),
+    ({"authorization": "Basic dTpw"}, None), ({"x-api-key": "x" * 5000}, "invalid_api_key")])
+def test_keys(relay, headers, code):
+    with relay.http() as c:
+        answer = c.post("/v1/chat/completions", json=GOOD, headers=headers)
+    assert answer.status_code == 401
+    error = answer.json()["error"]
+    assert code is None or error["code"] == code
+    assert error["code"] in ("missing_api_key", "invalid_api_key")
+
+
+def test_an_expired_key(relay):
+    key = relay.make_key("short", expires="1s")
+    with relay.http(key) as c:
+        assert ask(c, "p/small").status_code == 200
+        wait_for(lambda: ask(c, "p/small").status_code == 401, 4)
+        error_of(ask(c, "p/small"), 401, "expired_api_key")
+
+
+def test_the_key_is_asked_for_before_the_body(relay):
+    """401 goes out although no byte of the body has come."""
+    got, _ = raw_exchange(relay.port, raw_request("glw_bad", b"", length=1000000), seconds=2)
+    assert got.startswith(b"HTTP/1.1 401 ")
+
+
+def test_expect_continue(relay, key):
+    with socket.create_connection(("127.0.0.1", relay.port), timeout=5) as s:
+        body = json.dumps(GOOD).encode()
+        s.sendall(raw_request(key, b"", "Expect: 100-continue\r\n", length=len(body)))
+        assert s.recv(100).startswith(b"HTTP/1.1 100 ")
+        s.sendall(body)
+        assert s.recv(100).startswith(b"HTTP/1.1 200 ")
+    got, _ = raw_exchange(relay.port, raw_request("glw_bad", b"", "Expect: 100-continue\r\n",
+                                                  length=10), seconds=2)
+    assert got.startswith(b"HTTP/1.1 401 ")
+
+
+def test_an_admin_key_is_no_client_key(relay, key):
+    with relay.http(relay.admin_key) as c:
+        assert ask(c, "p/small").status_code == 401
+    with relay.http(key) as c:
+        assert c.get("/admin/v1/keys").status_code in (401, 403, 404)
+
+
+def test_a_model_outside_the_allow_list(relay, sim):
+    with relay.http(relay.make_key("narrow", models="p/small")) as c:
+        assert ask(c, "p/small").status_code == 200
+        before = sim.count()
+        error_of(ask(c, "p/large"), 403, "model_not_allowed")
+        assert sim.count() == before
+        answer = ask(c, "auto")
+        assert answer.status_code == 200 and answer.headers["x-relay-model"] == "small"
+
+
+@pytest.mark.parametrize("field,value", [
+    ("models", ["p/large"]), ("provider", {"order": ["x"]}), ("plugins", [{"id": "web"}]),
+    ("web_search_options", {}), ("service_tier", "priority")])
+def test_fields_that_choose_another_price(relay, http, field, value):
+    """Refused for a key with an allow-list or a budget, passed on for others."""
+    for options in ({"models": "p/small"}, {"budget_usd": 1, "budget_period": "day"}):
+        with relay.http(relay.make_key("narrow", **options)) as c:
+            error = error_of(ask(c, "p/small", **{field: value}), 400, "invalid_request")
+            assert field in error["message"]
+            assert ask(c, "p/small", service_tier="auto").status_code == 200
+    assert ask(http, "p/small", **{field: value}).status_code == 200
+
+
+def test_no_such_model_names_the_nearest(http):
+    error = error_of(ask(http, "p2/smal"), 404, "model_not_found")
+    assert "p/small" in error["message"]
+    error = error_of(ask(http, "fats"), 404, "model_not_found")
+    assert "fast" in error["message"]
+    error_of(ask(http, "x" * 5000), 404, "model_not_found")
+    error_of(ask(http, "line\nbreak\u0007"), 404, "model_not_found")
+
+
+@pytest.mark.parametrize("method,path,status,code", [
+    ("GET", "/v1/chat/completions", 405, "method_not_allowed"),
+    ("DELETE", "/v1/models", 405, "method_not_allowed"),
+    ("POST", "/v1/models", 405, "method_not_allowed"),
+    ("GET", "/v1/nothing", 404, "not_found"), ("POST", "/v1", 404, "not_found"),
+    ("GET", "/v1/models/none/such", 404, "model_not_found"),
+    ("POST", "/v1/chat/completions/x", 404, "not_found"),
+    ("POST", "/v1/../v1/chat/completions", 404, "not_found"),
+    ("GET", "/v1/models/%2e%2e", 404, None), ("GET", "/%00", 404, "not_found"),
+    ("PATCH", "/healthz", 405, None)])
+def test_paths_and_methods(relay, key, method, path, status, code):
+    data = raw_request(key, b"", method=method, path=path, extra="Connection: close\r\n")
+    answers = parse_answers(raw_exchange(relay.port, data)[0])
+    assert answers[0][0] == status, answers
+    body = json.loads(answers[0][2])
+    assert code is None or body["error"]["code"] == code
+    if status == 405:
+        assert answers[0][1]["allow"]
+
+
+def test_unknown_method_names(relay, key):
+    for method in ("BREW", "get", "X" * 1000):
+        data = raw_request(key, b"", method=method, extra="Connection: close\r\n")
+        got = raw_exchange(relay.port, data)[0]
+        assert int(got.split()[1]) in (400, 405, 501, 431), got[:100]
+
+
+def test_other_doors_are_shut_with_one_sentence(http):
+    for path in ("/v1/messages", "/v1/responses", "/v1/messages/count_tokens"):
+        answer = http.post(path, json={**GOOD, "input": "x", "max_tokens": 10})
+        assert answer.status_code == 404, path
+        text = json.dumps(answer.json())
+        assert "message" in text
+
+
+@pytest.mark.parametrize("type", ["text/plain", "application/x-www-form-urlencoded",
+                                  "multipart/form-data; boundary=x", "application/jsonx"])
+def test_media_types(http, type):
+    answer = http.post("/v1/chat/completions", content=json.dumps(GOOD),
+                       headers={"content-type": type})
+    error_of(answer, 415, "unsupported_media_type")
+
+
+def test_good_media_types(http):
+    for type in ("application/json", "application/json; charset=utf-8", "Application/JSON"):
+        assert http.post("/v1/chat/completions", content=json.dumps(GOOD),
+                         headers={"content-type": type}).status_code == 200
+
+
+def test_a_compressed_body_is_refused(http):
+    answer = post(http, GOOD, {"content-encoding": "gzip"})
+    assert answer.status_code in (400, 415)
+
+
+@pytest.fixture(scope="module")
+def small(start_once, sim):
+    return start_once.relay({"providers": {"p": provider(sim)}, "models": [model("p/small")],
+                             "server": {"max_body": "64KiB", "request_timeout": "1s"}})
+
+
+def test_body_too_large(small):
+    with small.http(small.first_key) as c:
+        error_of(ask(c, "p/small", "x" * 70000), 413, "body_too_large")
+        assert ask(c, "p/small", "x" * 60000).status_code == 200
+
+
+def test_too_large_is_told_from_the_length_alone(small):
+    got, closed = raw_exchange(small.port, raw_request(small.first_key, b"", length=1 << 40),
+                               seconds=2)
+    assert got.startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_chunked_body(small):
+    body = json.dumps(GOOD).encode()
+
+    def go(chunks, **kw):
+        head = raw_request(small.first_key, b"").replace(
+            b"Content-Length: 0", b"Transfer-Encoding: chunked")
+        return raw_exchange(small.port, head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+                            + b"".join(b"%x\r\n%s\r\n" % (len(c), c) for c in chunks), **kw)[0]
+    assert go([body[:5], body[5:], b""]).startswith(b"HTTP/1.1 200 ")
+    assert go([bytes([c]) for c in body] + [b""]).startswith(b"HTTP/1.1 200 ")
+    assert go([b" " * 9000] * 9 + [b""]).startswith(b"HTTP/1.1 413 ")
+
+
+def test_head_too_large(small):
+    key = small.first_key
+    for extra in ("X-Big: " + "a" * 100000 + "\r\n", "".join(f"X-{i}: b\r\n" for i in range(5000))):
+        got, closed = raw_exchange(small.port, raw_request(key, GOOD, extra), seconds=3)
+        assert got.startswith(b"HTTP/1.1 431 "), got[:100]
+        assert closed and b"headers_too_large" in got
+    got, _ = raw_exchange(small.port, b"GET /" + b"a" * 200000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+                          seconds=3)
+    assert int(got.split()[1]) in (414, 431)
+
+
+@pytest.mark.parametrize("pieces", [[b"POST /v1/chat/comp"], [b"POST / HTTP/1.1\r\nHost: a\r\n"]])
+def test_a_slow_head(small, pieces):
+    start = time.monotonic()
+    with socket.create_connection(("127.0.0.1", small.port), timeout=8) as s:
+        got = b""
+        s.sendall(pieces[0])
+        s.settimeout(0.2)
+        while time.monotonic() - start < 6:  # one more byte of a header, again and again
+            try:
+                block = s.recv(1000)
+                got += block
+                if not block:
+                    break
+            except socket.timeout:
+                try:
+                    s.sendall(b"x")
+                except OSError:
+                    break
+            except OSError:
+                break
+    assert 0.8 < time.monotonic() - start < 4
+    assert got.startswith(b"HTTP/1.1 408 ") or got == b""
+
+
+def test_a_slow_body(small):
+    start = time.monotonic()
+    got, closed = raw_exchange(small.port, raw_request(small.first_key, b"{", length=100), seconds=6)
+    assert 0.8 < time.monotonic() - start < 4
+    assert got.startswith(b"HTTP/1.1 408 ") and closed
+    assert b"request_timeout" in got
+    row = small.wait_rows(1, "status = 408")[0]
+    assert row["error_code"] == "request_timeout"
+
+
+def test_an_idle_connection_costs_nobody_else(small):
+    idle = [socket.create_connection(("127.0.0.1", small.port)) for _ in range(100)]
+    with small.http(small.first_key) as c:
+        assert ask(c, "p/small").status_code == 200
+    [s.close() for s in idle]
+
+
+# --- framing
+
+def framed(key, *lines, body=b"", end="\r\n"):
+    head = ["POST /v1/chat/completions HTTP/1.1", f"Authorization: Bearer {key}",
+            "Content-Type: application/json", *lines, "", ""]
+    return end.join(head).encode("latin-1") + body
+
+
+BODY = json.dumps(GOOD).encode()
+N = len(BODY)
+HOST = "Host: 127.0.0.1"
+LENGTH = f"Content-Length: {N}"
+SMUGGLING = {
+    "two lengths that differ": framed("K", HOST, LENGTH, f"Content-Length: {N + 1}", body=BODY),
+    "two lengths in one line": framed("K", HOST, f"Content-Length: {N}, {N + 1}", body=BODY),
+    "length and chunked": framed("K", HOST, LENGTH, "Transfer-Encoding: chunked",
+                                 body=b"0\r\n\r\n" + BODY),
+    "chunked and length": framed("K", HOST, "Transfer-Encoding: chunked", LENGTH, body=BODY),
+    "unknown coding": framed("K", HOST, "Transfer-Encoding: xchunked", body=BODY),
+    "chunked not last": framed("K", HOST, "Transfer-Encoding: chunked, identity", body=BODY),
+    "space before the colon": framed("K", HOST, f"Content-Length : {N}", body=BODY),
+    "two hosts": framed("K", HOST, "Host: example.com", LENGTH, body=BODY),
+    "no host": framed("K", LENGTH, body=BODY),
+    "bare LF": framed("K", HOST, LENGTH, body=BODY, end="\n"),
+    "obs-fold": framed("K", HOST, "X-A: b\r\n c", LENGTH, body=BODY),
+    "negative length": framed("K", HOST, "Content-Length: -1", body=BODY),
+    "plus length": framed("K", HOST, f"Content-Length: +{N}", body=BODY),
+    "hex length": framed("K", HOST, "Content-Length: 0x10", body=BODY),
+    "huge length": framed("K", HOST, "Content-Length: 99999999999999999999999", body=BODY),
+    "bad chunk size": framed("K", HOST, "Transfer-Encoding: chunked", body=b"zz\r\n" + BODY),
+    "huge chunk size": framed("K", HOST, "Transfer-Encoding: chunked", body=b"fffffffffffffffff\r\n"),
+    "chunk without its CRLF": framed("K", HOST, "Transfer-Encoding: chunked",
+                                     body=b"5\r\n{\"a\":XX1}\r\n0\r\n\r\n"),
+    "control character in a header": framed("K", HOST, "X-A: b\x01c", LENGTH, body=BODY),
+    "NUL in a header": framed("K", HOST, "X-A: b\x00c", LENGTH, body=BODY),
+    "bare CR in a header": framed("K", HOST, "X-A: b\rContent-Length: 1", LENGTH, body=BODY),
+    "HTTP/1.2": framed("K", HOST, LENGTH, body=BODY).replace(b"HTTP/1.1", b"HTTP/3.9"),
+    "no version": b"GET /v1/models\r\n\r\n",
+    "rubbish": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 rubbish\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("shape", SMUGGLING)
+def test_ambiguous_framing(relay, key, sim, shape):
+    """400 and the connection closes; nothing is sent upstream."""
+    before = sim.count()
+    data = SMUGGLING[shape].replace(b"Bearer K", b"Bearer " + key.encode())
+    follow = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    got, closed = raw_exchange(relay.port, data + follow, seconds=3)
+    assert closed, "the connection stayed open"
+    answers = [int(p.split()[0]) for p in (b"\n" + got).split(b"\nHTTP/1.1 ")[1:]]
+    expected = ([505], [400]) if shape == "HTTP/1.2" else ([400], [413]) if "huge" in shape else ([400],)
+    assert answers in expected, got[:300]
+    assert sim.count() == before
+
+
+def test_the_same_length_twice_is_one_answer_or_400(relay, key):
+    data = framed(key, HOST, LENGTH, LENGTH, "Connection: close", body=BODY)
+    assert int(raw_exchange(relay.port, data)[0].split()[1]) in (200, 400)
+
+
+def test_pipelining(relay, key):
+    one = raw_request(key, chat("p/small", "pipe [[sim:ttft=50]]", cache={"mode": "off"}))
+    bad = raw_request(key, {"model": "p/small"})
+    last = raw_request(key, chat("p/small", "last"), "Connection: close\r\n")
+    got, closed = raw_exchange(relay.port, one + bad + one + last, seconds=8)
+    assert closed
+    answers = parse_answers(got)
+    assert [a[0] for a in answers] == [200, 400, 200, 200]
+    assert b"last" in answers[3][2]
+
+
+def test_pipelining_is_bounded(relay, key):
+    """A client that only sends is not read without end."""
+    one = raw_request(key, chat("p/small", "x" * 1000 + " [[sim:ttft=300]]", cache={"mode": "off"}))
+    with socket.create_connection(("127.0.0.1", relay.port), timeout=0.5) as s:
+        sent = 0
+        try:
+            for _ in range(20000):
+                s.sendall(one)
+                sent += len(one)
+        except socket.timeout:
+            pass
+        assert sent < 16 << 20
+    with relay.http(key) as c:
+        assert ask(c, "p/small").status_code == 200
+
+
+def test_byte_by_byte(relay, key):
+    with socket.create_connection(("127.0.0.1", relay.port), timeout=5) as s:
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for b in raw_request(key, GOOD, "Connection: close\r\n"):
+            s.sendall(bytes([b]))
+        got = b""
+        while block := s.recv(65536):
+            got += block
+    assert got.startswith(b"HTTP/1.1 200 ")
+
+
+def test_http_1_0(relay, key):
+    data = framed(key, HOST, LENGTH, body=BODY).replace(b"HTTP/1.1", b"HTTP/1.0")
+    got, closed = raw_exchange(relay.port, data)
+    assert closed and b" 200 " in got[:20]
+    body = json.dumps({**GOOD, "stream": True}).encode()
+    data = framed(key, HOST, f"Content-Length: {len(body)}", body=body).replace(b"HTTP/1.1", b"HTTP/1.0")
+    got, closed = raw_exchange(relay.port, data)
+    assert closed and b"chunked" not in got and got.rstrip().endswith(b"data: [DONE]")
+
+
+def test_half_closed_clients_are_answered(relay, key):
+    got, _ = raw_exchange(relay.port, raw_request(key, GOOD, "Connection: close\r\n"), close_write=True)
+    assert got.startswith(b"HTTP/1.1 200 ") or got == b""
+
+
+def test_a_slow_reader_is_bounded(start):
+    """Contract 4.5: a slow client slows the upstream; memory per stream is bounded."""
+    sim = start.sim()
+    relay = start.relay({"providers": {"p": provider(sim)}, "models": [model("p/small")]})
+    key = relay.first_key
+    with relay.http(key) as c:
+        ask(c, "p/small", "warm")
+    before = relay.memory_bytes()
+    readers = []
+    for i in range(4):  # 4 answers of 16 MB each, of which nobody reads more than the first bytes
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.connect(("127.0.0.1", relay.port))
+        s.sendall(raw_request(key, chat("p/small", f"{i} [[sim:tokens=200000;events=50000]]",
+                                        stream=True, max_tokens=300000)))
+        assert s.recv(100).startswith(b"HTTP/1.1 200 ")
+        readers.append(s)
+    time.sleep(1)  # what would grow has grown
+    grown = relay.memory_bytes() - before
+    [s.close() for s in readers]
+    rows = relay.wait_rows(5)
+    assert grown < 24 << 20, f"{grown >> 20} MiB for 4 slow readers"
+    assert sorted(r["status"] for r in rows) == [200, 499, 499, 499, 499]
+
+
+def test_thousands_of_wrong_keys_are_bounded_in_the_log(start, sim):
+    relay = start.relay({"providers": {"p": provider(sim)}, "models": [model("p/small")]})
+    size = len(relay.log())
+    stop = time.monotonic() + 10
+    sent = 0
+    with socket.create_connection(("127.0.0.1", relay.port), timeout=5) as s:
+        one = raw_request("glw_" + "Q" * 40, b"")
+        for _ in range(20):
+            s.sendall(one * 100)
+            sent += 100
+            got = b""
+            while got.count(b"HTTP/1.1 ") < 100 and time.monotonic() < stop:
+                block = s.recv(1 << 16)
+                assert block, "wrong keys closed the connection"
+                got += block
+            assert got.count(b"HTTP/1.1 401 ") == 100
+    assert len(relay.log()) - size < 64 * 1024, "one log line per wrong key"
+    assert "QQQQQQQQ" not in relay.log()
+    assert relay.metric("relay_requests_total", status="401") >= sent
+    assert relay.rows() == []
+
+
+def test_error_answers_tell_the_id_of_the_row(relay, http):
+    answer = ask(http, "nobody")
+    id = answer.headers["x-relay-id"]
+    assert answer.json()["relay"]["id"] == id or answer.json()["error"]["relay"]["id"] == id
+    assert relay.row(id)["error_code"] == "model_not_found"
+    assert answer.headers["content-type"].startswith("application/json")
+
+
+def test_nothing_configured(start):
+    relay = start.relay({})
+    with relay.http(relay.first_key) as c:
+        answer = ask(c, "auto")
+        assert answer.status_code == 503
+        assert answer.json()["error"]["code"] == "no_model_available"
+        assert relay.row(answer.headers["x-relay-id"])["status"] == 503
+
+
+def test_too_many_connections(start, sim):
+    relay = start.relay({"providers": {"p": provider(sim)}, "models": [model("p/small")],
+                         "server": {"max_connections": 10}})
+    many = [socket.create_connection(("127.0.0.1", relay.port)) for _ in range(40)]
+    for s in many:
+        s.close()
+
+    def works():
+        try:
+            with relay.http(relay.first_key, timeout=2) as c:
+                return ask(c, "p/small").status_code == 200
+        except Exception:
+            return False
+    wait_for(works, 5)
