@@ -131,7 +131,7 @@ void attempt_end(struct request *r, enum err err)
     t->ended_ns = clock_mono_ns();
     t->err = err;
     r->waited_ns += t->ended_ns - t->started_ns;
-    r->first_token_at_ms = UINT64_MAX;
+    r->attempt_at_ms = UINT64_MAX;
     r->idle_ms = 0;
     if (r->call_failed && t->status == 0 && r->failure == CALL_RESET)
         t->sent = true;

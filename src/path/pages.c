@@ -87,14 +87,25 @@ static void metrics(struct worker *w, struct exchange *x)
     buf_deinit(&body);
 }
 
+/* Where people look first. */
+static void root(struct worker *w, struct exchange *x)
+{
+    page(w, x, 404, "text/plain; charset=utf-8",
+         STR("This is Relay. The dashboard comes with a later version; until then `relay usage`,\n"
+             "`relay logs` and /metrics show what happens here. Clients use "
+             "/v1/chat/completions.\n"));
+}
+
 enum err page_serve(struct worker *w, struct exchange *x, bool admin_side)
 {
     static const struct {
         const char *path;
         bool admin;
         void (*serve)(struct worker *, struct exchange *);
-    } pages[] = {
-        {"/healthz", false, health}, {"/readyz", false, ready}, {"/metrics", true, metrics}};
+    } pages[] = {{"/healthz", false, health},
+                 {"/readyz", false, ready},
+                 {"/metrics", true, metrics},
+                 {"/", true, root}};
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
         if (!str_eq(x->path, str_of_c(pages[i].path)) || (pages[i].admin && !admin_side))
             continue;

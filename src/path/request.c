@@ -49,7 +49,7 @@ struct request *request_new(struct worker *w, struct exchange *x, const struct e
     r->usage = usage_none();
     r->cost = 0;
     r->ttft_ms = -1;
-    r->total_at_ms = r->deadline_at_ms = r->first_token_at_ms = r->silence_at_ms = UINT64_MAX;
+    r->total_at_ms = r->deadline_at_ms = r->attempt_at_ms = r->silence_at_ms = UINT64_MAX;
     r->orphan_at_ms = UINT64_MAX;
     loop_timer_init(&r->timer, w->loop, request_on_timer);
     list_init(&r->ready_node);
@@ -145,7 +145,7 @@ static uint64_t idle_at_ms(const struct request *r)
 void request_arm(struct request *r)
 {
     uint64_t at = earliest(earliest(r->total_at_ms, r->deadline_at_ms),
-                           earliest(r->first_token_at_ms, r->silence_at_ms));
+                           earliest(r->attempt_at_ms, r->silence_at_ms));
     at = earliest(at, earliest(idle_at_ms(r), r->orphan_at_ms));
     if (at == UINT64_MAX) {
         loop_timer_stop(&r->timer);
@@ -177,9 +177,9 @@ static void request_on_timer(struct loop_timer *t)
         r->total_at_ms = r->deadline_at_ms = UINT64_MAX;
         path_ready(r);
     }
-    if (now >= r->first_token_at_ms || now >= idle_at_ms(r)) {
+    if (now >= r->attempt_at_ms || now >= idle_at_ms(r)) {
         r->timed_out = true;
-        r->first_token_at_ms = UINT64_MAX;
+        r->attempt_at_ms = UINT64_MAX;
         r->idle_ms = 0;
         path_ready(r);
     }

@@ -95,7 +95,7 @@ struct request {
     uint32_t step_us[STEP_COUNT];
     uint64_t waited_ns;      /* for the client, a provider, a leader: not Relay's own time */
     struct loop_timer timer; /* the earliest of the deadlines below */
-    uint64_t total_at_ms, deadline_at_ms, first_token_at_ms, silence_at_ms, orphan_at_ms,
+    uint64_t total_at_ms, deadline_at_ms, attempt_at_ms, silence_at_ms, orphan_at_ms,
         last_byte_ms, idle_ms;
 
     /* authenticate */

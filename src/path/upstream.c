@@ -34,7 +34,7 @@ static void note_content(struct request *r, struct attempt *t, uint64_t now)
     if (!r->content_seen) {
         r->content_seen = true;
         t->first_ns = now;
-        r->first_token_at_ms = UINT64_MAX;
+        r->attempt_at_ms = loop_now_ms(w->loop) + (uint64_t)t->upstream->config->timeouts.total_ms;
     } else if (r->tokens_seen > 0 && t->candidate->model != NULL) {
         const struct model_meters *m =
             &r->view->model_meters[t->candidate->model - r->view->catalog->models];
@@ -307,7 +307,7 @@ static void prepare_stream(struct request *r, const struct target *target, const
     if ((r->cacheable && r->wants.cache_write) || r->view->config->log.content)
         r->gather = gather_new(&r->arena, GATHER_MAX);
     uint64_t now = loop_now_ms(r->worker->loop);
-    r->first_token_at_ms = now + (uint64_t)u->config->timeouts.first_token_ms;
+    r->attempt_at_ms = now + (uint64_t)u->config->timeouts.first_token_ms;
     r->idle_ms = (uint64_t)u->config->timeouts.idle_ms;
     r->last_byte_ms = now;
     if (r->silence_at_ms == UINT64_MAX)
@@ -376,6 +376,7 @@ enum err upstream_start(struct request *r, struct candidate *c, unsigned key_ind
     t->started_ns = clock_mono_ns();
     reset_answer(r);
     request_set_head(r, target.model);
+    r->attempt_at_ms = loop_now_ms(r->worker->loop) + (uint64_t)u->config->timeouts.total_ms;
     if (r->chat.stream)
         prepare_stream(r, &target, u);
     struct call_request call = {
