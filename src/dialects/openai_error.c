@@ -206,7 +206,9 @@ static void body_in(struct arena *a, str body, struct provider_error *out)
 
 static enum refusal refusal_of(int status, const struct provider_error *e)
 {
-    if (status >= 500 || status == 408 || status == 409 || status == 425 || status == 498)
+    /* A redirect is no answer: it is not followed, and no client could. */
+    if (status < 400 || status >= 500 || status == 408 || status == 409 || status == 425 ||
+        status == 498)
         return REFUSAL_SERVER;
     if (status == 429)
         return says(e, quota_phrases) ? REFUSAL_QUOTA : REFUSAL_RATE;

@@ -132,6 +132,7 @@ static const struct {
     {400, "{\"error\":[]}", REFUSAL_REQUEST, "", "", "", "", -1},
     {400, "\xff\xfe", REFUSAL_REQUEST, "", "", "", "", -1},
     {418, "{}", REFUSAL_REQUEST, "", "", "", "", -1},
+    {307, "", REFUSAL_SERVER, "", "", "", "", -1},
 };
 
 TEST(refusals)
