@@ -1,5 +1,6 @@
 /*
- * Any bytes as a configuration file: refused with a sentence, or accepted, printed, and read back from what was printed.
+ * Any bytes as a configuration file: refused with a sentence, or accepted, printed, and read back
+ * from what was printed.
  */
 #include <assert.h>
 #include <stdint.h>
