@@ -57,11 +57,15 @@ static void key_found(struct key_wait *w)
     path_ready(r);
 }
 
+/* It leaves before its key was looked at: whoever it was, nobody was let in. */
 static void key_forget(struct request *r)
 {
     if (r->key_wait != NULL)
         r->key_wait->arg = NULL;
     r->key_wait = NULL;
+    if (r->key != NULL)
+        key_unref(r->key);
+    r->key = NULL;
 }
 
 /* Who is refused has no key as far as the rest of the path is concerned: no row, no limits. */

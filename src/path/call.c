@@ -222,6 +222,8 @@ enum flow call_answer(struct request *r)
         return take_stream_start(r);
     if (!r->call_ended && !r->body.full)
         return request_wait(r, upstream_stop);
+    if (t->status < 400 && !success) /* redirects are not followed */
+        return after(r, failure_judge(r, ERR_UPSTREAM_INVALID, STR("it answered with a redirect")));
     if (!success)
         return after(r, refusal_judge(r, r->refusal_retry_ms));
     return take_plain(r);

@@ -29,9 +29,9 @@ static enum flow over_budget(struct request *r)
     if (r->limit.period_ends_us == 0)
         return request_fail(r, ERR_BUDGET_EXCEEDED, "This key's total budget is spent.");
     char text[CLOCK_TEXT_BYTES];
-    str ends = clock_utc_text(r->limit.period_ends_us, text);
+    str ends = str_sub(clock_utc_text(r->limit.period_ends_us, text), 0, 16); /* to the minute */
     return request_fail(r, ERR_BUDGET_EXCEEDED,
-                        "This key's %s budget is spent; it begins anew at " STR_FMT ".",
+                        "This key's %s budget is spent; it begins anew at " STR_FMT "Z.",
                         period_text(r->key->period), STR_ARG(ends));
 }
 

@@ -103,17 +103,27 @@ static void fill_times(struct request *r, struct record *row)
     r->ttft_ms = isnan(row->ttft_ms) ? -1 : row->ttft_ms;
     for (unsigned i = 0; i < STEP_COUNT; i++)
         row->step_us[i] = r->step_us[i];
+}
 
+/* Met, missed, or (-1) nothing was asked for. */
+static void fill_targets(const struct request *r, struct record *row)
+{
     row->max_latency_ms = row->min_quality = NAN;
     row->target_met = -1;
     if (r->ask.among == NULL)
         return;
     row->min_quality = r->ask.min_quality;
-    if (r->ask.max_latency_ms == NO_TARGET)
-        return;
-    row->max_latency_ms = r->ask.max_latency_ms;
-    double measured = r->chat.stream ? row->ttft_ms : row->latency_ms;
-    row->target_met = r->fault == OK && measured <= r->ask.max_latency_ms;
+    if (r->ask.max_latency_ms != NO_TARGET) {
+        double measured = r->chat.stream ? row->ttft_ms : row->latency_ms;
+        row->max_latency_ms = r->ask.max_latency_ms;
+        row->target_met = r->fault == OK && measured <= r->ask.max_latency_ms;
+    } else if (r->wants.min_quality != NO_TARGET) {
+        row->target_met = r->fault == OK;
+    }
+    bool quality_missed = r->target_missed && r->try_count > 0 &&
+                          r->tries[r->try_count - 1]->candidate->missed == REFUSED_QUALITY;
+    if (quality_missed)
+        row->target_met = 0;
 }
 
 static str finish_of(const struct request *r)
@@ -174,5 +184,6 @@ void record_fill(struct request *r, struct record *out)
     fill_savings(r, out);
     fill_attempts(r, out);
     fill_times(r, out);
+    fill_targets(r, out);
     fill_content(r, out);
 }
