@@ -19,11 +19,12 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define PATH_BYTES_MAX  1024u
-#define BUSY_TIMEOUT_MS 5000
-#define READER_LIMIT_MS 2000u
-#define PROGRESS_STEPS  20000
-#define WAL_ATTEMPTS    100
+#define PATH_BYTES_MAX    1024u
+#define WRITER_TIMEOUT_MS 1000
+#define BUSY_TIMEOUT_MS   5000
+#define READER_LIMIT_MS   2000
+#define PROGRESS_STEPS    20000
+#define WAL_ATTEMPTS      100
 
 static char *why_not(const char *what, const char *path, const char *reason)
 {
@@ -87,6 +88,18 @@ static int on_progress(void *arg)
     return d->deadline_ns != 0 && clock_mono_ns() > d->deadline_ns;
 }
 
+static bool stat_file(const struct db *d, struct stat *info)
+{
+    return stat(sqlite3_db_filename(d->sql, "main"), info) == 0;
+}
+
+bool db_file_is_there(const struct db *d)
+{
+    struct stat info;
+    return stat_file(d, &info) && (uint64_t)info.st_dev == d->device &&
+           (uint64_t)info.st_ino == d->inode;
+}
+
 static bool set_up(struct db *d, enum db_role role, char **why)
 {
     static const char *const pragmas[] = {
@@ -95,7 +108,10 @@ static bool set_up(struct db *d, enum db_role role, char **why)
         [DB_READER] = "PRAGMA query_only=1; PRAGMA cache_size=-512;",
         [DB_TOOL] = "PRAGMA synchronous=FULL; PRAGMA cache_size=-2048;",
     };
-    sqlite3_busy_timeout(d->sql, role == DB_READER ? (int)READER_LIMIT_MS : BUSY_TIMEOUT_MS);
+    static const int timeouts_ms[] = {[DB_WRITER] = WRITER_TIMEOUT_MS,
+                                      [DB_READER] = READER_LIMIT_MS,
+                                      [DB_TOOL] = BUSY_TIMEOUT_MS};
+    sqlite3_busy_timeout(d->sql, timeouts_ms[role]);
     if (role == DB_READER) {
         sqlite3_progress_handler(d->sql, PROGRESS_STEPS, on_progress, d);
     }
@@ -131,10 +147,16 @@ struct db *db_open_as(str url, bool create, enum db_role role, char **why)
     } else if (set_up(d, role, why)) {
         (void)(create ? schema_migrate(d, why) : schema_check(d, why));
     }
+    struct stat info;
+    if (*why == NULL && !stat_file(d, &info)) {
+        *why = why_not("cannot open the store", path, strerror(errno));
+    }
     if (*why != NULL) {
         db_close(d);
         return NULL;
     }
+    d->device = (uint64_t)info.st_dev;
+    d->inode = (uint64_t)info.st_ino;
     return d;
 }
 

@@ -32,7 +32,8 @@ struct db {
     /* Spend of the batch under way, one slot per key and day (sqlite_ledger.c). */
     struct spend *spend;
     unsigned spend_count;
-    uint64_t deadline_ns; /* of the running query; 0: none */
+    uint64_t deadline_ns;   /* of the running query; 0: none */
+    uint64_t device, inode; /* of the file that was opened */
 };
 
 /* ---- sqlite.c ---- */
@@ -41,6 +42,10 @@ enum db_role { DB_WRITER, DB_READER, DB_TOOL };
 
 /* `path` as in the URL, without "sqlite:". NULL: *why allocated. */
 struct db *db_open_as(str url, bool create, enum db_role role, char **why);
+
+/* The file that was opened still stands at its path. SQLite itself would go on writing to a file
+ * that was moved away or deleted. */
+bool db_file_is_there(const struct db *d);
 
 /* The kept statement, reset; prepared from `sql` the first time. NULL: it cannot be prepared. */
 sqlite3_stmt *db_kept(struct db *d, enum db_statement which, const char *sql);

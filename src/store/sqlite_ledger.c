@@ -275,24 +275,42 @@ bool ledger_retain(struct db *d, int64_t requests_from_us, int64_t contents_from
 
 /* ---- spend at start ---- */
 
+/* Added here and not by SQL, whose sums fail where they do not fit. */
+static pusd add_up(pusd sum, pusd amount)
+{
+    pusd result;
+    return __builtin_add_overflow(sum, amount, &result) ? INT64_MAX : result;
+}
+
 bool ledger_load_spend(struct db *d, struct limits *l, int64_t now_us)
 {
-    sqlite3_stmt *s = db_prepare(d,
-                                 "SELECT key_id, sum(CASE WHEN day = ?1 THEN pusd ELSE 0 END),"
-                                 " sum(CASE WHEN day >= ?2 THEN pusd ELSE 0 END), sum(pusd)"
-                                 " FROM key_spend GROUP BY key_id",
-                                 NULL, NULL);
+    sqlite3_stmt *s =
+        db_prepare(d, "SELECT key_id, day, pusd FROM key_spend ORDER BY key_id", NULL, NULL);
     if (s == NULL) {
         return false;
     }
-    sqlite3_bind_int64(s, 1, now_us / DAY_US);
-    sqlite3_bind_int64(s, 2, clock_month_start(now_us) / DAY_US);
+    int64_t today = now_us / DAY_US, month_start = clock_month_start(now_us) / DAY_US;
+    struct uuid last = {{0}};
+    pusd day = 0, month = 0, total = 0;
     int code;
+    bool any = false;
     while ((code = sqlite3_step(s)) == SQLITE_ROW) {
         struct uuid id = column_uuid(s, 0);
-        limits_load_spent(l, &id, now_us, sqlite3_column_int64(s, 1), sqlite3_column_int64(s, 2),
-                          sqlite3_column_int64(s, 3));
+        if (any && memcmp(&id, &last, sizeof id) != 0) {
+            limits_load_spent(l, &last, now_us, day, month, total);
+            day = month = total = 0;
+        }
+        last = id;
+        any = true;
+        int64_t at = sqlite3_column_int64(s, 1);
+        pusd amount = sqlite3_column_int64(s, 2);
+        day = at == today ? add_up(day, amount) : day;
+        month = at >= month_start ? add_up(month, amount) : month;
+        total = add_up(total, amount);
     }
     sqlite3_finalize(s);
+    if (any) {
+        limits_load_spent(l, &last, now_us, day, month, total);
+    }
     return code == SQLITE_DONE;
 }

@@ -46,6 +46,12 @@ static void judge(struct store *s, uint64_t now_ns)
             LOG_I("segments", torn - s->torn_logged));
         s->torn_logged = torn;
     }
+    int64_t failed = atomic_load_explicit(&s->rows_failed, memory_order_relaxed);
+    if (failed > s->failed_logged) {
+        LOG(s->log, LOG_ERROR, "rows of the journal cannot be stored and are lost",
+            LOG_I("rows", failed - s->failed_logged));
+        s->failed_logged = failed;
+    }
 }
 
 /* ---- the thread ---- */
@@ -54,13 +60,15 @@ static bool reopen(struct store *s)
 {
     char *why = NULL;
     db_close(s->db);
-    s->db = db_open_as(s->url, true, DB_WRITER, &why);
+    /* Not made anew: a store that is gone is away, and its keys stay valid until it is back. */
+    s->db = db_open_as(s->url, false, DB_WRITER, &why);
     if (s->db == NULL) {
         snprintf(s->problem, sizeof s->problem, "%s", why);
         free(why);
         return false;
     }
     s->data_version = 0;
+    s->key_deletions = -1;
     return true;
 }
 

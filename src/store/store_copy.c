@@ -3,9 +3,10 @@
  * Each function says whether the store worked; waiting, trying again and telling people is
  * store.c's. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
+#include "base/mem.h"
 #include "store/store_internal.h"
 
 void store_note_problem(struct store *s)
@@ -97,34 +98,74 @@ bool store_retain(struct store *s, int64_t now_us, bool *more)
     return ok;
 }
 
+/* What a poll read; it goes into the table only when all of it was read. */
+struct polled {
+    struct {
+        struct key *key;
+        int64_t changed;
+    } * keys;
+    size_t count, cap;
+};
+
 static void take_key(void *ctx, struct key *take, int64_t changed)
 {
-    struct store *s = ctx;
-    s->key_changes = changed > s->key_changes ? changed : s->key_changes;
-    keys_put(s->keys, take, changed);
+    struct polled *p = ctx;
+    if (p->count == p->cap) {
+        p->cap = p->cap == 0 ? 16 : p->cap * 2;
+        p->keys = xrealloc(p->keys, p->cap * sizeof *p->keys);
+    }
+    p->keys[p->count].key = take;
+    p->keys[p->count++].changed = changed;
+}
+
+/* Keys that changed since the last time, or all when one was deleted or the store is another one.
+ */
+static bool read_keys(struct store *s)
+{
+    int64_t changes = 0, deletions = 0;
+    if (!keys_read_counters(s->db, &changes, &deletions)) {
+        return false;
+    }
+    bool all = deletions != s->key_deletions || changes < s->key_changes;
+    if (!all && changes == s->key_changes) {
+        return true;
+    }
+    struct polled p = {0};
+    bool ok = keys_read_changed(s->db, all ? 0 : s->key_changes, take_key, &p);
+    if (ok && all) {
+        keys_clear(s->keys);
+        s->key_changes = 0;
+    }
+    for (size_t i = 0; i < p.count; i++) {
+        if (ok) {
+            int64_t changed = p.keys[i].changed;
+            s->key_changes = changed > s->key_changes ? changed : s->key_changes;
+            keys_put(s->keys, p.keys[i].key, changed);
+        } else {
+            key_unref(p.keys[i].key);
+        }
+    }
+    free(p.keys);
+    if (ok) {
+        s->key_deletions = deletions;
+    }
+    return ok;
 }
 
 bool store_poll_keys(struct store *s)
 {
-    int64_t version = 0, changes = 0, deletions = 0;
-    bool ok = keys_read_data_version(s->db, &version);
-    if (ok && version != s->data_version) {
-        /* Another connection wrote something: a key perhaps. The connection's own rows do not
-         * count. */
-        ok = keys_read_counters(s->db, &changes, &deletions);
-        if (ok && (deletions != s->key_deletions || changes < s->key_changes)) {
-            keys_clear(s->keys);
-            s->key_changes = 0;
-        }
-        if (ok && (changes != s->key_changes || deletions != s->key_deletions)) {
-            ok = keys_read_changed(s->db, s->key_changes, take_key, s);
-        }
-        if (ok) {
-            s->key_deletions = deletions;
-            s->data_version = version;
-        }
+    if (!db_file_is_there(s->db)) {
+        snprintf(s->problem, sizeof s->problem, "its file was moved or deleted");
+        return false;
     }
-    if (!ok) {
+    /* It moves when another connection wrote something: a key perhaps. The connection's own rows do
+     * not count. */
+    int64_t version = 0;
+    bool ok =
+        keys_read_data_version(s->db, &version) && (version == s->data_version || read_keys(s));
+    if (ok) {
+        s->data_version = version;
+    } else {
         store_note_problem(s);
     }
     return ok;

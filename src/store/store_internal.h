@@ -52,8 +52,8 @@ struct store {
     bool copy_fails, poll_fails;
     char problem[256]; /* of the last failure */
     uint64_t away_since_ns, retry_at_ns, backoff_ms, poll_at_ns, sync_at_ns, retain_at_ns;
-    int64_t data_version, key_changes, key_deletions;
-    int64_t torn_logged;
+    int64_t data_version, key_changes, key_deletions; /* -1: read all keys anew */
+    int64_t torn_logged, failed_logged;
 };
 
 /* ---- store_copy.c: on the store thread, or before it runs ---- */

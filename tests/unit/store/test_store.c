@@ -239,4 +239,123 @@ TEST(the_file_is_private)
     remove_tree(g.dir.path);
 }
 
+static bool wait_reachable(struct rig *g, bool wanted)
+{
+    uint64_t by = clock_mono_ns() + UINT64_C(20000000000);
+    while (store_is_reachable(g->store) != wanted && clock_mono_ns() < by) {
+        usleep(1000);
+    }
+    return store_is_reachable(g->store) == wanted;
+}
+
+TEST(a_store_that_goes_away_and_comes_back_loses_nothing)
+{
+    struct rig g = {.dir = temp_dir_make()};
+    REQUIRE(rig_open(&g, 1));
+    struct loop *l = fake_loop_new();
+    struct arena a;
+    arena_init(&a, 0);
+    char known[KEY_TEXT_BYTES], unknown[KEY_TEXT_BYTES], away[400], *why = NULL;
+    key_generate("glw_", known);
+    key_generate("glw_", unknown);
+    struct db *d = db_open(str_of_c(g.url), false, &why);
+    REQUIRE(d != NULL);
+    struct key_draft draft = plain_draft("x");
+    struct uuid id;
+    str problem = {0};
+    CHECK(db_key_create(d, &draft, str_of_c(known), clock_utc_us(), &a, &id, &problem));
+    db_close(d);
+    const struct key *k = NULL;
+    CHECK_INT(find(&g, l, known, &k), KEY_FOUND);
+    key_unref(k);
+    struct record r = sample_record(1);
+    append(&g, &r);
+    CHECK(wait_committed(&g, 1));
+
+    text_of(away, sizeof away, "%s/away.db", g.dir.path);
+    CHECK_INT(rename(g.url + 7, away), 0);
+    CHECK(wait_reachable(&g, false));
+    r = sample_record(2);
+    append(&g, &r);
+    CHECK_INT(find(&g, l, known, &k), KEY_FOUND);
+    key_unref(k);
+    CHECK_INT(find(&g, l, unknown, &k), KEY_STORE_AWAY);
+    CHECK_INT(store_stats(g.store).lag_rows, 1);
+
+    CHECK_INT(rename(away, g.url + 7), 0);
+    CHECK(wait_reachable(&g, true));
+    CHECK(wait_committed(&g, 2));
+    CHECK_CSTR(query(&g, "SELECT count(*) FROM requests"), "2");
+    CHECK_INT(find(&g, l, known, &k), KEY_FOUND);
+    key_unref(k);
+    CHECK_INT(find(&g, l, unknown, &k), KEY_UNKNOWN);
+    arena_deinit(&a);
+    fake_loop_free(l);
+    rig_close(&g);
+    remove_tree(g.dir.path);
+}
+
+TEST(closing_while_the_store_is_away_keeps_the_journal)
+{
+    struct rig g = {.dir = temp_dir_make()};
+    REQUIRE(rig_open(&g, 1));
+    char away[400];
+    text_of(away, sizeof away, "%s/away.db", g.dir.path);
+    CHECK_INT(rename(g.url + 7, away), 0);
+    CHECK(wait_reachable(&g, false));
+    struct record r = sample_record(1);
+    append(&g, &r);
+    store_close(g.store, 1);
+    CHECK(journal_stats(g.journal).bytes > 0);
+    journal_close(g.journal);
+    limits_free(g.limits);
+    CHECK_INT(rename(away, g.url + 7), 0);
+    REQUIRE(rig_open(&g, 1));
+    CHECK_CSTR(query(&g, "SELECT count(*) FROM requests"), "1");
+    rig_close(&g);
+    remove_tree(g.dir.path);
+}
+
+TEST(a_deleted_key_is_gone_and_a_changed_one_changes)
+{
+    struct rig g = {.dir = temp_dir_make()};
+    REQUIRE(rig_open(&g, 1));
+    struct loop *l = fake_loop_new();
+    struct arena a;
+    arena_init(&a, 0);
+    char one[KEY_TEXT_BYTES], two[KEY_TEXT_BYTES], *why = NULL;
+    key_generate("glw_", one);
+    key_generate("glw_", two);
+    struct db *d = db_open(str_of_c(g.url), false, &why);
+    REQUIRE(d != NULL);
+    struct key_draft draft = plain_draft("one");
+    struct uuid id, other;
+    str problem = {0};
+    CHECK(db_key_create(d, &draft, str_of_c(one), 1, &a, &id, &problem));
+    CHECK(db_key_create(d, &draft, str_of_c(two), 2, &a, &other, &problem));
+    uint64_t by = clock_mono_ns() + UINT64_C(10000000000);
+    while (keys_count(store_keys(g.store)) < 2 && clock_mono_ns() < by) {
+        usleep(1000);
+    }
+    sqlite3 *sql = NULL;
+    CHECK_INT(sqlite3_open(g.url + 7, &sql), SQLITE_OK);
+    CHECK_INT(sqlite3_exec(sql, "DELETE FROM key_record WHERE created_us = 2", NULL, NULL, NULL),
+              SQLITE_OK);
+    CHECK_INT(sqlite3_exec(sql, "UPDATE key_record SET rpm = 5", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(sql);
+    while (keys_count(store_keys(g.store)) != 1 && clock_mono_ns() < by) {
+        usleep(1000);
+    }
+    const struct key *k = NULL;
+    CHECK_INT(find(&g, l, two, &k), KEY_UNKNOWN);
+    REQUIRE(find(&g, l, one, &k) == KEY_FOUND);
+    CHECK_INT(k->rpm, 5);
+    key_unref(k);
+    db_close(d);
+    arena_deinit(&a);
+    fake_loop_free(l);
+    rig_close(&g);
+    remove_tree(g.dir.path);
+}
+
 CHECK_MAIN

@@ -1,0 +1,132 @@
+/* The key table without a store behind it. */
+#include "check.h"
+#include "store_fixture.h"
+
+#include "store/keys_internal.h"
+
+struct queue {
+    int taken;
+    bool full;
+};
+
+static bool enqueue(void *ctx, struct key_wait *w)
+{
+    struct queue *q = ctx;
+    (void)w;
+    q->taken += !q->full;
+    return !q->full;
+}
+
+static struct key *key_named(const char *name, int number)
+{
+    struct key k;
+    memset(&k, 0, sizeof k);
+    k.hash = digest_of(str_of((const char *)&number, sizeof number));
+    k.name = str_of_c(name);
+    return key_copy(&k);
+}
+
+static enum key_find find(struct keys *k, int number, const struct key **out)
+{
+    struct key_wait w;
+    memset(&w, 0, sizeof w);
+    struct digest hash = digest_of(str_of((const char *)&number, sizeof number));
+    return keys_find(k, &hash, &w, out);
+}
+
+TEST(many_keys_are_found_and_replaced_only_by_newer_ones)
+{
+    struct queue q = {0};
+    struct keys *k = keys_new(enqueue, &q);
+    for (int i = 0; i < 5000; i++) {
+        keys_put(k, key_named("old", i), 10);
+    }
+    CHECK_INT(keys_count(k), 5000);
+    const struct key *found = NULL, *again = NULL;
+    for (int i = 0; i < 5000; i++) {
+        REQUIRE(find(k, i, &found) == KEY_FOUND);
+        key_unref(found);
+    }
+    REQUIRE(find(k, 7, &found) == KEY_FOUND);
+    keys_put(k, key_named("new", 7), 11);
+    keys_put(k, key_named("older", 7), 9);
+    keys_put(k, key_named("same", 7), 11);
+    REQUIRE(find(k, 7, &again) == KEY_FOUND);
+    CHECK_STR(again->name, "new");
+    CHECK_STR(found->name, "old"); /* who holds the old one keeps it */
+    key_unref(found);
+    key_unref(again);
+    CHECK_INT(keys_count(k), 5000);
+    keys_clear(k);
+    CHECK_INT(keys_count(k), 0);
+    CHECK_INT(find(k, 7, &found), KEY_PENDING);
+    keys_free(k);
+}
+
+TEST(look_ups_are_bounded_by_rate)
+{
+    struct queue q = {0};
+    struct keys *k = keys_new(enqueue, &q);
+    const struct key *found = NULL;
+    int pending = 0;
+    for (int i = 0; i < 1000; i++) {
+        enum key_find result = find(k, i, &found);
+        CHECK(result == KEY_PENDING || result == KEY_UNKNOWN);
+        pending += result == KEY_PENDING;
+    }
+    /* The loop may run into a second second. */
+    CHECK(pending >= (int)KEYS_LOOKUPS_PER_SECOND);
+    CHECK(pending <= 2 * (int)KEYS_LOOKUPS_PER_SECOND);
+    CHECK_INT(q.taken, pending);
+    keys_free(k);
+}
+
+TEST(a_full_queue_refuses)
+{
+    struct queue q = {.full = true};
+    struct keys *k = keys_new(enqueue, &q);
+    const struct key *found = NULL;
+    CHECK_INT(find(k, 1, &found), KEY_UNKNOWN);
+    keys_free(k);
+}
+
+TEST(without_the_store_known_keys_work_for_an_hour)
+{
+    struct queue q = {0};
+    struct keys *k = keys_new(enqueue, &q);
+    const struct key *found = NULL;
+    keys_put(k, key_named("x", 1), 1);
+    keys_set_away(k, true, false);
+    CHECK_INT(find(k, 1, &found), KEY_FOUND);
+    key_unref(found);
+    CHECK_INT(find(k, 2, &found), KEY_STORE_AWAY);
+    keys_set_away(k, true, true);
+    CHECK_INT(find(k, 1, &found), KEY_STORE_AWAY);
+    keys_set_away(k, false, false);
+    CHECK_INT(find(k, 1, &found), KEY_FOUND);
+    key_unref(found);
+    keys_free(k);
+}
+
+TEST(a_copy_owns_its_strings)
+{
+    char name[] = "name", model[] = "groq";
+    str models[] = {str_of_c(model), STR("")};
+    struct key k;
+    memset(&k, 0, sizeof k);
+    k.name = str_of_c(name);
+    k.tag = STR("glw_7Qk2");
+    k.models = models;
+    k.model_count = 2;
+    struct key *copy = key_copy(&k);
+    memset(name, 'x', 4);
+    memset(model, 'x', 4);
+    CHECK_STR(copy->name, "name");
+    CHECK_STR(copy->tag, "glw_7Qk2");
+    CHECK_STR(copy->models[0], "groq");
+    CHECK_STR(copy->models[1], "");
+    CHECK_STR(copy->tags, "");
+    key_unref(copy);
+}
+
+CHECK_MAIN
