@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/thread.h"
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/runtime.h"
@@ -84,6 +85,7 @@ static void watched_signals(sigset_t *set)
 static void *signal_main(void *arg)
 {
     struct runtime *rt = arg;
+    thread_set_name("relay-signals");
     sigset_t set;
     watched_signals(&set);
     for (;;) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "path/path.h"
 
 #define DRAIN_LOOK_MS 20u
@@ -49,6 +50,7 @@ void workers_make(struct runtime *rt)
 static void *thread_main(void *arg)
 {
     struct worker_thread *t = arg;
+    thread_set_name("relay-worker");
     loop_run(t->worker.loop);
     return NULL;
 }

@@ -1,8 +1,8 @@
 /* resolver.c - a thread that asks the system for addresses, and what it has learned.
  *
- * The idea: getaddrinfo() blocks, so it runs on a thread of its own; names are few (they come from the
- * configuration), so the table is a list under one lock. An old answer is served at once while the
- * thread fetches a new one: only the first call to a name ever waits. */
+ * The idea: getaddrinfo() blocks, so it runs on a thread of its own; names are few (they come from
+ * the configuration), so the table is a list under one lock. An old answer is served at once while
+ * the thread fetches a new one: only the first call to a name ever waits. */
 #include "net/resolver.h"
 
 #include <arpa/inet.h>
@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "net/resolver_internal.h"
 
 struct name {
@@ -102,7 +103,8 @@ static bool lookup_system(void *ctx, const char *host, struct addresses *out)
     if (getaddrinfo(host, NULL, &hints, &found) != 0) {
         return false;
     }
-    for (struct addrinfo *a = found; a != NULL && out->count < RESOLVER_ADDRESSES_MAX; a = a->ai_next) {
+    for (struct addrinfo *a = found; a != NULL && out->count < RESOLVER_ADDRESSES_MAX;
+         a = a->ai_next) {
         if (a->ai_family == AF_INET || a->ai_family == AF_INET6) {
             memset(&out->at[out->count], 0, sizeof out->at[0]);
             memcpy(&out->at[out->count++], a->ai_addr, a->ai_addrlen);
@@ -155,6 +157,7 @@ static void free_resolver(struct resolver *r)
 static void *run(void *arg)
 {
     struct resolver *r = arg;
+    thread_set_name("relay-names");
     pthread_mutex_lock(&r->lock);
     while (!r->stop) {
         if (list_is_empty(&r->queue)) {

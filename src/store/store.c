@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "store/store_internal.h"
 
 #define NS_PER_MS        UINT64_C(1000000)
@@ -66,6 +67,11 @@ static bool reopen(struct store *s)
         snprintf(s->problem, sizeof s->problem, "%s", why);
         free(why);
         return false;
+    }
+    if (s->db->device != s->device || s->db->inode != s->inode) {
+        journal_read_again(s->journal);
+        s->device = s->db->device;
+        s->inode = s->db->inode;
     }
     s->data_version = 0;
     s->key_deletions = -1;
@@ -168,7 +174,7 @@ static void wait_for_work(struct store *s)
 static void finish(struct store *s)
 {
     uint64_t by = atomic_load_explicit(&s->stop_by_ns, memory_order_acquire);
-    bool ok = s->db != NULL;
+    bool ok = s->db != NULL && db_file_is_there(s->db);
     while ((!ok || journal_has_unread(s->journal)) && clock_mono_ns() < by) {
         ok = (ok || reopen(s)) && copy_all(s);
         if (!ok) {
@@ -190,6 +196,7 @@ static void finish(struct store *s)
 static void *run(void *arg)
 {
     struct store *s = arg;
+    thread_set_name("relay-store");
     while (!atomic_load_explicit(&s->stopping, memory_order_acquire)) {
         wait_for_work(s);
         do_duties(s);
@@ -225,6 +232,8 @@ static bool open_pipe(struct store *s)
 /* Everything that an earlier process left, then the keys and what they have spent. */
 static bool load(struct store *s)
 {
+    s->device = s->db->device;
+    s->inode = s->db->inode;
     int64_t rows = 0, all = 0;
     do {
         if (!store_copy_batch(s, &rows)) {

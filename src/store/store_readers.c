@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "store/store_internal.h"
 
 #define LIMIT_NS UINT64_C(2000000000)
@@ -80,6 +81,7 @@ static void *run(void *arg)
 {
     struct readers *r = arg;
     struct db *d = NULL;
+    thread_set_name("relay-reader");
     for (struct key_wait *w; (w = next_lookup(r)) != NULL;) {
         look_up(r, &d, w);
     }

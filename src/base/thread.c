@@ -1,0 +1,15 @@
+#include "base/thread.h"
+
+#include <pthread.h>
+#include <stdio.h>
+
+void thread_set_name(const char *name)
+{
+    char kept[16];
+    (void)snprintf(kept, sizeof kept, "%s", name);
+#ifdef __APPLE__
+    (void)pthread_setname_np(kept);
+#else
+    (void)pthread_setname_np(pthread_self(), kept);
+#endif
+}

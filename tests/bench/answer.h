@@ -1,0 +1,50 @@
+/* answer.h - checks one HTTP answer after another as its bytes come, for the load generator.
+ *
+ * Right is: status 200; a body of a known length and known bytes, or a chunked stream with a known
+ * number of SSE events, `data: [DONE]` as the last and the final chunk behind it; nothing after the
+ * end. Nothing is kept but counters: thousands of answers are read at once. */
+#ifndef RELAY_BENCH_ANSWER_H
+#define RELAY_BENCH_ANSWER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ANSWER_HEAD_MAX 4096u
+
+struct answer_wanted {
+    const char *body;     /* of a plain answer; NULL: a stream */
+    size_t body_bytes;    /* of a plain answer */
+    unsigned event_count; /* of a stream, [DONE] among them */
+};
+
+enum answer_at {
+    ANSWER_HEAD,
+    ANSWER_BODY,
+    ANSWER_CHUNK_SIZE,
+    ANSWER_CHUNK,
+    ANSWER_CHUNK_END,
+    ANSWER_LAST_LINE,
+    ANSWER_WHOLE,
+    ANSWER_WRONG
+};
+
+struct answer {
+    enum answer_at at;
+    const char *why; /* when wrong */
+    size_t head_bytes;
+    uint64_t left; /* of the body, or of a chunk */
+    uint64_t body_bytes;
+    unsigned event_count;
+    char tail[16]; /* the body's last bytes, the newest last */
+    unsigned crlf; /* bytes seen of the line end that is due */
+    unsigned digits;
+    char head[ANSWER_HEAD_MAX];
+};
+
+void answer_begin(struct answer *a);
+
+/* Takes bytes of the connection. True while nothing is wrong; then `at` tells whether it is whole. */
+bool answer_take(struct answer *a, const struct answer_wanted *wanted, const char *p, size_t len);
+
+#endif
