@@ -83,6 +83,9 @@ int64_t journal_read(struct journal *j, int64_t rows_max, journal_row_fn *fn, vo
 void journal_read_commit(struct journal *j);
 void journal_read_rewind(struct journal *j);
 
+/* The store is another one: everything that is still here is read again. */
+void journal_read_again(struct journal *j);
+
 /* Is there something that journal_read() would give? */
 bool journal_has_unread(struct journal *j);
 

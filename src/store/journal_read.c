@@ -154,6 +154,18 @@ void journal_read_rewind(struct journal *j)
     }
 }
 
+void journal_read_again(struct journal *j)
+{
+    for (struct segment *s = NULL; (s = next_segment(j, s)) != NULL;) {
+        if (!is_cut(s)) {
+            s->read_at = s->committed_at = s->inherited ? 0 : SEGMENT_HEAD_BYTES;
+            atomic_fetch_sub_explicit(&j->rows_committed, s->inherited ? 0 : s->rows_committed,
+                                      memory_order_relaxed);
+            s->rows_read = s->rows_committed = 0;
+        }
+    }
+}
+
 bool journal_has_unread(struct journal *j)
 {
     for (struct segment *s = NULL; (s = next_segment(j, s)) != NULL;) {

@@ -69,10 +69,22 @@ bool store_copy_batch(struct store *s, int64_t *rows)
     return true;
 }
 
+static bool file_is_there(struct store *s)
+{
+    bool there = db_file_is_there(s->db);
+    if (!there) {
+        snprintf(s->problem, sizeof s->problem, "its file was moved or deleted");
+    }
+    return there;
+}
+
 bool store_drop_segments(struct store *s)
 {
     if (!journal_has_finished(s->journal)) {
         return true;
+    }
+    if (!file_is_there(s)) {
+        return false;
     }
     if (!ledger_make_durable(s->db)) {
         store_note_problem(s);
@@ -154,8 +166,7 @@ static bool read_keys(struct store *s)
 
 bool store_poll_keys(struct store *s)
 {
-    if (!db_file_is_there(s->db)) {
-        snprintf(s->problem, sizeof s->problem, "its file was moved or deleted");
+    if (!file_is_there(s)) {
         return false;
     }
     /* It moves when another connection wrote something: a key perhaps. The connection's own rows do

@@ -48,7 +48,8 @@ struct store {
 
     /* The store thread's own. */
     struct db *db;
-    struct record *row; /* being copied */
+    uint64_t device, inode; /* of the file that rows went to */
+    struct record *row;     /* being copied */
     bool copy_fails, poll_fails;
     char problem[256]; /* of the last failure */
     uint64_t away_since_ns, retry_at_ns, backoff_ms, poll_at_ns, sync_at_ns, retain_at_ns;

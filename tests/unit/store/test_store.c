@@ -295,6 +295,31 @@ TEST(a_store_that_goes_away_and_comes_back_loses_nothing)
     remove_tree(g.dir.path);
 }
 
+TEST(a_store_that_is_put_back_from_a_backup_gets_what_the_journal_still_has)
+{
+    struct rig g = {.dir = temp_dir_make()};
+    REQUIRE(rig_open(&g, 1));
+    char backup[400], *why = NULL;
+    text_of(backup, sizeof backup, "sqlite:%s/backup.db", g.dir.path);
+    struct db *d = db_open(str_of_c(backup), true, &why);
+    REQUIRE(d != NULL);
+    db_close(d);
+    struct record r = sample_record(1);
+    append(&g, &r);
+    CHECK(wait_committed(&g, 1));
+    CHECK_INT(unlink(g.url + 7), 0);
+    CHECK(wait_reachable(&g, false));
+    CHECK_INT(rename(backup + 7, g.url + 7), 0);
+    CHECK(wait_reachable(&g, true));
+    r = sample_record(2);
+    append(&g, &r);
+    CHECK(wait_committed(&g, 3));
+    CHECK_CSTR(query(&g, "SELECT count(*) FROM requests"), "2");
+    CHECK_INT(store_stats(g.store).lag_rows, 0);
+    rig_close(&g);
+    remove_tree(g.dir.path);
+}
+
 TEST(closing_while_the_store_is_away_keeps_the_journal)
 {
     struct rig g = {.dir = temp_dir_make()};
