@@ -3,15 +3,13 @@
 #include "check.h"
 #include "scenario.h"
 
-#define MISS                                                                                       \
-    "authenticate receive limit route recall resemble call stream account reply"
 
 static const struct scenario scenarios[] = {
     {.title = "a plain answer",
      .body = ASK("one/small"),
      .replies = {{"one", CALL_OK, 200, NULL, PLAIN("Hello"), 0}},
      .status = 200,
-     .trail = MISS,
+     .trail = TRAIL_MISS,
      .calls = "one/small",
      .row = "provider=one model=small asked=one/small route=pinned stream=0 status=200 code= prompt=10 "
             "completion=5 usage=provider cost=0.00002 priced=catalog cache=miss attempts=1 "
@@ -25,7 +23,7 @@ static const struct scenario scenarios[] = {
      .body = ASK_STREAM("one/small"),
      .replies = {{"one", CALL_OK, 200, NULL, STREAM, 0}},
      .status = 200,
-     .trail = MISS,
+     .trail = TRAIL_MISS,
      .calls = "one/small",
      .row = "stream=1 status=200 prompt=10 completion=5 usage=provider cost=0.00002 cache=miss "
             "finish=stop",
@@ -37,19 +35,6 @@ static const struct scenario scenarios[] = {
      .order = "head data row end"},
 };
 
-TEST(scenarios_end_as_they_must)
-{
-    for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++)
-        scenario_play(&scenarios[i]);
-    CHECK_INT(fake_failures(), 0);
-}
-
-TEST(scenarios_survive_torture)
-{
-    unsigned before = fake_failures();
-    for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++)
-        scenario_torture(&scenarios[i]);
-    CHECK_INT(fake_failures(), before);
-}
+SCENARIO_TESTS(scenarios)
 
 CHECK_MAIN

@@ -37,6 +37,36 @@ void scenario_torture(const struct scenario *s);
  * money and tokens as the rows say. Returns false after printing what is wrong. */
 bool world_balances(struct world *w, const char *title, const char *key);
 
+/* The two tests of a table: as it must end, and under torture. */
+#define SCENARIO_TESTS(table)                                                                      \
+    TEST(scenarios_end_as_they_must)                                                               \
+    {                                                                                              \
+        for (size_t i = 0; i < sizeof(table) / sizeof *(table); i++)                               \
+            scenario_play(&(table)[i]);                                                            \
+        CHECK_INT(fake_failures(), 0);                                                             \
+    }                                                                                              \
+    TEST(scenarios_survive_torture)                                                                \
+    {                                                                                              \
+        unsigned before = fake_failures();                                                         \
+        for (size_t i = 0; i < sizeof(table) / sizeof *(table); i++)                               \
+            scenario_torture(&(table)[i]);                                                         \
+        CHECK_INT(fake_failures(), before);                                                        \
+    }
 
+#define ANSWERS(provider, text) {provider, CALL_OK, 200, NULL, PLAIN(text), 0}
+#define STREAMS(provider)       {provider, CALL_OK, 200, NULL, STREAM, 0}
+#define REFUSES(provider, status, body) {provider, CALL_OK, status, NULL, body, 0}
+#define FAILS(provider, failure) {provider, failure, 0, NULL, NULL, 0}
+
+#define TRAIL_MISS     "authenticate receive limit route recall resemble call stream account reply"
+#define TRAIL_MISS_2                                                                               \
+    "authenticate receive limit route recall resemble call call stream account reply"
+#define TRAIL_MISS_3                                                                               \
+    "authenticate receive limit route recall resemble call call call stream account reply"
+#define TRAIL_HIT      "authenticate receive limit route recall account reply"
+#define TRAIL_NO_ROUTE "authenticate receive limit route account reply"
+#define TRAIL_NO_LIMIT "authenticate receive limit account reply"
+#define TRAIL_NO_BODY  "authenticate receive account reply"
+#define TRAIL_NO_KEY   "authenticate account reply"
 
 #endif

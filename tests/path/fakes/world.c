@@ -10,6 +10,7 @@
 
 #define RUN_TURNS_MAX  20000u
 #define CONFIG_TEXT_MAX 65536u
+#define CONFIGS_MAX    16u
 
 /* Prices rise from one to three, so that this is the order in which `auto` tries them. */
 static const char common[] =
@@ -28,7 +29,7 @@ static const char common[] =
     "  - {id: two/small, input: 3, output: 6, quality: 50, context: 8000, max_output: 4000,\n"
     "     capabilities: [tools, json]}\n"
     "  - {id: lama/native, input: 0, output: 0, quality: 20, context: 8000, max_output: 4000,\n"
-    "     capabilities: [tools, json]}\n"
+    "     capabilities: [tools, json, vision]}\n"
     "aliases: {pair: [one/small, two/mid], trio: [one/small, two/mid, three/big]}\n";
 
 static const char *env_empty(void *ctx, const char *name)
@@ -38,7 +39,7 @@ static const char *env_empty(void *ctx, const char *name)
     return NULL;
 }
 
-static struct config *load(const char *more)
+static struct config *load_file(const char *more)
 {
     char path[] = "/tmp/relay-path-XXXXXX";
     int fd = mkstemp(path);
@@ -61,6 +62,24 @@ static struct config *load(const char *more)
     assert(c != NULL);
     unlink(path);
     return c;
+}
+
+/* Torture opens thousands of worlds of a few configurations: each is read once. */
+static struct config *load(const char *more)
+{
+    static struct { /* allowed: a cache of immutable snapshots */
+        const char *more;
+        struct config *config;
+    } known[CONFIGS_MAX];
+    unsigned i = 0;
+    while (i < CONFIGS_MAX - 1 && known[i].config != NULL && known[i].more != more)
+        i++;
+    if (known[i].config == NULL || known[i].more != more) {
+        config_unref(known[i].config);
+        known[i].config = load_file(more);
+        known[i].more = more;
+    }
+    return config_ref(known[i].config);
 }
 
 /* ---- keys ---- */
