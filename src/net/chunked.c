@@ -7,7 +7,8 @@
 
 #include "net/http1.h"
 
-/* What the coding may cost beyond the body: 16 bytes a byte of body, and trailers of one head's size. */
+/* What the coding may cost beyond the body: 16 bytes a byte of body, and trailers of one head's
+ * size. */
 #define OVERHEAD_PER_BYTE 16u
 
 static int on_body(llhttp_t *parser, const char *at, size_t len)

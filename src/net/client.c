@@ -1,8 +1,10 @@
 /* client.c - origins and calls: started, resumed, cancelled, failed, sent again.
  *
- * The idea: starting a call never calls back. Either a pooled connection takes the request at once, or
- * a dial (client_connect.c) brings a new one; whatever goes wrong is told by the call's task on a later
- * turn. A call is freed after its last callback, or in call_cancel(). */
+ * The idea: starting a call never calls back. Either a pooled connection takes the request at once,
+ * or a dial (client_connect.c) brings a new one; whatever goes wrong is told by the call's task on
+ * a later turn. A call is freed after its last callback, or in call_cancel(). */
+#include "net/client.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,7 +115,8 @@ struct origin *client_origin(struct client *c, str base_url, str proxy, str ca_f
     o->ca_file = xmemdup0(ca_file.len > 0 ? ca_file.p : "", ca_file.len);
     const str key[] = {str_of_c(o->url.authority), STR(" "), ca_file};
     o->tls_key = text_join(key, 3, NULL);
-    bool absolute = o->has_proxy && !o->url.tls; /* a proxy for plain http wants the whole address */
+    bool absolute =
+        o->has_proxy && !o->url.tls; /* a proxy for plain http wants the whole address */
     const str prefix[] = {absolute ? STR("http://") : STR(""),
                           absolute ? str_of_c(o->url.authority) : STR(""), str_of_c(o->url.path)};
     o->target_prefix = text_join(prefix, 3, NULL);

@@ -1,8 +1,9 @@
 /* client_connect.c - a new connection for a call: name, addresses raced, proxy, TLS.
  *
  * The idea (RFC 8305): the families alternate, IPv6 first; an attempt that has not succeeded after
- * 250 ms gets company, and the first to connect wins. One deadline covers everything up to the moment
- * the request can be sent. A dial whose call has gone lives on only until the resolver lets go of it. */
+ * 250 ms gets company, and the first to connect wins. One deadline covers everything up to the
+ * moment the request can be sent. A dial whose call has gone lives on only until the resolver lets
+ * go of it. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,7 +79,8 @@ static void begin_tls(struct upstream_conn *uc)
 {
     const struct origin *o = uc->origin;
     uc->state = UC_TLS;
-    conn_set_tls(&uc->io, tls_stream_connect(o->trust, str_of_c(o->url.host), str_of_c(o->tls_key)));
+    conn_set_tls(&uc->io,
+                 tls_stream_connect(o->trust, str_of_c(o->url.host), str_of_c(o->tls_key)));
 }
 
 static void begin_proxy(struct upstream_conn *uc)
@@ -89,8 +91,9 @@ static void begin_proxy(struct upstream_conn *uc)
     int n = snprintf(target, sizeof target, six ? "[%s]:%u" : "%s:%u", o->url.host, o->url.port);
     str to = str_of(target, n < (int)sizeof target ? (size_t)n : sizeof target - 1);
     uc->state = UC_PROXY;
-    const str pieces[] = {STR("CONNECT "), to, STR(" HTTP/1.1\r\nhost: "), to, STR("\r\n"),
-                          str_of_c(o->proxy_auth), STR("\r\n")};
+    const str pieces[] = {
+        STR("CONNECT "),         to,         STR(" HTTP/1.1\r\nhost: "), to, STR("\r\n"),
+        str_of_c(o->proxy_auth), STR("\r\n")};
     conn_write(&uc->io, pieces, 7);
 }
 
@@ -134,7 +137,8 @@ void dial_on_bytes(struct upstream_conn *uc, const char *p, size_t len)
     bool ok = head_len < HEAD_BAD && response_head_parse(str_of(uc->held, head_len), true, &head);
     if (!ok || head.status / 100 != 2 || head_len != uc->held_len) {
         char detail[64];
-        snprintf(detail, sizeof detail, "the proxy answered CONNECT with status %d", ok ? head.status : 0);
+        snprintf(detail, sizeof detail, "the proxy answered CONNECT with status %d",
+                 ok ? head.status : 0);
         dial_fail(uc->dial, CALL_PROXY, detail);
         return;
     }
@@ -155,8 +159,9 @@ void dial_on_ended(struct upstream_conn *uc, enum conn_end how)
     if (uc->state == UC_PROXY) {
         dial_fail(d, CALL_PROXY, "the proxy closed the connection");
     } else if (uc->state == UC_TLS) {
-        dial_fail(d, CALL_TLS, how == CONN_TLS_FAILED ? tls_stream_error(uc->io.tls)
-                                                      : "closed during the handshake");
+        dial_fail(d, CALL_TLS,
+                  how == CONN_TLS_FAILED ? tls_stream_error(uc->io.tls)
+                                         : "closed during the handshake");
     } else {
         dial_fail(d, CALL_RESET, "closed before the request");
     }

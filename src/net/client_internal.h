@@ -95,7 +95,8 @@ struct call {
 
 /* ---- client_url.c ---- */
 
-bool origin_url_parse(str text, struct origin_url *out); /* http and https; frees nothing on failure */
+bool origin_url_parse(str text,
+                      struct origin_url *out); /* http and https; frees nothing on failure */
 void origin_url_deinit(struct origin_url *u);
 char *base64_of(str bytes);                                   /* heap */
 char *text_join(const str *parts, size_t count, size_t *len); /* heap, NUL-terminated */

@@ -1,8 +1,8 @@
 /* client_pool.c - idle upstream connections of an origin: last in, first out, dropped when old.
  *
- * The newest is the likeliest to be alive and the warmest; the old ones at the end of the list go when
- * their time is up. One timer per origin looks at the oldest. An idle connection that becomes readable
- * is closed by client_read.c: whatever came, nobody asked for it. */
+ * The newest is the likeliest to be alive and the warmest; the old ones at the end of the list go
+ * when their time is up. One timer per origin looks at the oldest. An idle connection that becomes
+ * readable is closed by client_read.c: whatever came, nobody asked for it. */
 #include <assert.h>
 #include <stdlib.h>
 

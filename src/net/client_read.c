@@ -1,8 +1,8 @@
 /* client_read.c - answers: their heads, their bodies, and the end of either.
  *
  * The idea is server_read.c's: a read is worked off in the loop's scratch, and only what cannot be
- * taken yet (half a head, or anything while the call is paused) is held. A chunked body is decoded in
- * place, so one read makes one on_body() however many chunks it held. */
+ * taken yet (half a head, or anything while the call is paused) is held. A chunked body is decoded
+ * in place, so one read makes one on_body() however many chunks it held. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,7 +75,8 @@ static size_t take_head(struct upstream_conn *uc, const char *p, size_t len)
 {
     struct call *call = uc->call;
     call->any_byte = true;
-    size_t head_len = head_find_end(&uc->scan, str_of(p, len < HEAD_BYTES_MAX ? len : HEAD_BYTES_MAX));
+    size_t head_len =
+        head_find_end(&uc->scan, str_of(p, len < HEAD_BYTES_MAX ? len : HEAD_BYTES_MAX));
     if (head_len == HEAD_MORE && len < HEAD_BYTES_MAX) {
         return 0;
     }
@@ -254,7 +255,8 @@ static void on_ended(struct conn *c, enum conn_end how)
         dial_on_ended(uc, how);
     } else if (call == NULL) {
         pool_drop(uc);
-    } else if (uc->state == UC_BODY && call->answer.framing == BODY_UNTIL_CLOSE && how == CONN_EOF) {
+    } else if (uc->state == UC_BODY && call->answer.framing == BODY_UNTIL_CLOSE &&
+               how == CONN_EOF) {
         uc->state = UC_WHOLE;
         if (!call->paused) {
             finish(uc, false);

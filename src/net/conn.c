@@ -1,7 +1,8 @@
 /* conn.c - the receiving half of a conn, and its beginning and end.
  *
- * The idea: a read lands in the loop's scratch and is handed up from there; with TLS it is deciphered
- * into a second scratch first. Nothing is kept but ciphertext that came while reading was paused. */
+ * The idea: a read lands in the loop's scratch and is handed up from there; with TLS it is
+ * deciphered into a second scratch first. Nothing is kept but ciphertext that came while reading
+ * was paused. */
 #include <assert.h>
 #include <string.h>
 
@@ -179,7 +180,8 @@ void conn_close(struct conn *c)
     if (c->closing) {
         return;
     }
-    if (c->tls != NULL && tls_stream_is_open(c->tls) && !c->shutting && !c->lost && c->out == NULL) {
+    if (c->tls != NULL && tls_stream_is_open(c->tls) && !c->shutting && !c->lost &&
+        c->out == NULL) {
         tls_stream_shutdown(c->tls, &c->loop->cipher);
         conn_send_cipher(c);
     }

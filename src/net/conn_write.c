@@ -1,8 +1,9 @@
 /* conn_write.c - the sending half of a conn: at once, then queued, then in pieces.
  *
- * The idea: uv_try_write() with everything in one vector first; only what the socket did not take is
- * copied, into one block that libuv writes while another one collects. A large body is fed from where
- * it lies. A failed write is told by a task on the next turn (conn.c), never inside the call. */
+ * The idea: uv_try_write() with everything in one vector first; only what the socket did not take
+ * is copied, into one block that libuv writes while another one collects. A large body is fed from
+ * where it lies. A failed write is told by a task on the next turn (conn.c), never inside the call.
+ */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -241,7 +242,8 @@ static void on_shut(uv_shutdown_t *req, int status)
 /* libuv knows only of what it is writing, so its shutdown waits until nothing else is queued. */
 static void shut_when_sent(struct conn *c)
 {
-    if (!c->shutting || c->shut_asked || c->closing || c->lost || c->out != NULL || c->tail.len > 0) {
+    if (!c->shutting || c->shut_asked || c->closing || c->lost || c->out != NULL ||
+        c->tail.len > 0) {
         return;
     }
     c->shut_asked = true;
@@ -280,7 +282,8 @@ static void on_written(uv_write_t *req, int status)
 
 size_t conn_unsent(const struct conn *c)
 {
-    size_t in_libuv = c->out != NULL ? uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp) : 0;
+    size_t in_libuv =
+        c->out != NULL ? uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp) : 0;
     return in_libuv + (c->next != NULL ? c->next->len : 0) + c->tail.len;
 }
 

@@ -155,7 +155,8 @@ static bool is_host(str host)
 {
     for (size_t i = 0; i < host.len; i++) {
         char ch = host.p[i];
-        bool alnum = (ch >= '0' && ch <= '9') || (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z');
+        bool alnum =
+            (ch >= '0' && ch <= '9') || (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z');
         if (!alnum && (ch == '\0' || strchr("-._~%!$&'()*+;=:[]", ch) == NULL)) {
             return false;
         }
@@ -258,7 +259,8 @@ bool response_head_parse(str head, bool to_head, struct response_head *out)
     struct collect c = {.fields = fields};
     llhttp_init(&parser, HTTP_RESPONSE, &head_settings);
     parser.data = &c;
-    if (llhttp_execute(&parser, head.p, head.len) != HPE_PAUSED || !c.complete || !is_http1(&parser)) {
+    if (llhttp_execute(&parser, head.p, head.len) != HPE_PAUSED || !c.complete ||
+        !is_http1(&parser)) {
         return false;
     }
     struct framing f = {.content_length = 0};
@@ -269,8 +271,8 @@ bool response_head_parse(str head, bool to_head, struct response_head *out)
     out->status = status;
     out->content_length = f.content_length;
     bool close = (parser.flags & F_CONNECTION_CLOSE) != 0;
-    out->keep_alive = parser.http_minor == 1 ? !close
-                                             : !close && (parser.flags & F_CONNECTION_KEEP_ALIVE) != 0;
+    out->keep_alive =
+        parser.http_minor == 1 ? !close : !close && (parser.flags & F_CONNECTION_KEEP_ALIVE) != 0;
     if (to_head || status < 200 || status == 204 || status == 304) {
         out->framing = BODY_NONE;
     } else if (f.chunked) {

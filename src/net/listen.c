@@ -1,8 +1,8 @@
 /* listen.c - listening sockets, made before the workers run: one per worker on the same port.
  *
- * With SO_REUSEPORT the kernel spreads connections over the workers' sockets, so no two threads accept
- * from one queue. A first socket without the option would not notice another program on the port, so
- * it is tried alone before. */
+ * With SO_REUSEPORT the kernel spreads connections over the workers' sockets, so no two threads
+ * accept from one queue. A first socket without the option would not notice another program on the
+ * port, so it is tried alone before. */
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
@@ -36,7 +36,8 @@ static bool split_listen(str listen, char host[64], char port[8])
         colon = listen.p[i] == ':' ? i : colon;
     }
     uint64_t number;
-    if (colon == SIZE_MAX || !str_to_u64(str_sub(listen, colon + 1, listen.len), &number) || number > 65535) {
+    if (colon == SIZE_MAX || !str_to_u64(str_sub(listen, colon + 1, listen.len), &number) ||
+        number > 65535) {
         return false;
     }
     str name = str_sub(listen, 0, colon);

@@ -1,10 +1,12 @@
 /* loop.c - one worker's turn: I/O callbacks, then tasks, then the hook that walks the ready queue.
  *
- * The idea: the loop's own handles (async, prepare, check, timer) are unreferenced, so a loop ends by
- * itself when the connections and listeners on it have closed. libuv runs check right after I/O and
- * prepare right before blocking; the turn's end runs in both, so that what timers, closings and posts
- * left is done before the thread sleeps. An active idle handle makes the poll return at once.
+ * The idea: the loop's own handles (async, prepare, check, timer) are unreferenced, so a loop ends
+ * by itself when the connections and listeners on it have closed. libuv runs check right after I/O
+ * and prepare right before blocking; the turn's end runs in both, so that what timers, closings and
+ * posts left is done before the thread sleeps. An active idle handle makes the poll return at once.
  * Posts come through a lock-free stack that is taken whole and reversed. Timers are in timer.c. */
+#include "net/loop.h"
+
 #include <assert.h>
 #include <signal.h>
 #include <stdlib.h>

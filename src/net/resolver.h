@@ -20,10 +20,10 @@ struct addresses {
 };
 
 struct resolve_wait {
-    struct loop_post_node node;       /* scratch, with the next two */
+    struct loop_post_node node; /* scratch, with the next two */
     struct resolve_wait *next;
     unsigned port;
-    struct loop *loop;          /* where done runs */
+    struct loop *loop; /* where done runs */
     void (*done)(struct resolve_wait *w);
     struct addresses result;
     bool cancelled; /* set on the loop's thread: done is still called, to free things */

@@ -1,8 +1,10 @@
 /* server.c - connections of a server: accepted, timed, drained, closed.
  *
- * The idea: one state per connection and one timer, whose meaning is the state's. A connection's memory
- * ends when its handle has closed and its exchange has ended, whichever is later. Reading requests is
- * in server_read.c, answers are in server_write.c, listening sockets in listen.c. */
+ * The idea: one state per connection and one timer, whose meaning is the state's. A connection's
+ * memory ends when its handle has closed and its exchange has ended, whichever is later. Reading
+ * requests is in server_read.c, answers are in server_write.c, listening sockets in listen.c. */
+#include "net/server.h"
+
 #include <assert.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -231,7 +233,8 @@ static const struct conn_events server_events = {
     .closed = on_closed,
 };
 
-/* News that could not be told inside the handler's call, or pipelined bytes that waited for its end. */
+/* News that could not be told inside the handler's call, or pipelined bytes that waited for its
+ * end. */
 static void on_task(struct loop_task *t)
 {
     struct server_conn *sc = LIST_ITEM(t, struct server_conn, task);
@@ -280,7 +283,8 @@ static void begin_conn(struct server_conn *sc, const struct server_listener *fro
         conn_set_tls(&sc->io, tls_stream_accept(from->tls));
     }
     conn_start(&sc->io);
-    loop_timer_start(&sc->timer, (uint64_t)(from->tls != NULL ? s->limits.request_timeout_ms : idle_ms(s)));
+    loop_timer_start(&sc->timer,
+                     (uint64_t)(from->tls != NULL ? s->limits.request_timeout_ms : idle_ms(s)));
     if (full) {
         server_refuse(sc, ERR_OVERLOADED, 0);
     }
@@ -322,7 +326,8 @@ struct server *server_new(struct loop *loop, const struct http_handler *handler,
     return s;
 }
 
-void server_listen(struct server *s, const struct listener *l, unsigned worker, struct tls_server *tls)
+void server_listen(struct server *s, const struct listener *l, unsigned worker,
+                   struct tls_server *tls)
 {
     assert(worker < l->count && s->listener_count < SERVER_LISTENERS_MAX);
     struct server_listener *to = xcalloc(1, sizeof *to);

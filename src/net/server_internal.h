@@ -9,13 +9,14 @@
 #include "net/http1.h"
 #include "net/server.h"
 
-#define SERVER_LISTENERS_MAX    4
-#define SERVER_BACKLOG          1024
-#define SERVER_IDLE_MS_MIN      60000
-#define SERVER_REFUSED_MAX      64         /* connections beyond the maximum that are told so */
-#define SERVER_DRAIN_BYTES_MAX  65536u     /* of a body that nobody read */
-#define SERVER_LINGER_BYTES_MAX (1u << 20) /* thrown away while the client reads our last answer   \
-                                            */
+#define SERVER_LISTENERS_MAX   4
+#define SERVER_BACKLOG         1024
+#define SERVER_IDLE_MS_MIN     60000
+#define SERVER_REFUSED_MAX     64     /* connections beyond the maximum that are told so */
+#define SERVER_DRAIN_BYTES_MAX 65536u /* of a body that nobody read */
+#define SERVER_LINGER_BYTES_MAX                                                                    \
+    (1u << 20) /* thrown away while the client reads our last answer                               \
+                */
 #define SERVER_LINGER_MS      2000
 #define SERVER_HELD_BYTES_MAX (HEAD_BYTES_MAX + LOOP_SCRATCH_BYTES)
 

@@ -1,9 +1,9 @@
 /* server_read.c - from received bytes to exchanges: heads, bodies, and what comes too early.
  *
- * The idea: one loop offers what is there to the step of the connection's state; a step says how much
- * it consumed, and nothing when it must wait. A read is worked off in the loop's scratch; only what no
- * step wanted is copied and held. A request lives in one block of exact size: fields, head and, when it
- * came in the same read, body. */
+ * The idea: one loop offers what is there to the step of the connection's state; a step says how
+ * much it consumed, and nothing when it must wait. A read is worked off in the loop's scratch; only
+ * what no step wanted is copied and held. A request lives in one block of exact size: fields, head
+ * and, when it came in the same read, body. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,7 +99,8 @@ static void begin_exchange(struct server_conn *sc, const struct request_head *h,
     sc->server->handler->on_head(sc->server->handler->ctx, &sc->x);
 }
 
-/* Empty lines before a request are skipped (RFC 9112, 2.2); any other blank there is refused later. */
+/* Empty lines before a request are skipped (RFC 9112, 2.2); any other blank there is refused later.
+ */
 static size_t leading_blank(str bytes)
 {
     size_t n = 0;
@@ -331,7 +332,8 @@ static void consume_held(struct server_conn *sc, size_t used)
     sc->held_cap = 0;
 }
 
-/* While an answer is owed, bytes that come too early wait; a client that sends too many waits too. */
+/* While an answer is owed, bytes that come too early wait; a client that sends too many waits too.
+ */
 static void limit_held(struct server_conn *sc)
 {
     if (sc->held_len >= HEAD_BYTES_MAX && sc->state == SC_EXCHANGE) {

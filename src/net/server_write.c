@@ -1,7 +1,8 @@
 /* server_write.c - answers: head, body and chunks in one vector each.
  *
- * The idea: no formatting on the way out. The status line comes from a table, numbers are written by
- * hand, the date is rendered once a second, and the handler's own header lines go out as they are. */
+ * The idea: no formatting on the way out. The status line comes from a table, numbers are written
+ * by hand, the date is rendered once a second, and the handler's own header lines go out as they
+ * are. */
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -173,8 +174,8 @@ void server_write_error(struct server_conn *sc, enum err err, int status)
     sc->server->handler->error_body(sc->server->handler->ctx, err, &body);
     head_begin(&begin, status != 0 ? status : err_info(err)->status);
     head_end_length(sc, &end, body.len);
-    const str pieces[] = {text_str(&begin), STR("content-type: application/json\r\n"), text_str(&end),
-                          buf_str(&body)};
+    const str pieces[] = {text_str(&begin), STR("content-type: application/json\r\n"),
+                          text_str(&end), buf_str(&body)};
     conn_write(&sc->io, pieces, 4);
     buf_deinit(&body);
 }
@@ -225,8 +226,8 @@ void exchange_stream_begin(struct exchange *x, int status, str headers, str data
     head_end(sc, &end, sc->http10 ? STR("") : STR("transfer-encoding: chunked\r\n"));
     data = sc->is_head ? (str){NULL, 0} : data;
     chunk_size(sc, &size, data.len);
-    const str pieces[] = {text_str(&begin), headers, text_str(&end), text_str(&size), data,
-                          size.len > 0 ? STR("\r\n") : STR("")};
+    const str pieces[] = {text_str(&begin), headers, text_str(&end),
+                          text_str(&size),  data,    size.len > 0 ? STR("\r\n") : STR("")};
     write_pieces(sc, pieces, 6);
 }
 
@@ -256,7 +257,9 @@ void exchange_stream_end(struct exchange *x, str data)
         struct text size;
         data = sc->is_head ? (str){NULL, 0} : data;
         chunk_size(sc, &size, data.len);
-        str last = !sc->chunked_out ? STR("") : data.len > 0 ? STR("\r\n0\r\n\r\n") : STR("0\r\n\r\n");
+        str last = !sc->chunked_out ? STR("")
+                   : data.len > 0   ? STR("\r\n0\r\n\r\n")
+                                    : STR("0\r\n\r\n");
         const str pieces[] = {text_str(&size), data, last};
         write_pieces(sc, pieces, 3);
     }

@@ -1,8 +1,9 @@
 /* timer.c - the wheel of coarse timers behind loop_timer_start().
  *
  * The idea: most timers are moved or stopped long before they are due, so starting and stopping are
- * list operations on a slot, and one libuv timer sleeps until the next slot that holds anything. A bit
- * per slot finds it. A timer's due time is rounded up to its slot's, so it never fires early. */
+ * list operations on a slot, and one libuv timer sleeps until the next slot that holds anything. A
+ * bit per slot finds it. A timer's due time is rounded up to its slot's, so it never fires early.
+ */
 #include <assert.h>
 
 #include "net/loop_internal.h"
@@ -55,7 +56,8 @@ static void arm(struct loop *l, uint64_t tick)
     uv_timer_start(&l->timer, on_timer, due > now ? due - now : 0, 0);
 }
 
-/* Fires what is due in one slot; callbacks may start and stop any timer, also those of this slot. */
+/* Fires what is due in one slot; callbacks may start and stop any timer, also those of this slot.
+ */
 static void fire_slot(struct loop *l, uint64_t tick)
 {
     struct wheel *w = &l->wheel;

@@ -1,8 +1,8 @@
 /* tls.c - OpenSSL contexts: the listener's, which can be replaced while it runs, and the clients'.
  *
- * TLS 1.2 and newer, no renegotiation, ALPN http/1.1. A context is reference counted by OpenSSL, so a
- * reload swaps the pointer and connections keep the one they began with. What one connection does with
- * it is in tls_stream.c, sessions for reuse are in tls_session.c. */
+ * TLS 1.2 and newer, no renegotiation, ALPN http/1.1. A context is reference counted by OpenSSL, so
+ * a reload swaps the pointer and connections keep the one they began with. What one connection does
+ * with it is in tls_stream.c, sessions for reuse are in tls_session.c. */
 #include "net/tls.h"
 
 #include <assert.h>
@@ -38,8 +38,8 @@ static void set_common(SSL_CTX *context)
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
 }
 
-static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
-                   unsigned in_len, void *arg)
+static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+                   const unsigned char *in, unsigned in_len, void *arg)
 {
     static const unsigned char http11[] = "\x08http/1.1";
     unsigned char *chosen;
@@ -62,7 +62,8 @@ static SSL_CTX *server_context(str cert_file, str key_file, char **why)
     set_common(context);
     SSL_CTX_set_alpn_select_cb(context, on_alpn, NULL);
     SSL_CTX_set_session_id_context(context, (const unsigned char *)"relay", 5);
-    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF); /* tickets only: nothing is kept here */
+    SSL_CTX_set_session_cache_mode(context,
+                                   SSL_SESS_CACHE_OFF); /* tickets only: nothing is kept here */
     *why = NULL;
     if (SSL_CTX_use_certificate_chain_file(context, cert) != 1) {
         *why = explain("the certificate", cert_file);

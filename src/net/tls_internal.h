@@ -1,4 +1,5 @@
-/* tls_internal.h - between tls.c, tls_session.c and tls_stream.c: the only files that know OpenSSL. */
+/* tls_internal.h - between tls.c, tls_session.c and tls_stream.c: the only files that know OpenSSL.
+ */
 #ifndef RELAY_NET_TLS_INTERNAL_H
 #define RELAY_NET_TLS_INTERNAL_H
 

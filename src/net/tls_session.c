@@ -1,7 +1,8 @@
 /* tls_session.c - TLS sessions kept for reuse, shared by all workers.
  *
- * A handshake costs as much as ten to twenty requests; a resumed one a fraction. OpenSSL's own cache
- * is for servers, so new sessions are taken from its callback and kept per origin, newest used first. */
+ * A handshake costs as much as ten to twenty requests; a resumed one a fraction. OpenSSL's own
+ * cache is for servers, so new sessions are taken from its callback and kept per origin, newest
+ * used first. */
 #include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>

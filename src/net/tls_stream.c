@@ -1,9 +1,9 @@
 /* tls_stream.c - one TLS session, fed with received bytes, leaving bytes to send in a buffer.
  *
- * The idea: a BIO of our own that reads from the bytes at hand and writes into the loop's buffer, so
- * a connection keeps no memory BIOs. With SSL_MODE_RELEASE_BUFFERS OpenSSL gives its own buffers back
- * as well. The thread's error queue is cleared before every call: a leftover of one connection would
- * make SSL_get_error() fail another. */
+ * The idea: a BIO of our own that reads from the bytes at hand and writes into the loop's buffer,
+ * so a connection keeps no memory BIOs. With SSL_MODE_RELEASE_BUFFERS OpenSSL gives its own buffers
+ * back as well. The thread's error queue is cleared before every call: a leftover of one connection
+ * would make SSL_get_error() fail another. */
 #include "net/tls_stream.h"
 
 #include <assert.h>
@@ -104,7 +104,8 @@ struct tls_stream *tls_stream_accept(struct tls_server *t)
     return s;
 }
 
-/* A name is sent as SNI and checked against the certificate's names; an address against its addresses. */
+/* A name is sent as SNI and checked against the certificate's names; an address against its
+ * addresses. */
 static void verify_host(SSL *ssl, const char *host)
 {
     X509_VERIFY_PARAM *param = SSL_get0_param(ssl);

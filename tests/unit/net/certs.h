@@ -1,6 +1,7 @@
-/* certs.h - a certificate authority of the test's own, and certificates from it, in a temporary folder. */
-#ifndef RELAY_TESTS_NET_CERTS_H
-#define RELAY_TESTS_NET_CERTS_H
+/* certs.h - a certificate authority of the test's own, and certificates from it, in a temporary
+ * folder. */
+#ifndef RELAY_TESTS_UNIT_NET_CERTS_H
+#define RELAY_TESTS_UNIT_NET_CERTS_H
 
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -30,13 +31,16 @@ static inline X509 *certs_issue(X509 *issuer, EVP_PKEY *issuer_key, EVP_PKEY *ke
 {
     X509 *x = X509_new();
     X509_set_version(x, 2);
-    ASN1_INTEGER_set(X509_get_serialNumber(x), issuer == NULL ? 1 : (long)(clock_mono_ns() & 0xffffff) + 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(x),
+                     issuer == NULL ? 1 : (long)(clock_mono_ns() & 0xffffff) + 2);
     X509_gmtime_adj(X509_getm_notBefore(x), -3600);
     X509_gmtime_adj(X509_getm_notAfter(x), 86400);
     X509_set_pubkey(x, key);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC,
+                               (const unsigned char *)name, -1, -1, 0);
     X509_set_issuer_name(x, X509_get_subject_name(issuer != NULL ? issuer : x));
-    certs_extend(x, issuer != NULL ? issuer : x, NID_basic_constraints, issuer == NULL ? "critical,CA:TRUE" : "CA:FALSE");
+    certs_extend(x, issuer != NULL ? issuer : x, NID_basic_constraints,
+                 issuer == NULL ? "critical,CA:TRUE" : "CA:FALSE");
     if (names != NULL) {
         certs_extend(x, issuer, NID_subject_alt_name, names);
     }
@@ -48,7 +52,8 @@ static inline void certs_save(const char *path, X509 *x, EVP_PKEY *key)
 {
     FILE *f = fopen(path, "w");
     if (CHECK(f != NULL)) {
-        CHECK(x != NULL ? PEM_write_X509(f, x) : PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL));
+        CHECK(x != NULL ? PEM_write_X509(f, x)
+                        : PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL));
         fclose(f);
     }
 }

@@ -1,13 +1,13 @@
 /* rig.h - a real server and a real client on one loop, and raw sockets to be rude with.
  *
- * Everything runs in one thread: rig_until() turns the loop without blocking until a condition holds;
- * its deadline only ends a test that hangs. The server answers by path, so tests read like requests:
- *   /hello    200 "hello"                     /echo     the body back (at most 1 MiB)
+ * Everything runs in one thread: rig_until() turns the loop without blocking until a condition
+ * holds; its deadline only ends a test that hangs. The server answers by path, so tests read like
+ * requests: /hello    200 "hello"                     /echo     the body back (at most 1 MiB)
  *   /stream   three chunks "one" "two" "end"  /abort    two chunks, then cut
  *   /hold     kept for the test in rig->held  /unread   200 "hello", body not asked for
  *   /big      BIG_BYTES of 'x' */
-#ifndef RELAY_TESTS_NET_RIG_H
-#define RELAY_TESTS_NET_RIG_H
+#ifndef RELAY_TESTS_UNIT_NET_RIG_H
+#define RELAY_TESTS_UNIT_NET_RIG_H
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -147,8 +147,8 @@ static inline void rig_open_limits(struct rig *r, struct server_limits limits)
     r->loop = loop_new();
     r->resolver = resolver_new();
     r->tls_client = tls_client_new();
-    r->handler = (struct http_handler){rig_on_head,    rig_on_body,    rig_on_drain, rig_on_gone,
-                                       rig_on_refused, rig_error_body, r};
+    r->handler = (struct http_handler){
+        rig_on_head, rig_on_body, rig_on_drain, rig_on_gone, rig_on_refused, rig_error_body, r};
     r->server = server_new(r->loop, &r->handler, limits);
     r->client = client_new(r->loop, r->tls_client, r->resolver);
     r->big = xcalloc(BIG_BYTES, 1);
@@ -361,7 +361,8 @@ static inline void got_on_failed(struct http_call *call, enum call_failure failu
     g->call = NULL;
 }
 
-static const struct call_handler got_handler = {got_on_head, got_on_body, got_on_end, got_on_failed};
+static const struct call_handler got_handler = {got_on_head, got_on_body, got_on_end,
+                                                got_on_failed};
 
 static inline void got_start_at(struct rig *r, struct got *g, struct origin *o, const char *method,
                                 const char *path, str body)
@@ -384,7 +385,8 @@ static inline struct origin *rig_origin(struct rig *r)
     return client_origin(r->client, str_of_c(url), STR(""), STR(""));
 }
 
-static inline void got_start(struct rig *r, struct got *g, const char *method, const char *path, str body)
+static inline void got_start(struct rig *r, struct got *g, const char *method, const char *path,
+                             str body)
 {
     got_start_at(r, g, rig_origin(r), method, path, body);
 }

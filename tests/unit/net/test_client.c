@@ -1,9 +1,10 @@
-/* Calls against an upstream that the test plays: good answers, bad ones, pools, pauses, cancels. */
+/* Calls against an upstream that the test plays: good answers and bad ones, requests, connecting.
+ */
 #include "upstream.h"
 
 /* One call whose answer is `text`, sent in two parts cut at `at`, then perhaps closed. */
-static void play(struct rig *r, struct upstream *u, struct got *g, const char *method, const char *text,
-                 size_t at, bool close_after)
+static void play(struct rig *r, struct upstream *u, struct got *g, const char *method,
+                 const char *text, size_t at, bool close_after)
 {
     struct origin *o = upstream_origin(r, u, "/v1/");
     got_start_at(r, g, o, method, "/chat", STR(""));
@@ -20,7 +21,8 @@ static void play(struct rig *r, struct upstream *u, struct got *g, const char *m
     rig_until(r, client_stats(r->client).idle + client_stats(r->client).active == 0);
 }
 
-static void answers(const char *method, const char *text, bool close_after, const char *body, bool reusable)
+static void answers(const char *method, const char *text, bool close_after, const char *body,
+                    bool reusable)
 {
     struct rig r;
     rig_open(&r);
@@ -73,15 +75,17 @@ static void fails(const char *text, bool close_after, enum call_failure failure)
     rig_close(&r);
 }
 
-#define OK_200 "HTTP/1.1 200 OK\r\n"
+#define OK_200  "HTTP/1.1 200 OK\r\n"
 #define CHUNKED OK_200 "Transfer-Encoding: chunked\r\n\r\n"
 
 TEST(good_answers)
 {
     answers("POST", OK_200 "Content-Length: 5\r\n\r\nhello", false, "hello", true);
     answers("POST", OK_200 "Content-Length: 0\r\n\r\n", false, "", true);
-    answers("POST", OK_200 "content-length:5\r\nConnection: close\r\n\r\nhello", false, "hello", false);
-    answers("POST", CHUNKED "2\r\nhe\r\n3;a=b\r\nllo\r\n0\r\nTrailer: x\r\n\r\n", false, "hello", true);
+    answers("POST", OK_200 "content-length:5\r\nConnection: close\r\n\r\nhello", false, "hello",
+            false);
+    answers("POST", CHUNKED "2\r\nhe\r\n3;a=b\r\nllo\r\n0\r\nTrailer: x\r\n\r\n", false, "hello",
+            true);
     answers("POST", CHUNKED "000005\r\nhello\r\n0\r\n\r\n", false, "hello", true);
     answers("POST", OK_200 "\r\nhello", true, "hello", false);
     answers("POST", "HTTP/1.0 200 OK\r\n\r\nhello", true, "hello", false);
@@ -89,14 +93,17 @@ TEST(good_answers)
     answers("POST", "HTTP/1.1 204 No Content\r\n\r\n", false, "", true);
     answers("GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", false, "", true);
     answers("HEAD", OK_200 "Content-Length: 5\r\n\r\n", false, "", true);
-    answers("POST", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nX: 1\r\n\r\n" OK_200 "Content-Length: 2\r\n\r\nok",
+    answers("POST",
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nX: 1\r\n\r\n" OK_200
+            "Content-Length: 2\r\n\r\nok",
             false, "ok", true);
     answers("POST", "HTTP/1.1 500\r\nContent-Length: 2\r\n\r\nno", false, "no", true);
 }
 
 TEST(what_follows_an_answer_ends_the_connection)
 {
-    answers("POST", OK_200 "Content-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n", false, "ok", false);
+    answers("POST", OK_200 "Content-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n", false, "ok",
+            false);
     answers("POST", CHUNKED "2\r\nok\r\n0\r\n\r\nX", false, "ok", false);
 }
 
@@ -108,7 +115,8 @@ TEST(answers_that_are_not_http)
     fails("HTTP/1.1 20 OK\r\nContent-Length: 0\r\n\r\n", false, CALL_INVALID);
     fails("HTTP/1.1 999 OK\r\nContent-Length: 0\r\n\r\n", false, CALL_INVALID);
     fails(OK_200 "Content-Length: 2\r\nContent-Length: 3\r\n\r\nabc", false, CALL_INVALID);
-    fails(OK_200 "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", false, CALL_INVALID);
+    fails(OK_200 "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", false,
+          CALL_INVALID);
     fails(OK_200 "Transfer-Encoding: gzip\r\n\r\n", false, CALL_INVALID);
     fails(OK_200 "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", false, CALL_INVALID);
     fails("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", false, CALL_INVALID);
@@ -156,7 +164,8 @@ TEST(the_request_is_what_was_asked_for)
     struct raw w = upstream_request(&r, &u);
     rig_until(&r, raw_has(&w, "{\"a\":1}"));
     snprintf(want, sizeof want,
-             "POST /v1/chat?x=1 HTTP/1.1\r\nhost: 127.0.0.1:%u\r\naccept: text/plain\r\ncontent-length: 7\r\n\r\n{\"a\":1}",
+             "POST /v1/chat?x=1 HTTP/1.1\r\nhost: 127.0.0.1:%u\r\naccept: "
+             "text/plain\r\ncontent-length: 7\r\n\r\n{\"a\":1}",
              u.port);
     CHECK_CSTR(w.got, want);
     raw_send(&r, &w, OK_200 "Content-Length: 0\r\nX-Two:  words here \r\n\r\n");
@@ -169,189 +178,6 @@ TEST(the_request_is_what_was_asked_for)
     rig_until(&r, raw_ended(&w));
     got_close(&g);
     raw_close(&w);
-    upstream_close(&u);
-    rig_close(&r);
-}
-
-TEST(a_reused_connection_that_closes_is_replaced_once)
-{
-    struct rig r;
-    rig_open(&r);
-    struct upstream u = upstream_open();
-    struct got g = {0};
-    struct origin *o = upstream_origin(&r, &u, "");
-    got_start_at(&r, &g, o, "POST", "/a", STR("one"));
-    struct raw w = upstream_request(&r, &u);
-    raw_send(&r, &w, OK_200 "Content-Length: 0\r\n\r\n");
-    rig_until(&r, got_done(&g));
-    got_close(&g);
-    got_start_at(&r, &g, o, "POST", "/b", STR("two"));
-    rig_until(&r, raw_has(&w, "two"));
-    raw_close(&w);
-    w = upstream_request(&r, &u);
-    rig_until(&r, raw_has(&w, "two"));
-    CHECK(raw_has(&w, "POST /b HTTP/1.1\r\n"));
-    CHECK_INT(g.fails, 0);
-    raw_send(&r, &w, OK_200 "Content-Length: 2\r\n\r\nok");
-    rig_until(&r, got_done(&g));
-    CHECK_CSTR(g.body, "ok");
-    CHECK(!g.reused);
-    got_close(&g);
-    /* Once an answer has begun it is not sent again; nor is it a second time. */
-    got_start_at(&r, &g, o, "POST", "/c", STR("three"));
-    rig_until(&r, raw_has(&w, "three"));
-    raw_send(&r, &w, "HTTP/1.1 2");
-    raw_close(&w);
-    rig_until(&r, got_done(&g));
-    CHECK_INT(g.failure, CALL_RESET);
-    got_close(&g);
-    upstream_close(&u);
-    rig_close(&r);
-}
-
-TEST(an_idle_connection_that_speaks_is_dropped)
-{
-    struct rig r;
-    rig_open(&r);
-    struct upstream u = upstream_open();
-    for (int i = 0; i < 2; i++) {
-        struct got g = {0};
-        got_start_at(&r, &g, upstream_origin(&r, &u, ""), "POST", "/", STR(""));
-        struct raw w = upstream_request(&r, &u);
-        raw_send(&r, &w, OK_200 "Content-Length: 0\r\n\r\n");
-        rig_until(&r, client_stats(r.client).idle == 1);
-        if (i == 0) {
-            raw_send(&r, &w, "HTTP/1.1 408 Request Timeout\r\n\r\n");
-        } else {
-            raw_close(&w);
-        }
-        rig_until(&r, client_stats(r.client).idle == 0);
-        rig_until(&r, client_stats(r.client).active == 0);
-        raw_close(&w);
-        got_close(&g);
-    }
-    upstream_close(&u);
-    rig_close(&r);
-}
-
-TEST(the_newest_idle_connection_is_used_first)
-{
-    struct rig r;
-    rig_open(&r);
-    struct upstream u = upstream_open();
-    struct got a = {0}, b = {0}, c = {0};
-    got_start_at(&r, &a, upstream_origin(&r, &u, ""), "POST", "/a", STR(""));
-    struct raw first = upstream_request(&r, &u);
-    got_start_at(&r, &b, upstream_origin(&r, &u, ""), "POST", "/b", STR(""));
-    struct raw second = upstream_request(&r, &u);
-    raw_send(&r, &second, OK_200 "Content-Length: 0\r\n\r\n");
-    rig_until(&r, got_done(&b));
-    raw_send(&r, &first, OK_200 "Content-Length: 0\r\n\r\n");
-    rig_until(&r, got_done(&a));
-    CHECK_INT(client_stats(r.client).idle, 2);
-    got_start_at(&r, &c, upstream_origin(&r, &u, ""), "POST", "/c", STR(""));
-    rig_until(&r, raw_has(&first, "/c"));
-    CHECK(!raw_has(&second, "/c"));
-    raw_send(&r, &first, OK_200 "Content-Length: 0\r\n\r\n");
-    rig_until(&r, got_done(&c));
-    got_close(&a);
-    got_close(&b);
-    got_close(&c);
-    raw_close(&first);
-    raw_close(&second);
-    upstream_close(&u);
-    rig_close(&r);
-}
-
-TEST(pausing_stops_reading)
-{
-    struct rig r;
-    rig_open(&r);
-    struct upstream u = upstream_open();
-    for (int i = 0; i < 3; i++) {
-        struct got g = {.pause_on_head = i == 0, .pause_on_body = i > 0};
-        got_start_at(&r, &g, upstream_origin(&r, &u, ""), "POST", "/", STR(""));
-        struct raw w = upstream_request(&r, &u);
-        raw_send(&r, &w, i < 2 ? CHUNKED "2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n" : CHUNKED "2\r\nhe\r\n");
-        rig_until(&r, g.heads == 1);
-        if (i == 2) {
-            raw_send(&r, &w, "3\r\nllo\r\n0\r\n\r\n");
-        }
-        for (int turn = 0; turn < 100; turn++) {
-            rig_turn(&r);
-        }
-        CHECK_INT(g.ends, 0);
-        CHECK_INT(g.pieces, i == 0 ? 0 : 1);
-        g.pause_on_body = false;
-        call_resume(g.call);
-        CHECK_INT(g.ends, 0);
-        rig_until(&r, got_done(&g));
-        CHECK_CSTR(g.body, "hello");
-        got_close(&g);
-        raw_close(&w);
-        rig_until(&r, client_stats(r.client).idle == 0);
-    }
-    upstream_close(&u);
-    rig_close(&r);
-}
-
-TEST(a_paused_call_holds_the_upstream_back)
-{
-    struct rig r;
-    rig_open(&r);
-    struct got g = {.pause_on_body = true};
-    got_start(&r, &g, "GET", "/hold", STR(""));
-    rig_until(&r, r.held != NULL);
-    exchange_stream_begin(r.held, 200, STR(""), str_of(r.big, BIG_BYTES));
-    rig_until(&r, g.pieces == 1);
-    for (int turn = 0; turn < 100; turn++) {
-        rig_turn(&r);
-    }
-    CHECK_INT(g.pieces, 1);
-    CHECK(exchange_queued(r.held) > BIG_BYTES / 2 - 1000000);
-    exchange_stream_end(r.held, STR(""));
-    g.pause_on_body = false;
-    call_resume(g.call);
-    rig_until(&r, got_done(&g));
-    CHECK_INT(g.len, BIG_BYTES);
-    got_close(&g);
-    rig_close(&r);
-}
-
-TEST(cancelling_at_every_point)
-{
-    struct rig r;
-    rig_open(&r);
-    struct upstream u = upstream_open();
-    for (int i = 0; i < 6; i++) {
-        struct got g = {.cancel_on_head = i == 3, .cancel_on_body = i == 4, .pause_on_body = i == 5};
-        got_start_at(&r, &g, upstream_origin(&r, &u, ""), "POST", "/", STR("body"));
-        if (i == 0) {
-            call_cancel(g.call); /* before the connection is there */
-            rig_turn(&r);
-            struct raw lost = upstream_accept(&r, &u);
-            raw_close(&lost);
-        } else {
-            struct raw w = upstream_request(&r, &u);
-            if (i == 2) {
-                raw_send(&r, &w, OK_200 "Content-Le");
-            } else if (i > 2) {
-                raw_send(&r, &w, OK_200 "Content-Length: 5\r\n\r\nhello");
-            }
-            rig_turn(&r);
-            if (g.call != NULL) {
-                rig_until(&r, i < 5 || g.pieces == 1);
-                call_cancel(g.call);
-            }
-            rig_until(&r, raw_ended(&w));
-            raw_close(&w);
-        }
-        CHECK_INT(g.ends + g.fails, 0);
-        CHECK_INT(g.heads, i >= 3);
-        rig_until(&r, client_stats(r.client).active == 0);
-        CHECK_INT(client_stats(r.client).idle, 0);
-        got_close(&g);
-    }
     upstream_close(&u);
     rig_close(&r);
 }
@@ -382,11 +208,14 @@ TEST(connecting_has_a_deadline)
     struct raw fill[8];
     for (int i = 0; i < 8; i++) {
         fill[i] = (struct raw){.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0)};
-        struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)u.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        struct sockaddr_in to = {.sin_family = AF_INET,
+                                 .sin_port = htons((uint16_t)u.port),
+                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         (void)connect(fill[i].fd, (struct sockaddr *)&to, sizeof to);
     }
     struct got g = {.rig = &r};
-    struct call_request request = {.method = STR("GET"), .path = STR("/"), .connect_timeout_ms = 30};
+    struct call_request request = {
+        .method = STR("GET"), .path = STR("/"), .connect_timeout_ms = 30};
     g.call = call_start(upstream_origin(&r, &u, ""), &request, &got_handler, &g);
     rig_until(&r, got_done(&g));
     CHECK_INT(g.failure, CALL_CONNECT_TIMEOUT);
@@ -405,7 +234,8 @@ TEST(the_other_family_is_tried)
     rig_open(&r);
     snprintf(url, sizeof url, "http://localhost:%u", rig_port(r.listener.address));
     struct got g = {0};
-    got_start_at(&r, &g, client_origin(r.client, str_of_c(url), STR(""), STR("")), "GET", "/hello", STR(""));
+    got_start_at(&r, &g, client_origin(r.client, str_of_c(url), STR(""), STR("")), "GET", "/hello",
+                 STR(""));
     rig_until(&r, got_done(&g));
     CHECK_CSTR(g.body, "hello");
     got_close(&g);
@@ -445,8 +275,18 @@ TEST(a_large_request_body_goes_out_whole)
 
 TEST(base_urls)
 {
-    static const char *const bad[] = {"", "groq.com", "ftp://a", "http://", "http://:80", "http://a:0", "http://a:65536",
-                                      "http://a:x", "http://[::1", "http://a/b?c", "http://a/b#c", "http://a b/"};
+    static const char *const bad[] = {"",
+                                      "groq.com",
+                                      "ftp://a",
+                                      "http://",
+                                      "http://:80",
+                                      "http://a:0",
+                                      "http://a:65536",
+                                      "http://a:x",
+                                      "http://[::1",
+                                      "http://a/b?c",
+                                      "http://a/b#c",
+                                      "http://a b/"};
     struct rig r;
     rig_open(&r);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -2,9 +2,9 @@
 #include <stdlib.h>
 #include <uv.h>
 
-#include "check.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "check.h"
 #include "net/loop_internal.h"
 
 struct probe {

@@ -1,4 +1,5 @@
-/* Requests as they should be: plain, with bodies, pipelined, streamed, kept alive, and clients that leave. */
+/* Requests as they should be: plain, with bodies, pipelined, streamed, kept alive, and clients that
+ * leave. */
 #include "rig.h"
 
 TEST(answers_a_plain_request)
@@ -6,7 +7,8 @@ TEST(answers_a_plain_request)
     struct rig r;
     rig_open(&r);
     struct raw w = raw_open(&r);
-    raw_send(&r, &w, "GET /hello?a=1&b HTTP/1.1\r\nHost: Example.org:80\r\nX-Odd:  two words \r\n\r\n");
+    raw_send(&r, &w,
+             "GET /hello?a=1&b HTTP/1.1\r\nHost: Example.org:80\r\nX-Odd:  two words \r\n\r\n");
     rig_until(&r, raw_has(&w, "hello"));
     CHECK(raw_has(&w, "HTTP/1.1 200 OK\r\n"));
     CHECK(raw_has(&w, "content-length: 5\r\n"));
@@ -46,7 +48,8 @@ TEST(reads_bodies_split_at_every_byte)
 {
     static const char request[] =
         "\r\nPOST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabcdef"
-        "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nghi\r\n3;x=y\r\njkl\r\n0\r\n\r\n";
+        "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+        "chunked\r\n\r\n3\r\nghi\r\n3;x=y\r\njkl\r\n0\r\n\r\n";
     struct rig r;
     rig_open(&r);
     for (size_t at = 1; at < sizeof request - 1; at++) {
@@ -69,7 +72,8 @@ TEST(streams_in_chunks)
     struct raw w = raw_open(&r);
     raw_send(&r, &w, "GET /stream HTTP/1.1\r\nHost: a\r\n\r\n");
     rig_until(&r, raw_has(&w, "0\r\n\r\n"));
-    CHECK(raw_has(&w, "transfer-encoding: chunked\r\n\r\n3\r\none\r\n3\r\ntwo\r\n3\r\nend\r\n0\r\n\r\n"));
+    CHECK(raw_has(
+        &w, "transfer-encoding: chunked\r\n\r\n3\r\none\r\n3\r\ntwo\r\n3\r\nend\r\n0\r\n\r\n"));
     raw_close(&w);
     struct got g = {0};
     got_start(&r, &g, "GET", "/stream", STR(""));

@@ -1,4 +1,5 @@
-/* Requests as they should not be: each gets its error and a closed connection, and nothing else happens. */
+/* Requests as they should not be: each gets its error and a closed connection, and nothing else
+ * happens. */
 #include "rig.h"
 
 /* Sends `text`, expects `status` and an orderly end, and no exchange. */
@@ -46,7 +47,9 @@ TEST(framing_that_two_servers_could_read_differently)
     refused(POST "Transfer-Encoding: identity\r\n\r\n", 400);
     refused(POST "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400);
     refused(POST "Transfer-Encoding:\r\n\r\n", 400);
-    refused(POST "Transfer-Encoding:\x0b" "chunked\r\n\r\n0\r\n\r\n", 400);
+    refused(POST "Transfer-Encoding:\x0b"
+                 "chunked\r\n\r\n0\r\n\r\n",
+            400);
     refused("POST /echo HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400);
     refused(POST "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400);
     refused(POST "Content-Length : 3\r\n\r\nabc", 400);
@@ -61,8 +64,12 @@ TEST(lines_that_do_not_end_as_they_should)
     refused("GET /hello HTTP/1.1\r\nHost: a\r\nX: 1\r\n folded\r\n\r\n", 400);
     refused("GET /hello HTTP/1.1\r\n Host: a\r\n\r\n", 400);
     refused("GET /hello HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n", 400);
-    refused("GET /hello HTTP/1.1\r\nHost: a\r\nX: a\x01" "b\r\n\r\n", 400);
-    refused("GET /hello HTTP/1.1\r\nHost: a\r\nX: a\x7f" "b\r\n\r\n", 400);
+    refused("GET /hello HTTP/1.1\r\nHost: a\r\nX: a\x01"
+            "b\r\n\r\n",
+            400);
+    refused("GET /hello HTTP/1.1\r\nHost: a\r\nX: a\x7f"
+            "b\r\n\r\n",
+            400);
     refused("GET /hello HTTP/1.1\r\nHost: a\r\nX\x80: a\r\n\r\n", 400);
     refused("GET /hello HTTP/1.1\r\nHost: a\r\n: a\r\n\r\n", 400);
     refused("GET /hello HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n", 400);
@@ -109,7 +116,9 @@ TEST(absolute_form_is_accepted_where_the_host_agrees)
     struct rig r;
     rig_open(&r);
     struct raw w = raw_open(&r);
-    raw_send(&r, &w, "GET http://A:80/hello?q HTTP/1.1\r\nHost: a:80\r\n\r\nGET http://a HTTP/1.1\r\nHost: a\r\n\r\n");
+    raw_send(&r, &w,
+             "GET http://A:80/hello?q HTTP/1.1\r\nHost: a:80\r\n\r\nGET http://a HTTP/1.1\r\nHost: "
+             "a\r\n\r\n");
     rig_until(&r, raw_has(&w, "hello") && raw_count(&w, "HTTP/1.1 200 OK") == 2);
     CHECK_CSTR(r.path, "/");
     CHECK_CSTR(r.host, "a");
@@ -123,7 +132,8 @@ TEST(upgrade_is_an_ordinary_request)
     rig_open(&r);
     struct raw w = raw_open(&r);
     raw_send(&r, &w,
-             "POST /echo HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\nabc"
+             "POST /echo HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: "
+             "h2c\r\nContent-Length: 3\r\n\r\nabc"
              "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
     rig_until(&r, raw_has(&w, "hello"));
     CHECK(raw_has(&w, "abc"));
@@ -162,7 +172,9 @@ TEST(bodies_have_a_size)
     for (int i = 0; i < 2; i++) {
         struct raw w = raw_open(&r);
         r.bodies = 0;
-        raw_send(&r, &w, i == 0 ? POST "Content-Length: 1048577\r\n\r\n" : POST "Transfer-Encoding: chunked\r\n\r\n100001\r\n");
+        raw_send(&r, &w,
+                 i == 0 ? POST "Content-Length: 1048577\r\n\r\n"
+                        : POST "Transfer-Encoding: chunked\r\n\r\n100001\r\n");
         raw_send_bytes(&r, &w, r.big, 1048577);
         rig_until(&r, raw_ended(&w));
         CHECK_INT(r.bodies, 1);
@@ -177,9 +189,10 @@ TEST(bodies_have_a_size)
 TEST(bad_chunks)
 {
     static const char *const bodies[] = {
-        "g\r\nabc\r\n0\r\n\r\n", "3\nabc\r\n0\r\n\r\n",  "3\r\nabcd\r\n0\r\n\r\n", "-3\r\nabc\r\n0\r\n\r\n",
-        "3 \r\nabc\r\n0\r\n\r\n", "3\r\nabc\n0\r\n\r\n", "0x3\r\nabc\r\n0\r\n\r\n", "fffffffffffffffff\r\n",
-        "3\r\nabc\r\n0\r\nX: 1\n\r\n", "\r\n3\r\nabc\r\n0\r\n\r\n",
+        "g\r\nabc\r\n0\r\n\r\n",     "3\nabc\r\n0\r\n\r\n",    "3\r\nabcd\r\n0\r\n\r\n",
+        "-3\r\nabc\r\n0\r\n\r\n",    "3 \r\nabc\r\n0\r\n\r\n", "3\r\nabc\n0\r\n\r\n",
+        "0x3\r\nabc\r\n0\r\n\r\n",   "fffffffffffffffff\r\n",  "3\r\nabc\r\n0\r\nX: 1\n\r\n",
+        "\r\n3\r\nabc\r\n0\r\n\r\n",
     };
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
         struct rig r;
@@ -222,7 +235,9 @@ TEST(expectations)
     CHECK(!raw_has(&w, "connection: close"));
     raw_close(&w);
     w = raw_open(&r);
-    raw_send(&r, &w, "POST /unread HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+    raw_send(
+        &r, &w,
+        "POST /unread HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
     rig_until(&r, raw_ended(&w));
     CHECK(raw_has(&w, "connection: close\r\n"));
     CHECK(!raw_has(&w, "100 Continue"));
@@ -311,7 +326,7 @@ TEST(what_comes_too_early_is_bounded)
     /* The server stops reading, so the sockets' buffers fill and a send finds no room. */
     ssize_t n = 1;
     size_t sent = 0;
-    for (int quiet = 0; quiet < 50; quiet = n > 0 ? 0 : quiet + 1) {
+    for (int quiet = 0; quiet<50; quiet = n> 0 ? 0 : quiet + 1) {
         n = send(w.fd, r.big, BIG_BYTES, MSG_NOSIGNAL);
         sent += n > 0 ? (size_t)n : 0;
         rig_turn(&r);

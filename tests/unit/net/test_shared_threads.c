@@ -1,4 +1,5 @@
-/* What threads share: posts to a loop, the resolver, TLS contexts and sessions. For ThreadSanitizer. */
+/* What threads share: posts to a loop, the resolver, TLS contexts and sessions. For
+ * ThreadSanitizer. */
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -200,7 +201,8 @@ TEST(a_call_is_cancelled_while_its_name_is_looked_up)
     rig_until(&r, got_done(&b));
     CHECK_CSTR(b.body, "hello");
     CHECK_INT(a.ends + a.fails, 0);
-    got_start_at(&r, &a, client_origin(r.client, STR("http://none.test"), STR(""), STR("")), "GET", "/", STR(""));
+    got_start_at(&r, &a, client_origin(r.client, STR("http://none.test"), STR(""), STR("")), "GET",
+                 "/", STR(""));
     rig_until(&r, got_done(&a));
     CHECK_INT(a.failure, CALL_DNS);
     got_close(&a);
@@ -252,7 +254,8 @@ TEST(workers_share_contexts_and_sessions)
     struct tls_server *tls = tls_server_new(str_of_c(c.cert), str_of_c(c.key), &why);
     for (int i = 0; i < 2; i++) {
         w[i].certs = &c;
-        rig_open_limits(&w[i].rig, (struct server_limits){.connections_max = 9, .request_timeout_ms = 20000});
+        rig_open_limits(&w[i].rig,
+                        (struct server_limits){.connections_max = 9, .request_timeout_ms = 20000});
         server_listen(w[i].rig.server, &w[i].rig.listener, 0, tls);
     }
     /* One set of trusts and sessions for both. */

@@ -1,4 +1,5 @@
-/* TLS on both sides: verified, resumed, reloaded, through a proxy; and what must not be believed. */
+/* TLS on both sides: verified, resumed, reloaded, through a proxy; and what must not be believed.
+ */
 #include "certs.h"
 #include "net/client_internal.h"
 #include "upstream.h"
@@ -170,7 +171,8 @@ TEST(what_does_not_speak_tls)
     char url[64];
     snprintf(url, sizeof url, "https://127.0.0.1:%u", u.port);
     struct got g = {0};
-    got_start_at(&r, &g, client_origin(r.client, str_of_c(url), STR(""), str_of_c(c.ca)), "GET", "/", STR(""));
+    got_start_at(&r, &g, client_origin(r.client, str_of_c(url), STR(""), str_of_c(c.ca)), "GET",
+                 "/", STR(""));
     w = upstream_accept(&r, &u);
     rig_until(&r, raw_poll(&w));
     raw_send(&r, &w, "HTTP/1.1 400 Bad Request\r\n\r\n");
@@ -178,7 +180,8 @@ TEST(what_does_not_speak_tls)
     CHECK_INT(g.failure, CALL_TLS);
     got_close(&g);
     raw_close(&w);
-    got_start_at(&r, &g, client_origin(r.client, str_of_c(url), STR(""), str_of_c(c.ca)), "GET", "/", STR(""));
+    got_start_at(&r, &g, client_origin(r.client, str_of_c(url), STR(""), str_of_c(c.ca)), "GET",
+                 "/", STR(""));
     w = upstream_accept(&r, &u);
     raw_close(&w);
     rig_until(&r, got_done(&g));
@@ -218,7 +221,9 @@ TEST(connect_through_a_proxy)
     struct got g = {0};
     got_start_at(&r, &g, o, "GET", "/hello", STR(""));
     struct raw w = upstream_request(&r, &u);
-    snprintf(want, sizeof want, "CONNECT localhost:%u HTTP/1.1\r\nhost: localhost:%u\r\nproxy-authorization: Basic dXNlcjpwYXNz\r\n\r\n",
+    snprintf(want, sizeof want,
+             "CONNECT localhost:%u HTTP/1.1\r\nhost: localhost:%u\r\nproxy-authorization: Basic "
+             "dXNlcjpwYXNz\r\n\r\n",
              rig_port(r.listener.address), rig_port(r.listener.address));
     CHECK_CSTR(w.got, want);
     raw_forget(&w);
@@ -230,9 +235,9 @@ TEST(connect_through_a_proxy)
     raw_close(&w);
     raw_close(&far);
     rig_until(&r, client_stats(r.client).idle == 0);
-    static const char *const refusals[] = {"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n",
-                                           "HTTP/1.1 502 Bad Gateway\r\n\r\n", "rubbish\r\n\r\n",
-                                           "HTTP/1.1 200 OK\r\n\r\nearly", ""};
+    static const char *const refusals[] = {
+        "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 502 Bad Gateway\r\n\r\n", "rubbish\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\nearly", ""};
     for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
         got_start_at(&r, &g, o, "GET", "/hello", STR(""));
         w = upstream_request(&r, &u);
@@ -257,9 +262,12 @@ TEST(plain_calls_through_a_proxy_name_the_whole_address)
     struct upstream u = upstream_open();
     snprintf(proxy, sizeof proxy, "http://user:p@ss@127.0.0.1:%u/", u.port);
     struct got g = {0};
-    got_start_at(&r, &g, client_origin(r.client, STR("http://far.example:81/v1"), str_of_c(proxy), STR("")), "GET", "/models", STR(""));
+    got_start_at(&r, &g,
+                 client_origin(r.client, STR("http://far.example:81/v1"), str_of_c(proxy), STR("")),
+                 "GET", "/models", STR(""));
     struct raw w = upstream_request(&r, &u);
-    CHECK_CSTR(w.got, "GET http://far.example:81/v1/models HTTP/1.1\r\nhost: far.example:81\r\naccept: text/plain\r\n"
+    CHECK_CSTR(w.got, "GET http://far.example:81/v1/models HTTP/1.1\r\nhost: "
+                      "far.example:81\r\naccept: text/plain\r\n"
                       "proxy-authorization: Basic dXNlcjpwQHNz\r\n\r\n");
     raw_send(&r, &w, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     rig_until(&r, got_done(&g));

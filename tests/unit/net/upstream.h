@@ -1,6 +1,6 @@
 /* upstream.h - an upstream played by the test: a raw listening socket and what to say on it. */
-#ifndef RELAY_TESTS_NET_UPSTREAM_H
-#define RELAY_TESTS_NET_UPSTREAM_H
+#ifndef RELAY_TESTS_UNIT_NET_UPSTREAM_H
+#define RELAY_TESTS_UNIT_NET_UPSTREAM_H
 
 #include "rig.h"
 
@@ -49,12 +49,6 @@ static inline void raw_forget(struct raw *w)
 static inline void upstream_close(struct upstream *u)
 {
     close(u->fd);
-}
-
-/* What a client with nothing else needs. */
-static inline void rig_open_client(struct rig *r)
-{
-    rig_open(r);
 }
 
 static inline struct origin *upstream_origin(struct rig *r, struct upstream *u, const char *path)
