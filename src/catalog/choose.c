@@ -270,8 +270,8 @@ static bool worth_exploring(struct choosing *w, const struct candidate *k, pusd 
 }
 
 /* Puts one that is worth it to the front, the cheaper the likelier, so that each costs the same
- * share of the exploration. Returns how many at the front now count as clearing the bars. */
-static unsigned explore(struct choosing *w, struct scoring *s, unsigned clear)
+ * share of the exploration. */
+static void explore(struct choosing *w, struct scoring *s)
 {
     double total = 0;
     double weights[SCORED_MAX];
@@ -287,11 +287,10 @@ static unsigned explore(struct choosing *w, struct scoring *s, unsigned clear)
         if (weights[i] > 0 && mark < weights[i]) {
             scoring_lead_with(s, i);
             w->out->explored = true;
-            return i < clear ? clear : clear + 1;
+            return;
         }
         mark -= weights[i];
     }
-    return clear;
 }
 
 static const struct model *find_baseline(const struct choosing *w, const struct scoring *s,
@@ -316,14 +315,14 @@ static void decide(struct choosing *w, struct scoring *s)
     if (clear > 0) {
         keep_incumbent(w, s, clear);
         if (w->ask->dice < w->ask->explore)
-            clear = explore(w, s, clear);
+            explore(w, s);
     } else if (w->ask->strict) {
         return;
     } else {
         out->target_missed = true;
         scoring_nearest(s);
     }
-    scoring_write(s, clear, true, out);
+    scoring_write(s, out);
 }
 
 static void start(struct choosing *w, const struct catalog *c, struct live *l,
@@ -371,7 +370,7 @@ void choose(const struct catalog *c, struct live *l, const struct ask *ask, stru
     } else {
         for (unsigned i = 0; i < s->count; i++)
             s->order[i] = (uint16_t)i;
-        scoring_write(s, s->count, false, out);
+        scoring_write(s, out);
     }
     if (!ask->fallbacks && out->count > 1)
         out->count = 1;

@@ -1,4 +1,4 @@
-/* order.c - sorting, and spreading fallbacks over failure domains.
+/* order.c - sorting.
  *
  * Sorting moves 16-bit places, not candidates, by Shell's method: a few hundred entries take about
  * three microseconds, and there is nothing to allocate. */
@@ -98,40 +98,8 @@ void scoring_nearest(struct scoring *s)
     }
 }
 
-/* Round by round: from each provider the best that is left, in the order given. A place's round is
- * how many of its provider came before it; a counting sort puts the rounds one behind the other. */
-static void write_alternating(const struct scoring *s, unsigned from, unsigned to,
-                              uint16_t *used_of_provider, struct decision *out)
+void scoring_write(const struct scoring *s, struct decision *out)
 {
-    uint16_t round_of[SCORED_MAX], next[SCORED_MAX + 2] = {0};
-    for (unsigned i = from; i < to; i++) {
-        round_of[i] = used_of_provider[s->list[s->order[i]].provider]++;
-        next[round_of[i] + 1]++;
-    }
-    for (unsigned round = 1; round <= to; round++)
-        next[round] = (uint16_t)(next[round] + next[round - 1]);
-    for (unsigned i = from; i < to; i++) {
-        unsigned place = out->count + next[round_of[i]]++;
-        if (place < CANDIDATES_MAX)
-            out->list[place] = s->list[s->order[i]];
-    }
-    unsigned count = out->count + (to > from ? to - from : 0);
-    out->count = count < CANDIDATES_MAX ? count : CANDIDATES_MAX;
-}
-
-void scoring_write(const struct scoring *s, unsigned clear, bool alternate, struct decision *out)
-{
-    if (!alternate) {
-        for (unsigned i = 0; i < s->count && i < CANDIDATES_MAX; i++)
-            out->list[out->count++] = s->list[s->order[i]];
-        return;
-    }
-    if (s->count == 0)
-        return;
-    uint16_t used[CONFIG_PROVIDERS_MAX] = {0};
-    const struct candidate *first = &s->list[s->order[0]];
-    out->list[out->count++] = *first;
-    used[first->provider] = 1;
-    write_alternating(s, 1, clear, used, out);
-    write_alternating(s, clear > 1 ? clear : 1, s->count, used, out);
+    for (unsigned i = 0; i < s->count && i < CANDIDATES_MAX; i++)
+        out->list[out->count++] = s->list[s->order[i]];
 }

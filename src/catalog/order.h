@@ -26,8 +26,7 @@ void scoring_nearest(struct scoring *s);
 /* Moves order[at] to the front. */
 void scoring_lead_with(struct scoring *s, unsigned at);
 
-/* Writes `order` to out: as it is, or the first and then its fallbacks, other providers first.
- * `clear` says how many at the front clear the bars; the others stay behind them. */
-void scoring_write(const struct scoring *s, unsigned clear, bool alternate, struct decision *out);
+/* Writes `order` to out. */
+void scoring_write(const struct scoring *s, struct decision *out);
 
 #endif

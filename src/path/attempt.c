@@ -90,10 +90,7 @@ static void remember_health(struct request *r, const struct attempt *t)
         return;
     if (was_connect_failure(r))
         e = HEALTH_CONNECT_FAILED;
-    else if (t->err == ERR_UPSTREAM_TIMEOUT || t->err == ERR_UPSTREAM_TRUNCATED ||
-             t->err == ERR_UPSTREAM_INVALID ||
-             (t->err == ERR_UPSTREAM_ERROR &&
-              (t->status < 400 || t->status >= 500 || t->status == 408)))
+    else if (attempt_blames_provider(t))
         e = HEALTH_FAILED;
     bool up = false;
     str provider = t->upstream->config->name;

@@ -102,7 +102,7 @@ enum flow call_ask(struct request *r)
                 return request_wait(r, upstream_stop);
             note_not_started(r, err, why, param);
         }
-        r->next_candidate++;
+        next_pass(r);
     }
     return give_up(r);
 }
@@ -114,31 +114,21 @@ static void count_fallback(struct request *r, const struct attempt *t, enum err 
     metrics_add(g->meters.metrics, r->worker->index, series, 1);
 }
 
-static bool has_larger_context(const struct candidate *c, const struct candidate *than)
-{
-    return c->model != NULL && than->model != NULL && c->model->context > than->model->context;
-}
-
 /* The attempt failed: moves to what comes next, or gives up. */
 static enum flow after(struct request *r, enum after_failure then)
 {
     const struct attempt *t = request_try(r);
-    const struct candidate *failed = t->candidate;
     upstream_stop(r);
     if (r->out_of_time) {
         r->no_retry = true;
         return give_up(r);
     }
-    if (then == TRY_NOTHING) {
-        r->next_candidate = r->candidate_count;
-    } else if (then == TRY_NEXT_MODEL) {
-        r->next_candidate++;
-    } else if (then == TRY_LARGER_CONTEXT) {
-        r->next_candidate++;
-        while (r->next_candidate < r->candidate_count &&
-               !has_larger_context(&r->candidates[r->next_candidate], failed))
-            r->next_candidate++;
-    }
+    if (then == TRY_NOTHING)
+        next_pass_all(r);
+    else if (then == TRY_NEXT_MODEL)
+        next_pass(r);
+    else if (then == TRY_LARGER_CONTEXT)
+        next_pass_smaller(r, t->candidate->model);
     if (r->next_candidate < r->candidate_count)
         count_fallback(r, t, t->err);
     return request_jump(r, STEP_CALL);

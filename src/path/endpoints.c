@@ -157,6 +157,7 @@ static void on_drain(struct exchange *x)
     r->paused = false;
     r->last_byte_ms = loop_now_ms(r->worker->loop);
     r->idle_ms = (uint64_t)request_try(r)->upstream->config->timeouts.idle_ms;
+    request_arm(r);
     call_resume(r->call);
     path_ready(r);
 }

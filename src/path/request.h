@@ -95,8 +95,8 @@ struct request {
     uint32_t step_us[STEP_COUNT];
     uint64_t waited_ns;      /* for the client, a provider, a leader: not Relay's own time */
     struct loop_timer timer; /* the earliest of the deadlines below */
-    uint64_t total_at_ms, deadline_at_ms, attempt_at_ms, silence_at_ms, orphan_at_ms,
-        last_byte_ms, idle_ms;
+    uint64_t total_at_ms, deadline_at_ms, attempt_at_ms, silence_at_ms, orphan_at_ms, last_byte_ms,
+        idle_ms;
 
     /* authenticate */
     const struct key *key;
@@ -142,7 +142,8 @@ struct request {
     /* call */
     struct attempt *tries[TRIES_MAX];
     unsigned try_count;
-    unsigned next_candidate;
+    unsigned next_candidate; /* the one to call now */
+    uint32_t passed;         /* bits of those that are done with */
     struct http_call *call;
     struct buf body; /* of a refusal, or of a plain answer */
     enum call_failure failure;
@@ -257,6 +258,14 @@ enum after_failure refusal_judge(struct request *r, int64_t retry_ms);
 int64_t refusal_retry_after(struct request *r);
 /* It failed without an answer, or with an invalid one. `detail` may be empty. */
 enum after_failure failure_judge(struct request *r, enum err err, str detail);
+
+/* next.c: the candidate under way is done with; r->next_candidate becomes the one to call next. */
+void next_pass(struct request *r);
+void next_pass_smaller(struct request *r,
+                       const struct model *than); /* only larger contexts are left */
+void next_pass_all(struct request *r);
+bool attempt_blames_provider(
+    const struct attempt *t); /* it failed as a provider, not for this request */
 
 /* reply.c: the head of a streamed answer, with its first bytes (may be empty). */
 void reply_begin_stream(struct request *r, str data);

@@ -19,7 +19,7 @@ TEST(the_cheapest_wins_and_the_others_follow_by_cost)
 {
     built();
     struct ask ask = world_ask(&w, "auto");
-    CHECK_CSTR(world_choose(&w, &ask), "cheap/small fair/medium good/large dear/best cheap/medium");
+    CHECK_CSTR(world_choose(&w, &ask), "cheap/small cheap/medium fair/medium good/large dear/best");
     CHECK(!w.decision.target_missed && !w.decision.explored);
     world_deinit(&w);
 }
@@ -148,12 +148,12 @@ TEST(unknown_quality_or_price_is_never_chosen_by_auto_above_zero)
     world_build(&w);
     struct ask ask = world_ask(&w, "auto");
     ask.min_quality = 1;
-    CHECK_CSTR(world_choose(&w, &ask), "cheap/small fair/medium good/large dear/best cheap/medium");
+    CHECK_CSTR(world_choose(&w, &ask), "cheap/small cheap/medium fair/medium good/large dear/best");
     CHECK_INT(w.decision.refused[REFUSED_NO_QUALITY], 1);
     CHECK_INT(w.decision.refused[REFUSED_UNPRICED], 1);
     ask.min_quality = 0;
-    CHECK_CSTR(world_choose(&w, &ask), "cheap/unrated fair/medium good/large dear/best cheap/small "
-                                       "cheap/medium cheap/unpriced");
+    CHECK_CSTR(world_choose(&w, &ask), "cheap/unrated cheap/small cheap/medium fair/medium good/large "
+                                       "dear/best cheap/unpriced");
     ask = world_ask(&w, "cheap/unpriced");
     ask.min_quality = 90;
     CHECK_CSTR(world_choose(&w, &ask), "cheap/unpriced");
@@ -242,8 +242,8 @@ TEST(only_ignore_and_the_allow_list)
         {"medium", "cheap/medium fair/medium"},
         {"fast", "cheap/small dear/best"},
         {"goo", ""},
-        {"auto", "cheap/small fair/medium good/large dear/best cheap/medium"},
-        {"*", "cheap/small fair/medium good/large dear/best cheap/medium"},
+        {"auto", "cheap/small cheap/medium fair/medium good/large dear/best"},
+        {"*", "cheap/small cheap/medium fair/medium good/large dear/best"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         ask = world_ask(&w, "auto");
@@ -272,7 +272,7 @@ TEST(the_most_a_request_may_cost_and_what_is_left_of_a_budget)
     struct ask ask = world_ask(&w, "auto");
     ask.max_tokens = 100;    /* so everybody's expected answer is 100: 200 tokens at one price */
     ask.max_cost = 80000000; /* fair/medium exactly */
-    CHECK_CSTR(world_choose(&w, &ask), "cheap/small fair/medium cheap/medium");
+    CHECK_CSTR(world_choose(&w, &ask), "cheap/small cheap/medium fair/medium");
     CHECK_INT(w.decision.refused[REFUSED_MAX_COST], 2);
     ask.max_cost = PUSD_UNKNOWN;
     ask.budget_left = 79999999;
