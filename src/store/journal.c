@@ -279,6 +279,7 @@ static int writer_write(struct journal_writer *w)
         return error;
     }
     struct segment *s = w->segment;
+    assert(s != NULL);
     error = write_whole(s->fd, w->row.p, w->row.len, w->at);
     if (error == 0 && j->sync_ms == 0 && fdatasync(s->fd) != 0) {
         error = errno;

@@ -54,10 +54,9 @@ static void free_limited(struct limited *id)
 
 static void free_list(struct list *list)
 {
-    while (!list_is_empty(list)) {
-        struct limited *id = LIST_ITEM(list->next, struct limited, used);
-        list_remove(&id->used);
-        free_limited(id);
+    for (struct list *at = list->next, *next; at != list; at = next) {
+        next = at->next;
+        free_limited(LIST_ITEM(at, struct limited, used));
     }
 }
 
@@ -373,41 +372,41 @@ void limits_settle(struct limits *l, struct reservation *r, int64_t tokens, pusd
     pthread_mutex_unlock(&s->lock);
 }
 
-int64_t limits_expected_answer(struct limits *l, const struct uuid *wanted)
+int64_t limits_expected_answer(struct limits *l, const struct uuid *id)
 {
-    struct stripe *s = lock_stripe(l, wanted);
-    struct limited *id = find_id(s, wanted);
+    struct stripe *s = lock_stripe(l, id);
+    struct limited *at = find_id(s, id);
     struct limited fresh;
-    if (id == NULL) {
+    if (at == NULL) {
         answers_init(&fresh);
-        id = &fresh;
+        at = &fresh;
     }
-    int64_t expected = id->expected_answer;
+    int64_t expected = at->expected_answer;
     pthread_mutex_unlock(&s->lock);
     return expected;
 }
 
-void limits_load_spent(struct limits *l, const struct uuid *wanted, int64_t now_us, pusd day,
+void limits_load_spent(struct limits *l, const struct uuid *id, int64_t now_us, pusd day,
                        pusd month, pusd total)
 {
-    struct stripe *s = lock_stripe(l, wanted);
-    struct limited *id = get_id(s, wanted, now_us);
-    id->budget.spent[BUDGET_DAY] = day;
-    id->budget.spent[BUDGET_MONTH] = month;
-    id->budget.spent[BUDGET_TOTAL] = total;
-    id->has_budget = true;
+    struct stripe *s = lock_stripe(l, id);
+    struct limited *at = get_id(s, id, now_us);
+    at->budget.spent[BUDGET_DAY] = day;
+    at->budget.spent[BUDGET_MONTH] = month;
+    at->budget.spent[BUDGET_TOTAL] = total;
+    at->has_budget = true;
     pthread_mutex_unlock(&s->lock);
 }
 
-pusd limits_spent(struct limits *l, const struct uuid *wanted, enum budget_period period,
+pusd limits_spent(struct limits *l, const struct uuid *id, enum budget_period period,
                   int64_t now_us)
 {
-    struct stripe *s = lock_stripe(l, wanted);
-    struct limited *id = find_id(s, wanted);
+    struct stripe *s = lock_stripe(l, id);
+    struct limited *at = find_id(s, id);
     pusd spent = 0;
-    if (id != NULL) {
-        budget_move(&id->budget, now_us);
-        spent = id->budget.spent[period];
+    if (at != NULL) {
+        budget_move(&at->budget, now_us);
+        spent = at->budget.spent[period];
     }
     pthread_mutex_unlock(&s->lock);
     return spent;
