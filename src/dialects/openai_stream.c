@@ -38,6 +38,29 @@ struct event_work {
     bool amended;
 };
 
+/* The members that are read, picked in one pass each: this is the hot path. */
+enum { ROOT_ERROR, ROOT_CHOICES, ROOT_USAGE, ROOT_GROQ, ROOT_ID, ROOT_MODEL, ROOT_COUNT };
+static const str root_names[ROOT_COUNT] = {
+    {"error", 5}, {"choices", 7}, {"usage", 5}, {"x_groq", 6}, {"id", 2}, {"model", 5},
+};
+
+enum { CHOICE_INDEX, CHOICE_DELTA, CHOICE_FINISH, CHOICE_COUNT };
+static const str choice_names[CHOICE_COUNT] = {{"index", 5}, {"delta", 5}, {"finish_reason", 13}};
+
+enum {
+    DELTA_CONTENT,
+    DELTA_REASONING_CONTENT,
+    DELTA_REASONING_SHORT,
+    DELTA_REFUSED,
+    DELTA_CALLS,
+    DELTA_FUNCTION,
+    DELTA_COUNT
+};
+static const str delta_names[DELTA_COUNT] = {
+    {"content", 7}, {"reasoning_content", 17}, {"reasoning", 9},
+    {"refusal", 7}, {"tool_calls", 10},        {"function_call", 13},
+};
+
 struct stream_in *openai_stream_in_new(struct arena *a, const struct target *target)
 {
     struct stream_in *in = arena_new(a, struct stream_in, 1);
@@ -156,10 +179,9 @@ static bool call_in(struct event_work *w, struct choice_in *c, yyjson_val *call,
     return said != (int)*index || yyjson_is_obj(json_get(function, "arguments"));
 }
 
-static void calls_in(struct event_work *w, struct choice_in *c, yyjson_val *delta,
+static void calls_in(struct event_work *w, struct choice_in *c, yyjson_val *calls,
                      struct openai_fix *fix)
 {
-    yyjson_val *calls = json_get(delta, "tool_calls");
     size_t count = yyjson_arr_size(calls);
     if (count > 0 && count <= OPENAI_CALLS_MAX) {
         fix->call_indexes = arena_new(w->scratch, unsigned, count);
@@ -170,13 +192,15 @@ static void calls_in(struct event_work *w, struct choice_in *c, yyjson_val *delt
             fix->calls |= call_in(w, c, call, &fix->call_indexes[i]);
         }
     }
-    yyjson_val *old = json_get(delta, "function_call");
-    if (yyjson_is_obj(old)) {
-        str name = json_str(json_get(old, "name"));
-        if (c->calls == 0 && call_new(w->in, c, 0, 0))
-            delta_add(w, DELTA_TOOL_CALL, c->choice)->name = name;
-        text_add(w, DELTA_TOOL_ARGUMENTS, c->choice, json_str(json_get(old, "arguments")));
-    }
+}
+
+static void function_in(struct event_work *w, struct choice_in *c, yyjson_val *function)
+{
+    if (!yyjson_is_obj(function))
+        return;
+    if (c->calls == 0 && call_new(w->in, c, 0, 0))
+        delta_add(w, DELTA_TOOL_CALL, c->choice)->name = json_str(json_get(function, "name"));
+    text_add(w, DELTA_TOOL_ARGUMENTS, c->choice, json_str(json_get(function, "arguments")));
 }
 
 static void finish_in(struct event_work *w, const struct choice_in *c, str word,
@@ -195,51 +219,57 @@ static void finish_in(struct event_work *w, const struct choice_in *c, str word,
 
 static bool choice_in(struct event_work *w, size_t position, yyjson_val *choice)
 {
-    int64_t number = (int64_t)position;
-    json_get_i64(choice, "index", &number, NULL);
+    yyjson_val *of[CHOICE_COUNT], *in[DELTA_COUNT];
+    span_pick(choice, choice_names, CHOICE_COUNT, of);
+    span_pick(of[CHOICE_DELTA], delta_names, DELTA_COUNT, in);
+    int64_t number =
+        yyjson_is_int(of[CHOICE_INDEX]) ? yyjson_get_sint(of[CHOICE_INDEX]) : (int64_t)position;
     if (number < 0 || number >= OPENAI_CHOICES_MAX)
         return false;
     struct choice_in *c = choice_state(w->in, (unsigned)number);
-    yyjson_val *delta = json_get(choice, "delta");
-    yyjson_val *content = json_get(delta, "content");
-    struct openai_fix fix = {.content = yyjson_is_arr(content)};
-    str text = json_str(content);
-    str reasoning = openai_reasoning_of(delta);
+    struct openai_fix fix = {.content = yyjson_is_arr(in[DELTA_CONTENT])};
+    str text = json_str(in[DELTA_CONTENT]);
+    str reasoning = json_str(in[DELTA_REASONING_CONTENT]);
+    if (reasoning.len == 0)
+        reasoning = json_str(in[DELTA_REASONING_SHORT]);
     if (fix.content)
-        openai_content_in(w->scratch, content, &text, &reasoning);
+        openai_content_in(w->scratch, in[DELTA_CONTENT], &text, &reasoning);
     text_add(w, DELTA_REASONING, c->choice, reasoning);
     text_add(w, DELTA_TEXT, c->choice, text);
-    text_add(w, DELTA_REFUSAL, c->choice, json_str(json_get(delta, "refusal")));
-    calls_in(w, c, delta, &fix);
-    str word = json_str(json_get(choice, "finish_reason"));
+    text_add(w, DELTA_REFUSAL, c->choice, json_str(in[DELTA_REFUSED]));
+    calls_in(w, c, in[DELTA_CALLS], &fix);
+    function_in(w, c, in[DELTA_FUNCTION]);
+    str word = json_str(of[CHOICE_FINISH]);
     if (word.len > 0)
         finish_in(w, c, word, &fix);
     if (fix.content || fix.calls || fix.finish.len > 0) {
-        w->text = openai_amend(w->scratch, w->text, position, "delta", delta, &fix);
+        w->text = openai_amend(w->scratch, w->text, position, "delta", of[CHOICE_DELTA], &fix);
         w->amended = true;
     }
     return true;
 }
 
-static void usage_in(struct event_work *w, yyjson_val *root, str data)
+static void usage_in(struct event_work *w, yyjson_val *const *root, str data)
 {
     struct usage usage;
-    yyjson_val *object = json_get(root, "usage");
     str text = {0};
-    if (yyjson_obj_get(object, "cost") != NULL)
+    if (root[ROOT_USAGE] == NULL && root[ROOT_GROQ] == NULL)
+        return;
+    if (yyjson_obj_get(root[ROOT_USAGE], "cost") != NULL)
         text = json_member_raw(data, STR("usage"));
-    if (openai_usage_in(w->in->flavour, object, text, &usage) ||
-        openai_usage_in(w->in->flavour, json_get(json_get(root, "x_groq"), "usage"), (str){0},
-                        &usage))
+    if (openai_usage_in(w->in->flavour, root[ROOT_USAGE], text, &usage) ||
+        openai_usage_in(w->in->flavour, json_get(root[ROOT_GROQ], "usage"), (str){0}, &usage))
         delta_add(w, DELTA_USAGE, 0)->usage = usage;
 }
 
 /* True: the event says that the provider failed. */
-static bool error_in(struct event_work *w, const struct sse_event *event, yyjson_val *root)
+static bool error_in(struct event_work *w, const struct sse_event *event, yyjson_val *value,
+                     yyjson_val *const *root)
 {
     str message = {0};
-    if (!openai_error_message(root, &message) && !str_eq(event->name, STR("error"))) {
-        message = json_str(json_get(json_get(root, "x_groq"), "error"));
+    bool maybe = root[ROOT_ERROR] != NULL || root[ROOT_CHOICES] == NULL || event->name.len > 0;
+    if (!(maybe && openai_error_message(value, &message)) && !str_eq(event->name, STR("error"))) {
+        message = json_str(json_get(root[ROOT_GROQ], "error"));
         if (message.len == 0)
             return false;
     }
@@ -258,20 +288,22 @@ enum err openai_event_in(struct stream_in *in, struct arena *scratch, const stru
         delta_add(&w, DELTA_END, 0);
         return OK;
     }
-    yyjson_val *root = json_parse(scratch, event->data, NULL);
-    if (error_in(&w, event, root)) {
+    yyjson_val *value = json_parse(scratch, event->data, NULL);
+    yyjson_val *root[ROOT_COUNT];
+    span_pick(value, root_names, ROOT_COUNT, root);
+    if (error_in(&w, event, value, root)) {
         usage_in(&w, root, event->data);
         return OK;
     }
-    if (!yyjson_is_obj(root))
+    if (!yyjson_is_obj(value))
         return ERR_UPSTREAM_INVALID;
-    yyjson_val *choices = json_get(root, "choices");
+    yyjson_val *choices = root[ROOT_CHOICES];
     out->choices = (unsigned)yyjson_arr_size(choices);
     if (!in->started && out->choices > 0) {
         in->started = true;
         struct delta *d = delta_add(&w, DELTA_START, 0);
-        d->text = json_str(json_get(root, "id"));
-        d->name = json_str(json_get(root, "model"));
+        d->text = json_str(root[ROOT_ID]);
+        d->name = json_str(root[ROOT_MODEL]);
     }
     size_t i, n;
     yyjson_val *choice;

@@ -49,6 +49,26 @@ static const char *skip_value(const char *p, const char *end)
     return end;
 }
 
+void span_pick(yyjson_val *object, const str *names, size_t count, yyjson_val **out)
+{
+    for (size_t i = 0; i < count; i++)
+        out[i] = NULL;
+    size_t at, n;
+    yyjson_val *key, *value;
+    yyjson_obj_foreach(object, at, n, key, value)
+    {
+        str name = json_str(key);
+        size_t i = 0;
+        while (i < count && !str_eq(name, names[i]))
+            i++;
+        if (i < count && out[i] == NULL)
+            out[i] = value;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (yyjson_is_null(out[i]))
+            out[i] = NULL;
+}
+
 str span_element(str array_text, size_t index)
 {
     str text = str_trim(array_text);

@@ -6,6 +6,10 @@
 #include "base/buf.h"
 #include "base/json.h"
 
+/* The values of several members in one pass: out[i] belongs to names[i], NULL where it is missing
+ * or null. Of duplicate keys the first counts, as with json_get(). */
+void span_pick(yyjson_val *object, const str *names, size_t count, yyjson_val **out);
+
 /* The element `index` of a valid array's text, raw, or an empty str. */
 str span_element(str array_text, size_t index);
 
