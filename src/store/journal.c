@@ -134,7 +134,7 @@ void journal_close(struct journal *j)
     while (!list_is_empty(&j->segments)) {
         struct segment *s = LIST_ITEM(j->segments.next, struct segment, node);
         if (s->fd >= 0 && !s->inherited) {
-            fdatasync(s->fd);
+            sync_file(s->fd);
         }
         list_remove(&s->node);
         segment_free(s);
@@ -281,7 +281,7 @@ static int writer_write(struct journal_writer *w)
     struct segment *s = w->segment;
     assert(s != NULL);
     error = write_whole(s->fd, w->row.p, w->row.len, w->at);
-    if (error == 0 && j->sync_ms == 0 && fdatasync(s->fd) != 0) {
+    if (error == 0 && j->sync_ms == 0 && sync_file(s->fd) != 0) {
         error = errno;
     }
     if (error != 0) {

@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include "base/list.h"
 #include "store/journal.h"
@@ -18,6 +19,16 @@
 #define RECORD_BYTES_MAX    (192u << 10) /* of a payload; a row with all its texts takes less */
 #define SEGMENT_BYTES_MIN   (64u << 10)
 #define JOURNAL_WRITERS_MAX 64u
+
+/* What was written to the file survives a power cut once this returned; 0 or -1 with errno. */
+static inline int sync_file(int fd)
+{
+#ifdef __APPLE__
+    return fsync(fd);
+#else
+    return fdatasync(fd);
+#endif
+}
 
 struct segment {
     struct list node; /* in journal.segments, oldest first */

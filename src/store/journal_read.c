@@ -233,7 +233,7 @@ void journal_sync(struct journal *j)
     }
     for (struct segment *s = NULL; (s = next_segment(j, s)) != NULL;) {
         int64_t end = atomic_load_explicit(&s->end, memory_order_acquire);
-        if (!s->inherited && end > s->synced_at && fdatasync(s->fd) == 0) {
+        if (!s->inherited && end > s->synced_at && sync_file(s->fd) == 0) {
             s->synced_at = end;
         }
     }
@@ -250,7 +250,7 @@ void journal_probe(struct journal *j)
     snprintf(path, len, "%s/probe", j->dir);
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     bool works =
-        fd >= 0 && write(fd, zeros, sizeof zeros) == (ssize_t)sizeof zeros && fdatasync(fd) == 0;
+        fd >= 0 && write(fd, zeros, sizeof zeros) == (ssize_t)sizeof zeros && sync_file(fd) == 0;
     if (fd >= 0) {
         close(fd);
     }

@@ -2,6 +2,8 @@
 #include "check.h"
 #include "store_fixture.h"
 
+#include <sys/wait.h>
+
 #include "base/clock.h"
 #include "store/sqlite_internal.h"
 
@@ -255,6 +257,34 @@ TEST(latencies_leave_out_hits_and_failures)
     CHECK(rows[0].latency_p50_ms == 0);
     CHECK(rows[0].latency_p95_ms == 3);
     desk_close(&t);
+}
+
+TEST(processes_that_start_together_do_not_collide)
+{
+    struct temp_dir dir = temp_dir_make();
+    char url[300];
+    text_of(url, sizeof url, "sqlite:%s/data/x.db", dir.path);
+    pid_t children[4];
+    fflush(NULL);
+    for (int i = 0; i < 4; i++) {
+        children[i] = fork();
+        REQUIRE(children[i] >= 0);
+        if (children[i] == 0) {
+            char *why = NULL;
+            struct db *d = db_open(str_of_c(url), true, &why);
+            if (d == NULL) {
+                fprintf(stderr, "%s\n", why);
+            }
+            _exit(d == NULL);
+        }
+    }
+    for (int i = 0; i < 4; i++) {
+        int status = 0;
+        waitpid(children[i], &status, 0);
+        CHECK(WIFEXITED(status));
+        CHECK_INT(WEXITSTATUS(status), 0);
+    }
+    remove_tree(dir.path);
 }
 
 static int64_t count_rows(struct desk *t, const char *sql)
