@@ -37,11 +37,11 @@ static struct spent sum_attempts(struct request *r)
 }
 
 /* An answer goes into the cache as a plain body in its door's dialect, so that it can be replayed
- * in either shape. */
+ * in either shape; with the cost of a hit, which is nothing. */
 static bool plain_body(struct request *r, struct buf *out)
 {
     if (!r->chat.stream)
-        return r->chat.door->answer_out(&r->answer, &r->head, r->native, PUSD_UNKNOWN, out);
+        return r->chat.door->answer_out(&r->answer, &r->head, r->native, 0, out);
     struct answer whole = {0};
     if (r->gather == NULL || !gather_answer(r->gather, &r->arena, &whole))
         return false;
@@ -49,7 +49,7 @@ static bool plain_body(struct request *r, struct buf *out)
     struct answer_head head = r->head;
     if (whole.model.len > 0)
         head.model = whole.model;
-    return r->chat.door->answer_out(&whole, &head, (str){0}, PUSD_UNKNOWN, out);
+    return r->chat.door->answer_out(&whole, &head, (str){0}, 0, out);
 }
 
 static struct stored_answer *keep(struct request *r)

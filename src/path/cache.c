@@ -141,10 +141,14 @@ static void follow_leave(struct request *r)
     r->follow = NULL;
     if (w == NULL)
         return;
-    if (flight_leave(r->worker->gateway->answers, w))
+    if (r->follow_done) { /* its answer came in this very turn */
+        stored_answer_unref(w->answer);
         free(w);
-    else
+    } else if (flight_leave(r->worker->gateway->answers, w)) {
+        free(w);
+    } else {
         w->arg = NULL; /* its answer is on the way: done frees it */
+    }
 }
 
 static enum flow join(struct request *r)
