@@ -30,7 +30,7 @@ void client_close(struct client *c); /* closes idle connections and fails the ca
 
 #define CLIENT_IDLE_PER_ORIGIN_MAX        256u
 #define CLIENT_IDLE_MS                    55000u
-#define CLIENT_CONNECTIONS_PER_ORIGIN_MAX 4096u
+#define CLIENT_CONNECTIONS_PER_ORIGIN_MAX 16384u
 
 /* The origin for a base URL ("https://api.groq.com/openai/v1"); the same for equal arguments. NULL:
  * the URL is not usable. proxy and ca_file may be empty. */

@@ -118,7 +118,7 @@ void loop_free(struct loop *l)
     uv_close((uv_handle_t *)&l->check, NULL);
     uv_close((uv_handle_t *)&l->idle, NULL);
     uv_close((uv_handle_t *)&l->timer, NULL);
-    uv_run(&l->uv, UV_RUN_DEFAULT);
+    uv_run(&l->uv, UV_RUN_NOWAIT);
     int busy = uv_loop_close(&l->uv);
     assert(busy == 0);
     (void)busy;

@@ -96,7 +96,7 @@ static bool find_literal(str host, unsigned port, struct addresses *out)
 
 static bool lookup_system(void *ctx, const char *host, struct addresses *out)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
     (void)ctx;
     out->count = 0;

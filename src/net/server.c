@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -210,6 +211,9 @@ static void on_flushed(struct conn *c)
     }
     if (sc->state == SC_IDLE && conn_unsent(c) == 0) {
         server_begin_idle(sc);
+        conn_resume(c);
+        server_process_held(sc);
+        return;
     }
     if (sc->was_high && sc->x_open && !sc->gone_told && conn_unsent(c) < EXCHANGE_QUEUE_HIGH / 2) {
         sc->was_high = false;
@@ -357,12 +361,23 @@ static void on_listener_closed(uv_handle_t *handle)
     l->closed = true;
 }
 
+/* The listener struct holds the same socket open until listener_close(); without this the kernel
+ * would go on taking connections that nobody accepts. */
+static void refuse_new(struct server_listener *l)
+{
+    uv_os_fd_t fd;
+    if (uv_fileno((uv_handle_t *)&l->tcp, &fd) == 0) {
+        shutdown(fd, SHUT_RDWR);
+    }
+}
+
 void server_drain(struct server *s)
 {
     s->draining = true;
     for (unsigned i = 0; i < s->listener_count; i++) {
         if (s->listeners[i]->open) {
             s->listeners[i]->open = false;
+            refuse_new(s->listeners[i]);
             uv_close((uv_handle_t *)&s->listeners[i]->tcp, on_listener_closed);
         }
     }

@@ -113,6 +113,9 @@ static size_t leading_blank(str bytes)
 static size_t step_head(struct server_conn *sc, char *p, size_t len)
 {
     if (sc->state == SC_IDLE) {
+        if (conn_unsent(&sc->io) >= EXCHANGE_QUEUE_HIGH) {
+            return 0; /* whoever asks without reading the answers waits until they are read */
+        }
         size_t blank = leading_blank(str_of(p, len));
         if (blank > 0) {
             return blank;
@@ -385,6 +388,9 @@ bool exchange_read_body(struct exchange *x, size_t bytes_max)
     if (sc->body_state == REQUEST_BODY_DONE) {
         x->body = sc->block_body;
         return true;
+    }
+    if (sc->gone_told || sc->io.closing) {
+        return false; /* nothing more will come, and on_gone has said or will say so */
     }
     sc->body.max = bytes_max;
     sc->body_state = REQUEST_BODY_READING;

@@ -218,7 +218,7 @@ static inline unsigned rig_port(const char *address)
 
 static inline struct raw raw_open(struct rig *r)
 {
-    struct raw w = {.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    struct raw w = {.fd = socket(AF_INET, SOCK_STREAM, 0)};
     struct sockaddr_in to = {.sin_family = AF_INET,
                              .sin_port = htons((uint16_t)rig_port(r->listener.address)),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

@@ -207,7 +207,8 @@ TEST(connecting_has_a_deadline)
     listen(u.fd, 0);
     struct raw fill[8];
     for (int i = 0; i < 8; i++) {
-        fill[i] = (struct raw){.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0)};
+        fill[i] = (struct raw){.fd = socket(AF_INET, SOCK_STREAM, 0)};
+        fcntl(fill[i].fd, F_SETFL, O_NONBLOCK);
         struct sockaddr_in to = {.sin_family = AF_INET,
                                  .sin_port = htons((uint16_t)u.port),
                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

@@ -1,4 +1,5 @@
 /* Calls and connections over time: reuse, idle ones, pauses, cancels. */
+#include "net/client_internal.h"
 #include "upstream.h"
 
 #define OK_200  "HTTP/1.1 200 OK\r\n"
@@ -186,6 +187,63 @@ TEST(cancelling_at_every_point)
         got_close(&g);
     }
     upstream_close(&u);
+    rig_close(&r);
+}
+
+TEST(an_idle_connection_is_dropped_in_time)
+{
+    struct rig r;
+    rig_open(&r);
+    struct got g = {0};
+    struct origin *o = rig_origin(&r);
+    got_start(&r, &g, "GET", "/hello", STR(""));
+    rig_until(&r, got_done(&g));
+    CHECK_INT(client_stats(r.client).idle, 1);
+    CHECK(o->idle_timer.due_ms >= loop_now_ms(r.loop) + CLIENT_IDLE_MS - 1000);
+    loop_timer_start(&o->idle_timer, 0); /* too early: it looks, and waits again */
+    rig_until(&r, o->idle_timer.due_ms > loop_now_ms(r.loop) + CLIENT_IDLE_MS / 2);
+    CHECK_INT(client_stats(r.client).idle, 1);
+    LIST_ITEM(o->idle.next, struct upstream_conn, node)->idle_since_ms -= CLIENT_IDLE_MS;
+    loop_timer_start(&o->idle_timer, 0);
+    rig_until(&r, client_stats(r.client).idle == 0);
+    got_close(&g);
+    rig_close(&r);
+}
+
+TEST(idle_connections_have_a_maximum)
+{
+    struct rig r;
+    rig_open(&r);
+    struct origin *o = rig_origin(&r);
+    struct got *g = xcalloc(8, sizeof *g);
+    for (int i = 0; i < 8; i++) {
+        got_start(&r, &g[i], "GET", "/hello", STR(""));
+    }
+    o->idle_count += CLIENT_IDLE_PER_ORIGIN_MAX - 4;
+    for (int i = 0; i < 8; i++) {
+        rig_until(&r, got_done(&g[i]));
+        CHECK_INT(g[i].ends, 1);
+        got_close(&g[i]);
+    }
+    CHECK_INT(client_stats(r.client).idle, 4);
+    o->idle_count -= CLIENT_IDLE_PER_ORIGIN_MAX - 4;
+    free(g);
+    rig_close(&r);
+}
+
+TEST(connections_of_an_origin_have_a_maximum)
+{
+    struct rig r;
+    rig_open(&r);
+    struct origin *o = rig_origin(&r);
+    struct got g = {0};
+    o->connections += CLIENT_CONNECTIONS_PER_ORIGIN_MAX;
+    got_start(&r, &g, "GET", "/hello", STR(""));
+    CHECK_INT(g.fails, 0);
+    rig_until(&r, got_done(&g));
+    CHECK_INT(g.failure, CALL_OVERLOADED);
+    o->connections -= CLIENT_CONNECTIONS_PER_ORIGIN_MAX;
+    got_close(&g);
     rig_close(&r);
 }
 

@@ -1,5 +1,6 @@
 /* Requests as they should be: plain, with bodies, pipelined, streamed, kept alive, and clients that
  * leave. */
+#include "net/server_internal.h"
 #include "rig.h"
 
 TEST(answers_a_plain_request)
@@ -252,6 +253,74 @@ TEST(draining_lets_exchanges_end)
     raw_close(&idle);
     raw_close(&busy);
     rig_until(&r, server_is_idle(r.server));
+    rig_close(&r);
+}
+
+TEST(head_requests_get_no_body)
+{
+    struct rig r;
+    rig_open(&r);
+    struct raw w = raw_open(&r);
+    raw_send(&r, &w,
+             "HEAD /hello HTTP/1.1\r\nHost: a\r\n\r\nHEAD /stream HTTP/1.1\r\nHost: a\r\n\r\n"
+             "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    rig_until(&r, raw_has(&w, "hello"));
+    CHECK_INT(raw_count(&w, "content-length: 5\r\n"), 2);
+    CHECK_INT(raw_count(&w, "hello"), 1);
+    CHECK(!raw_has(&w, "one"));
+    raw_close(&w);
+    rig_close(&r);
+}
+
+TEST(whoever_asks_without_reading_waits)
+{
+    static const char request[] = "GET /big HTTP/1.1\r\nHost: a\r\n\r\n";
+    struct rig r;
+    rig_open(&r);
+    struct raw w = raw_open(&r);
+    for (int i = 0; i < 20; i++) {
+        raw_send(&r, &w, request);
+    }
+    for (int turn = 0; turn < 200; turn++) {
+        rig_turn(&r);
+    }
+    CHECK(r.heads < 5);
+    size_t want = (size_t)20 * BIG_BYTES;
+    size_t bytes = 0;
+    rig_until(&r, (raw_poll(&w), bytes += w.len, w.len = 0, bytes > want));
+    CHECK_INT(r.heads, 20);
+    raw_close(&w);
+    rig_close(&r);
+}
+
+TEST(an_idle_connection_is_closed_in_time)
+{
+    struct rig r;
+    rig_open(&r);
+    struct raw w = raw_open(&r);
+    raw_send(&r, &w, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    rig_until(&r, raw_has(&w, "hello"));
+    struct server_conn *sc = LIST_ITEM(r.server->connections.next, struct server_conn, node);
+    CHECK(sc->timer.due_ms >= loop_now_ms(r.loop) + SERVER_IDLE_MS_MIN - 1000);
+    CHECK(sc->held == NULL && sc->block == NULL);
+    loop_timer_start(&sc->timer, 0);
+    rig_until(&r, raw_ended(&w));
+    CHECK(!w.reset);
+    raw_close(&w);
+    rig_close(&r);
+}
+
+TEST(a_drained_listener_refuses)
+{
+    struct rig r;
+    rig_open(&r);
+    server_drain(r.server);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)rig_port(r.listener.address)),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    CHECK(connect(fd, (struct sockaddr *)&to, sizeof to) != 0);
+    close(fd);
     rig_close(&r);
 }
 

@@ -272,7 +272,10 @@ TEST(workers_share_contexts_and_sessions)
         pthread_join(threads[i], NULL);
         CHECK_INT(w[i].done, 5);
     }
-    CHECK(w[0].resumed + w[1].resumed > 0);
+    /* A reload makes new ticket keys, so resuming is looked at when there are no more. */
+    w[0].resumed = 0;
+    work(&w[0]);
+    CHECK(w[0].resumed >= 4);
     w[1].rig.tls_client = own;
     rig_close(&w[1].rig);
     rig_close(&w[0].rig);

@@ -12,9 +12,10 @@ struct upstream {
 
 static inline struct upstream upstream_open(void)
 {
-    struct upstream u = {.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+    struct upstream u = {.fd = socket(AF_INET, SOCK_STREAM, 0)};
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof a;
+    fcntl(u.fd, F_SETFL, O_NONBLOCK);
     CHECK_INT(bind(u.fd, (struct sockaddr *)&a, sizeof a), 0);
     CHECK_INT(listen(u.fd, 16), 0);
     CHECK_INT(getsockname(u.fd, (struct sockaddr *)&a, &len), 0);
@@ -27,7 +28,8 @@ static inline struct upstream upstream_open(void)
 static inline struct raw upstream_accept(struct rig *r, struct upstream *u)
 {
     struct raw w = {.fd = -1};
-    rig_until(r, (w.fd = accept4(u->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0);
+    rig_until(r, (w.fd = accept(u->fd, NULL, NULL)) >= 0);
+    fcntl(w.fd, F_SETFL, O_NONBLOCK);
     return w;
 }
 
