@@ -1,8 +1,8 @@
 /* answer.h - checks one HTTP answer after another as its bytes come, for the load generator.
  *
- * Right is: status 200; a body of a known length and known bytes, or a chunked stream with a known
- * number of SSE events, `data: [DONE]` as the last and the final chunk behind it; nothing after the
- * end. Nothing is kept but counters: thousands of answers are read at once. */
+ * Right is: status 200; a body of known bytes, to which a gateway may add one member at the end of
+ * `usage`, the cost; or a chunked stream with a known number of SSE events, `data: [DONE]` as the
+ * last and the final chunk behind it; nothing after the end. Nothing is kept but counters: thousands of answers are read at once. */
 #ifndef RELAY_BENCH_ANSWER_H
 #define RELAY_BENCH_ANSWER_H
 
@@ -15,6 +15,7 @@
 struct answer_wanted {
     const char *body;     /* of a plain answer; NULL: a stream */
     size_t body_bytes;    /* of a plain answer */
+    bool cost;            /* `,"cost":0.01` stands before the two braces at its end */
     unsigned event_count; /* of a stream, [DONE] among them */
 };
 

@@ -280,8 +280,9 @@ static void usage(void)
     fprintf(stderr,
             "usage: relay-load --port N --body FILE (--expect-body FILE | --expect-events N)\n"
             "    [--path /v1/chat/completions] [--key KEY] [--connections 64] [--seconds 1]\n"
-            "    [--requests N] [--rate PER_SECOND] [--announce]\n"
-            "--announce prints \"open\" once as many answers have begun as there are connections.\n");
+            "    [--requests N] [--rate PER_SECOND] [--announce] [--cost]\n"
+            "--announce prints \"open\" once as many answers have begun as there are connections;\n"
+            "--cost: the answer may have a cost at the end of its usage.\n");
     exit(2);
 }
 
@@ -300,7 +301,8 @@ static void read_options(struct load *l, int argc, char **argv)
         {"port", 1, NULL, 'p'},        {"path", 1, NULL, 'u'},          {"key", 1, NULL, 'k'},
         {"body", 1, NULL, 'b'},        {"expect-body", 1, NULL, 'x'},   {"expect-events", 1, NULL, 'e'},
         {"connections", 1, NULL, 'c'}, {"seconds", 1, NULL, 's'},       {"requests", 1, NULL, 'n'},
-        {"rate", 1, NULL, 'r'},        {"announce", 0, NULL, 'a'},      {NULL, 0, NULL, 0}};
+        {"rate", 1, NULL, 'r'},        {"announce", 0, NULL, 'a'},     {"cost", 0, NULL, 'o'},
+        {NULL, 0, NULL, 0}};
     const char *path = "/v1/chat/completions", *key = "none", *body = NULL;
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -334,6 +336,9 @@ static void read_options(struct load *l, int argc, char **argv)
             break;
         case 'r':
             l->interval_ns = (uint64_t)(1e9 / number_of(optarg, 0.1, 1e6));
+            break;
+        case 'o':
+            l->wanted.cost = true;
             break;
         case 'a':
             l->announce = true;

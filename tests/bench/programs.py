@@ -233,7 +233,8 @@ class Load:
     def command(self, port, key, stream, options, expect):
         body = self.folder / ("stream.json" if stream else "plain.json")
         return [self.program, "--port", str(port), "--key", key, "--body", str(body), *expect,
-                *(f"--{name}={value}" for name, value in options.items())]
+                *(f"--{name}" if value is True else f"--{name}={value}"
+                  for name, value in options.items())]
 
     def start(self, *arguments):
         return subprocess.Popen(self.command(*arguments), stdout=subprocess.PIPE, text=True,

@@ -29,7 +29,7 @@ MARK = "#" * 16
 
 def write_bodies(folder):
     """A chat request of 600 bytes, whose sixteen #s become a number of its own in each request."""
-    for name, extra in (("plain", ""), ("stream", '"stream":true,')):
+    for name, extra in (("plain", ""), ("stream", '"stream":true,"stream_options":{"include_usage":true},')):
         front = ('{"model":"auto",' + extra + '"messages":[{"role":"system","content":"You are a '
                  'helpful assistant."},{"role":"user","content":"' + MARK + ' ')
         back = '"}],"temperature":0.7,"max_tokens":200}'
@@ -59,7 +59,7 @@ class Bench:
         self.began = time.monotonic()
 
     def direct_body(self):
-        """What the mock answers is what every side must deliver, byte for byte."""
+        """What the mock answers is what every side must deliver; Relay adds `cost` to the usage."""
         import http.client
         talk = http.client.HTTPConnection("127.0.0.1", self.mock.port, timeout=5)
         talk.request("POST", "/v1/chat/completions", (self.folder / "plain.json").read_bytes())
@@ -70,6 +70,8 @@ class Bench:
         port = side.port if side in (self.mock, self.mock_tls) else side.ports[kind]
         expect = ([f"--expect-events={EVENTS}"] if stream else
                   [f"--expect-body={self.folder / 'expected.json'}"])
+        if isinstance(side, Relay):
+            expect.append("--cost")
         return port, getattr(side, "key", "none"), stream, options, expect
 
     def note(self, side, what, result):
@@ -154,7 +156,7 @@ class Bench:
     def held(self, side, streams):
         """kB that a side grows by while so many slow streams are open; one run of all of them."""
         before = side.memory_kb()
-        options = {"connections": streams, "requests": streams, "seconds": 600, "announce": ""}
+        options = {"connections": streams, "requests": streams, "seconds": 600, "announce": True}
         child = self.load.start(*self.arguments(side, "stream", True, options))
         child.stdout.readline()  # every answer has begun
         time.sleep(2)
