@@ -23,6 +23,7 @@ static const struct flavour flavours[] = {
      .required_is_any = true,
      .system_only = true,
      .no_reasoning_back = true,
+     .short_call_ids = true,
      .drops = {"user", "store", "safety_identifier", "prompt_cache_retention"}},
     {.provider = "deepseek", .max_tokens = "max_tokens", .system_only = true},
     {.provider = "xai",

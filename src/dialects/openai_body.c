@@ -8,7 +8,9 @@
 #include "dialects/openai.h"
 #include "dialects/spans.h"
 
-#define EDITS_MAX 32
+#define EDITS_MAX       32
+#define CALL_ID_BYTES   9
+#define CALL_ID_LETTERS "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 struct edits {
     struct arena *a;
@@ -79,33 +81,74 @@ static void edit_max_tokens(struct edits *e, const char *name)
         edit_rename(e, "max_tokens", "max_completion_tokens");
 }
 
-/* Messages that the provider would refuse as they are: a role or a member that it does not know. */
+static bool is_short_id(str id)
+{
+    bool good = id.len == CALL_ID_BYTES;
+    for (size_t i = 0; good && i < id.len; i++)
+        good = strchr(CALL_ID_LETTERS, id.p[i]) != NULL && id.p[i] != '\0';
+    return good;
+}
+
+/* The same id always gives the same short one, so that call and answer still belong together. */
+static str short_id(struct arena *a, str id)
+{
+    static const char letters[] = CALL_ID_LETTERS;
+    struct digest digest = digest_of(id);
+    char text[CALL_ID_BYTES];
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = letters[digest.b[i] % (sizeof letters - 1)];
+    return span_quote(a, str_of(text, sizeof text));
+}
+
+/* The edits to one message that the provider would refuse as it is: a role, a member or an id that
+ * it does not take. */
+static size_t message_edits(struct edits *e, const struct flavour *flavour, str messages, size_t i,
+                            yyjson_val *v, struct json_edit *edits)
+{
+    const struct chat_message *m = &e->chat->messages[i];
+    size_t count = 0;
+    if (flavour->system_only && m->role == ROLE_DEVELOPER)
+        edits[count++] = (struct json_edit){.key = STR("role"), .value = STR("\"system\"")};
+    if (flavour->no_reasoning_back && yyjson_obj_get(v, "reasoning_content") != NULL)
+        edits[count++] = (struct json_edit){.key = STR("reasoning_content")};
+    if (!flavour->short_call_ids)
+        return count;
+    if (m->tool_call_id.len > 0 && !is_short_id(m->tool_call_id))
+        edits[count++] = (struct json_edit){.key = STR("tool_call_id"),
+                                            .value = short_id(e->a, m->tool_call_id)};
+    str calls = {0};
+    size_t listed = yyjson_arr_size(json_get(v, "tool_calls"));
+    for (size_t c = 0; c < listed; c++) {
+        if (is_short_id(m->tool_calls[c].id))
+            continue;
+        if (calls.len == 0)
+            calls = json_member_raw(span_element(messages, i), STR("tool_calls"));
+        struct json_edit id = {.key = STR("id"), .value = short_id(e->a, m->tool_calls[c].id)};
+        str call = span_element(calls, c);
+        calls = span_replace(e->a, calls, call, span_edit(e->a, call, &id, 1));
+    }
+    if (calls.len > 0)
+        edits[count++] = (struct json_edit){.key = STR("tool_calls"), .value = calls};
+    return count;
+}
+
 static void edit_messages(struct edits *e, const struct flavour *flavour)
 {
-    const struct chat *chat = e->chat;
-    str messages = {0};
+    str original = json_member_raw(e->chat->body, STR("messages"));
+    str messages = original;
     size_t i, n;
     yyjson_val *v;
-    yyjson_val *all = json_get(chat->root, "messages");
+    yyjson_val *all = json_get(e->chat->root, "messages");
     yyjson_arr_foreach(all, i, n, v)
     {
-        bool role = flavour->system_only && chat->messages[i].role == ROLE_DEVELOPER;
-        bool reasoning =
-            flavour->no_reasoning_back && yyjson_obj_get(v, "reasoning_content") != NULL;
-        if (!role && !reasoning)
+        struct json_edit edits[4];
+        size_t count = message_edits(e, flavour, messages, i, v, edits);
+        if (count == 0)
             continue;
-        if (messages.len == 0)
-            messages = json_member_raw(chat->body, STR("messages"));
-        struct json_edit edits[2];
-        size_t count = 0;
-        if (role)
-            edits[count++] = (struct json_edit){.key = STR("role"), .value = STR("\"system\"")};
-        if (reasoning)
-            edits[count++] = (struct json_edit){.key = STR("reasoning_content")};
         str message = span_element(messages, i);
         messages = span_replace(e->a, messages, message, span_edit(e->a, message, edits, count));
     }
-    if (messages.len > 0)
+    if (messages.p != original.p)
         edit_set(e, "messages", messages);
 }
 
@@ -118,7 +161,7 @@ static void edit_for_flavour(struct edits *e, const struct flavour *flavour)
         edit_rename(e, "seed", "random_seed");
     if (flavour->required_is_any && chat->tool_choice == TOOL_CHOICE_REQUIRED)
         edit_set(e, "tool_choice", STR("\"any\""));
-    if (flavour->system_only || flavour->no_reasoning_back)
+    if (flavour->system_only || flavour->no_reasoning_back || flavour->short_call_ids)
         edit_messages(e, flavour);
     for (size_t i = 0; i < FLAVOUR_DROPS_MAX && flavour->drops[i] != NULL; i++)
         edit_remove(e, flavour->drops[i]);

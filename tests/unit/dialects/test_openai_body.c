@@ -125,6 +125,23 @@ TEST(the_developer_speaks_as_system_where_unknown)
          "\"content\":\"]\"}]}");
 }
 
+/* A conversation begun elsewhere goes on at Mistral: ids of calls get a form that it takes, the
+ * same on both sides. */
+TEST(ids_of_calls_in_the_form_that_mistral_takes)
+{
+    SENT("mistral",
+         "{\"model\":\"a\",\"messages\":[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":"
+         "\"Ab3456789\",\"function\":{\"name\":"
+         "\"f\",\"arguments\":\"{}\"}},{\"id\":\"call_1\",\"function\":{\"name\":\"f\","
+         "\"arguments\":\"{}\"}}]},{\"role\":"
+         "\"tool\",\"tool_call_id\":\"call_1\",\"content\":\"1\"}]}",
+         "{\"model\":\"up\",\"messages\":[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":"
+         "\"Ab3456789\",\"function\":{\"name\":"
+         "\"f\",\"arguments\":\"{}\"}},{\"id\":\"sPnjkEYJU\",\"function\":{\"name\":\"f\","
+         "\"arguments\":\"{}\"}}]},{\"role\":"
+         "\"tool\",\"tool_call_id\":\"sPnjkEYJU\",\"content\":\"1\"}]}");
+}
+
 TEST(no_key_no_credential)
 {
     struct harness h;
