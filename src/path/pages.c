@@ -6,6 +6,7 @@
 #include "path/pages.h"
 
 #include "base/clock.h"
+#include "config/url.h"
 #include "path/request.h"
 
 #define PAGE_BYTES_MAX (8u << 20)
@@ -45,16 +46,14 @@ static void ready(struct worker *w, struct exchange *x)
 
 static bool is_loopback_host(str host)
 {
-    str name = host;
+    str name, port;
     if (str_starts(host, STR("["))) {
         size_t end = str_find_char(host, ']', 0);
-        name = str_sub(host, 0, end == SIZE_MAX ? host.len : end + 1);
+        name = end == SIZE_MAX ? host : str_sub(host, 1, end);
     } else {
-        str port;
         (void)str_cut(host, ':', &name, &port);
     }
-    return str_eq_nocase(name, STR("localhost")) || str_eq(name, STR("[::1]")) ||
-           str_starts(name, STR("127."));
+    return url_host_is_loopback(name);
 }
 
 static bool has_admin_key(const struct gateway *g, const struct exchange *x)
@@ -109,7 +108,7 @@ enum err page_serve(struct worker *w, struct exchange *x, bool admin_side)
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
         if (!str_eq(x->path, str_of_c(pages[i].path)) || (pages[i].admin && !admin_side))
             continue;
-        if (!str_eq(x->method, STR("GET")))
+        if (!str_eq(x->method, STR("GET")) && !str_eq(x->method, STR("HEAD")))
             return ERR_METHOD_NOT_ALLOWED;
         pages[i].serve(w, x);
         return OK;
