@@ -130,8 +130,7 @@ void attempt_end(struct request *r, enum err err)
     r->waited_ns += t->ended_ns - t->started_ns;
     r->attempt_at_ms = UINT64_MAX;
     r->idle_ms = 0;
-    if (r->call_failed && t->status == 0 && r->failure == CALL_RESET)
-        t->sent = true;
+    upstream_note_sent(r);
     settle_usage(r, t);
     settle_cost(r, t);
     remember_latency(r, t);

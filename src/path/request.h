@@ -239,6 +239,8 @@ enum err upstream_start(struct request *r, struct candidate *c, unsigned key_ind
                         str *param);
 /* Stops the call under way without a word; its attempt must be ended by the caller. */
 void upstream_stop(struct request *r);
+/* Notes in the attempt under way whether its provider may have got the request. */
+void upstream_note_sent(struct request *r);
 /* The provider of a candidate, as this request's view has it. */
 struct upstream *upstream_of(const struct request *r, const struct candidate *c);
 /* The answer is whole but its connection is not at rest yet: lets it finish on its own, for a

@@ -244,10 +244,19 @@ void upstream_let_go(struct request *r)
     loop_timer_start(&l->timer, LET_GO_MS);
 }
 
+/* From a connection on the provider may have got the request, and may be at work on it. */
+void upstream_note_sent(struct request *r)
+{
+    if (r->call != NULL && r->call->connected)
+        request_try(r)->sent = true;
+}
+
 void upstream_stop(struct request *r)
 {
-    if (r->call != NULL)
-        call_cancel(r->call);
+    if (r->call == NULL)
+        return;
+    upstream_note_sent(r);
+    call_cancel(r->call);
     r->call = NULL;
 }
 

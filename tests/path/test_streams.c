@@ -70,7 +70,7 @@ static const struct scenario scenarios[] = {
      .replies = {REFUSES("one", 200, CHUNK("Hel") WAIT(4000) ": a\n\n" WAIT(4000) ": b\n\n" WAIT(4000) FINISH("stop") DONE)},
      .status = 200, .calls = "one/small", .answer = "Hel|[DONE]", .row = "status=200"},
     {.title = "total", .config = "timeouts: {total: 20s}\n", .body = ASK("trio"), .replies = {REFUSES("one", 0, NULL), ANSWERS("two", "No")},
-     .status = 504, .code = "upstream_timeout", .calls = "one/small", .row = "status=504 attempts=1",
+     .status = 504, .code = "upstream_timeout", .calls = "one/small", .row = "status=504 attempts=1 cost=null usage=none",
      .head = "x-should-retry: false", .answer = "one"},
     {.title = "total of a stream", .config = "timeouts: {total: 20s}\n", .body = ASK_STREAM("trio"), .cut = true,
      .replies = {REFUSES("one", 200, CHUNK("a") WAIT(9000) CHUNK("b") WAIT(9000) CHUNK("c") WAIT(9000) CHUNK("d") DONE)},
