@@ -144,6 +144,12 @@ static bool may_log_refusal(struct gateway *g, int64_t now_s)
            REFUSALS_LOGGED_PER_SECOND;
 }
 
+/* Unknown counts are null in the line. */
+static double count_or_null(int64_t count)
+{
+    return count < 0 ? NAN : (double)count;
+}
+
 static void log_line(struct request *r, const struct record *row)
 {
     struct gateway *g = r->worker->gateway;
@@ -162,10 +168,10 @@ static void log_line(struct request *r, const struct record *row)
         LOG_S("error", row->error_code),
         LOG_S("step", r->fault != OK ? str_of_c(step_text(r->fault_at)) : (str){0}),
         LOG_S("cache", str_of_c(cache_kind_text(row->cache))),
-        LOG_I("prompt_tokens", row->prompt_tokens),
-        LOG_I("completion_tokens", row->completion_tokens), LOG_R("cost_usd", buf_str(&cost)),
-        LOG_D("ttft_ms", row->ttft_ms), LOG_D("latency_ms", row->latency_ms),
-        LOG_I("overhead_us", row->overhead_us));
+        LOG_D("prompt_tokens", count_or_null(row->prompt_tokens)),
+        LOG_D("completion_tokens", count_or_null(row->completion_tokens)),
+        LOG_R("cost_usd", buf_str(&cost)), LOG_D("ttft_ms", row->ttft_ms),
+        LOG_D("latency_ms", row->latency_ms), LOG_I("overhead_us", row->overhead_us));
     buf_deinit(&cost);
 }
 
