@@ -82,7 +82,7 @@ TEST(a_row_through_the_journal_and_into_the_store)
             if (i % (uint64_t)batch == 0) {
                 ledger_begin(d);
             }
-            r->id = sample_id(SAMPLE_US + batch * 10000000 + (int64_t)i * 100, i);
+            r->id = sample_id(SAMPLE_US + batch * INT64_C(10000000) + (int64_t)i * 100, i);
             CHECK_INT(ledger_add(d, r), LEDGER_INSERTED);
             if ((i + 1) % (uint64_t)batch == 0) {
                 CHECK(ledger_commit(d));
