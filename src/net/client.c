@@ -53,7 +53,6 @@ struct client *client_new(struct loop *loop, struct tls_client *tls, struct reso
 
 static void origin_free(struct origin *o)
 {
-    list_remove(&o->node);
     origin_url_deinit(&o->url);
     origin_url_deinit(&o->proxy);
     free(o->base_url);
@@ -147,8 +146,9 @@ void client_close(struct client *c)
 void client_free(struct client *c)
 {
     assert(c->connections == 0 && c->dials == 0 && list_is_empty(&c->calls));
-    while (!list_is_empty(&c->origins)) {
-        origin_free(LIST_ITEM(c->origins.next, struct origin, node));
+    for (struct list *at = c->origins.next, *next; at != &c->origins; at = next) {
+        next = at->next;
+        origin_free(LIST_ITEM(at, struct origin, node));
     }
     free(c);
 }
@@ -300,51 +300,51 @@ struct http_call *call_start(struct origin *o, const struct call_request *reques
     return &call->pub;
 }
 
-void call_cancel(struct http_call *pub)
+void call_cancel(struct http_call *call)
 {
-    struct call *call = LIST_ITEM(pub, struct call, pub);
-    struct upstream_conn *uc = pub->conn;
-    assert(!call->cancelled);
+    struct call *c = LIST_ITEM(call, struct call, pub);
+    struct upstream_conn *uc = call->conn;
+    assert(!c->cancelled);
     if (uc != NULL) {
-        pub->conn = NULL;
+        call->conn = NULL;
         uc->call = NULL;
         conn_close(&uc->io);
     }
-    if (call->dial != NULL) {
-        dial_cancel(call->dial);
-        call->dial = NULL;
+    if (c->dial != NULL) {
+        dial_cancel(c->dial);
+        c->dial = NULL;
     }
-    call->cancelled = true;
-    loop_undefer(&call->task);
-    if (!call->in_callback) {
-        call_free(call);
-    }
-}
-
-void call_pause(struct http_call *pub)
-{
-    struct call *call = LIST_ITEM(pub, struct call, pub);
-    call->paused = true;
-    if (pub->conn != NULL) {
-        conn_pause(&pub->conn->io);
+    c->cancelled = true;
+    loop_undefer(&c->task);
+    if (!c->in_callback) {
+        call_free(c);
     }
 }
 
-void call_resume(struct http_call *pub)
+void call_pause(struct http_call *call)
 {
-    struct call *call = LIST_ITEM(pub, struct call, pub);
-    if (!call->paused) {
+    struct call *c = LIST_ITEM(call, struct call, pub);
+    c->paused = true;
+    if (call->conn != NULL) {
+        conn_pause(&call->conn->io);
+    }
+}
+
+void call_resume(struct http_call *call)
+{
+    struct call *c = LIST_ITEM(call, struct call, pub);
+    if (!c->paused) {
         return;
     }
-    call->paused = false;
-    if (pub->conn != NULL) {
-        conn_resume(&pub->conn->io);
-        loop_defer(call->origin->client->loop, &call->task);
+    c->paused = false;
+    if (call->conn != NULL) {
+        conn_resume(&call->conn->io);
+        loop_defer(c->origin->client->loop, &c->task);
     }
 }
 
-str call_header(const struct http_call *pub, const char *name)
+str call_header(const struct http_call *call, const char *name)
 {
-    const struct call *call = LIST_ITEM(pub, const struct call, pub);
-    return head_line_find(str_of(call->head, call->head_len), str_of_c(name));
+    const struct call *c = LIST_ITEM(call, const struct call, pub);
+    return head_line_find(str_of(c->head, c->head_len), str_of_c(name));
 }

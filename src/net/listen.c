@@ -80,6 +80,7 @@ static void describe(struct listener *l)
 {
     struct sockaddr_storage a;
     socklen_t len = sizeof a;
+    memset(&a, 0, sizeof a);
     char ip[INET6_ADDRSTRLEN] = "";
     if (getsockname(l->fds[0], (struct sockaddr *)&a, &len) != 0) {
         return;

@@ -7,9 +7,9 @@
 
 #include <assert.h>
 #include <fcntl.h>
-#include <sys/socket.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/mem.h"
 #include "net/server_internal.h"
