@@ -117,8 +117,10 @@ static size_t message_edits(struct edits *e, const struct flavour *flavour, str 
         edits[count++] = (struct json_edit){.key = STR("tool_call_id"),
                                             .value = short_id(e->a, m->tool_call_id)};
     str calls = {0};
+    /* Only an assistant's calls were read; the older function_call is among them and not in this
+     * list. */
     size_t listed = yyjson_arr_size(json_get(v, "tool_calls"));
-    for (size_t c = 0; c < listed; c++) {
+    for (size_t c = 0; c < listed && c < m->tool_call_count; c++) {
         if (is_short_id(m->tool_calls[c].id))
             continue;
         if (calls.len == 0)

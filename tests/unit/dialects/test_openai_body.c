@@ -142,6 +142,15 @@ TEST(ids_of_calls_in_the_form_that_mistral_takes)
          "\"tool\",\"tool_call_id\":\"sPnjkEYJU\",\"content\":\"1\"}]}");
 }
 
+TEST(calls_where_none_belong_stay)
+{
+    SENT("mistral",
+         "{\"model\":\"a\",\"messages\":[{\"role\":\"user\",\"content\":\"x\",\"tool_calls\":[{"
+         "\"function\":{}}]}]}",
+         "{\"model\":\"up\",\"messages\":[{\"role\":\"user\",\"content\":\"x\",\"tool_calls\":[{"
+         "\"function\":{}}]}]}");
+}
+
 TEST(no_key_no_credential)
 {
     struct harness h;
