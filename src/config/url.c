@@ -111,9 +111,22 @@ const char *url_parse(str text, struct url *out)
     return NULL;
 }
 
+/* 127.0.0.0/8, written as four numbers: a name such as 127.0.0.1.example.org is anybody's. */
+static bool is_loopback_v4(str host)
+{
+    char text[INET_ADDRSTRLEN];
+    struct in_addr address;
+    if (!str_starts(host, STR("127.")) || host.len >= sizeof text) {
+        return false;
+    }
+    memcpy(text, host.p, host.len);
+    text[host.len] = '\0';
+    return inet_pton(AF_INET, text, &address) == 1;
+}
+
 bool url_host_is_loopback(str host)
 {
-    return str_eq_nocase(host, STR("localhost")) || str_starts(host, STR("127.")) ||
+    return str_eq_nocase(host, STR("localhost")) || is_loopback_v4(host) ||
            str_eq(host, STR("::1")) ||
            (host.len > 10 &&
             str_eq_nocase(str_sub(host, host.len - 10, host.len), STR(".localhost")));
