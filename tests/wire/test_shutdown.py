@@ -1,0 +1,126 @@
+"""A graceful stop: no new connections, running requests end, everything is in the store."""
+
+import signal
+import socket
+import threading
+import time
+
+import httpx
+import pytest
+
+from support import ask, chat, model, provider, stream, wait_for
+
+
+def make(start, sim, **server):
+    return start.relay({"providers": {"p": provider(sim)}, "models": [model("p/a")], "server": server})
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_streams_finish_inside_the_grace(start, sim, word, number):
+    relay = make(start, sim, shutdown_grace="5s")
+    relay.first_key
+    done = {}
+
+    def work(name, body):
+        with relay.http(relay.first_key) as c:
+            try:
+                if body.get("stream"):
+                    done[name] = stream(c, "p/a", body["text"])
+                else:
+                    done[name] = ask(c, "p/a", body["text"])
+            except httpx.TransportError as e:
+                done[name] = e
+    threads = [threading.Thread(target=work, args=("stream", {
+        "stream": True, "text": f"{word} s [[sim:events=40;gap_ms=20]]"})),
+        threading.Thread(target=work, args=("plain", {"text": f"{word} p [[sim:ttft=600]]"}))]
+    [t.start() for t in threads]
+    wait_for(lambda: len(sim.find(word)) == 2, 3)
+    relay.signal(number)
+
+    def refused():
+        try:
+            socket.create_connection(("127.0.0.1", relay.port), timeout=1).close()
+            return False
+        except OSError:
+            return True
+    wait_for(refused, 2, "it still takes connections")
+    [t.join() for t in threads]
+    answer, events, cut = done["stream"]
+    assert not cut and events[-1] == "[DONE]" and done["plain"].status_code == 200
+    began = time.monotonic()
+    assert relay.process.wait(5) == 0
+    assert time.monotonic() - began < 3, "it waited for the grace although nothing ran"
+    # A graceful stop copies the journal into the store before it exits.
+    assert sorted(r["status"] for r in relay.rows()) == [200, 200]
+
+
+def test_what_outlives_the_grace_is_cut_and_accounted(start, sim, word):
+    relay = make(start, sim, shutdown_grace="300ms")
+    got = []
+
+    def work():
+        with relay.http(relay.first_key) as c:
+            got.append(stream(c, "p/a", f"{word} [[sim:events=500;gap_ms=20]]"))
+    t = threading.Thread(target=work)
+    t.start()
+    wait_for(lambda: sim.find(word), 3)
+    time.sleep(0.2)
+    began = time.monotonic()
+    relay.signal(signal.SIGTERM)
+    assert relay.process.wait(5) == 0
+    assert 0.2 < time.monotonic() - began < 3
+    t.join()
+    answer, events, cut = got[0]
+    assert cut and "[DONE]" not in events
+    rows = relay.rows()
+    assert len(rows) == 1 and rows[0]["status"] >= 400 and rows[0]["completion_tokens"] > 0
+    assert rows[0]["usage_source"] == "estimated"
+
+
+def test_idle_connections_do_not_hold_it(start, sim):
+    relay = make(start, sim, shutdown_grace="10s")
+    idle = [socket.create_connection(("127.0.0.1", relay.port)) for _ in range(5)]
+    with relay.http(relay.first_key) as c:  # a kept-alive one, too
+        ask(c, "p/a")
+        began = time.monotonic()
+        relay.signal(signal.SIGTERM)
+        assert relay.process.wait(12) == 0
+        assert time.monotonic() - began < 3
+    [s.close() for s in idle]
+
+
+def test_a_second_signal_ends_it_at_once(start, sim, word):
+    relay = make(start, sim, shutdown_grace="30s")
+
+    def work():
+        try:
+            with relay.http(relay.first_key) as c:
+                ask(c, "p/a", f"{word} [[sim:ttft=20000]]")
+        except httpx.TransportError:
+            pass
+    t = threading.Thread(target=work)
+    t.start()
+    wait_for(lambda: sim.find(word), 3)
+    relay.signal(signal.SIGTERM)
+    time.sleep(0.3)
+    relay.signal(signal.SIGTERM)
+    relay.process.wait(5)
+    t.join()
+
+
+def test_readiness_while_stopping(start, sim, word):
+    relay = make(start, sim, shutdown_grace="5s")
+    with relay.http() as c:
+        assert c.get("/healthz").status_code == 200 and c.get("/readyz").status_code == 200
+    assert relay.stop() == 0
+
+
+def test_nothing_is_left_in_the_journal(start, sim, word):
+    relay = make(start, sim)
+    with relay.http(relay.first_key) as c:
+        for i in range(50):
+            ask(c, "p/a", f"{word} {i}")
+    assert relay.stop() == 0
+    assert len(relay.rows()) == 50
+    left = [p for p in (relay.data / "journal").rglob("*") if p.is_file() and p.stat().st_size > 4096]
+    assert not left, left
