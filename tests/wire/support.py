@@ -24,6 +24,8 @@ BIN_DIR = Path(os.environ.get("RELAY_BIN_DIR", ROOT / "build"))
 RELAY_BIN = os.environ.get("RELAY_BIN", str(BIN_DIR / "relay"))
 SIM_BIN = os.environ.get("RELAY_SIM_BIN", str(BIN_DIR / "relay-sim"))
 START_SECONDS = 20
+# More than one by default, so that what workers share is shared.
+WORKERS = int(os.environ.get("RELAY_TEST_WORKERS", 2))
 
 
 def free_port():
@@ -161,7 +163,7 @@ class Relay(Process):
         self.config_path = self.folder / "relay.json"
         self.data = self.folder / "data"
         self.config = {
-            "server": {"listen": f"127.0.0.1:{self.port}"},
+            "server": {"listen": f"127.0.0.1:{self.port}", "workers": WORKERS},
             "store": f"sqlite:{self.data}/relay.db",
             "limits": {"rpm": 0, "tpm": 0},
             "routing": {"explore": 0},
@@ -445,11 +447,16 @@ def model(id, **more):
             "capabilities": ["tools", "json", "vision"], **more}
 
 
-def run_node(script, *args, seconds=60):
-    """A script of tests/wire/node with the Node.js and the packages that scripts/test.sh prepared."""
+def find_node():
+    """(a Node.js, the folder with the installed packages), as scripts/test.sh prepared them."""
     own = sorted(ROOT.glob("build/node-2*/node_modules/node-linux-*/bin/node"))
     node = os.environ.get("RELAY_NODE") or (str(own[-1]) if own else "node")
-    folder = os.environ.get("RELAY_NODE_DIR", str(ROOT / "build/node"))
+    return node, os.environ.get("RELAY_NODE_DIR", str(ROOT / "build/node"))
+
+
+def run_node(script, *args, seconds=60):
+    """A script of tests/wire/node; what it printed."""
+    node, folder = find_node()
     done = subprocess.run([node, script, *args], cwd=folder, capture_output=True, text=True,
                           timeout=seconds, env=clean_environment())
     assert done.returncode == 0, done.stdout + done.stderr

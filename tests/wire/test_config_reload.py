@@ -141,7 +141,7 @@ def test_an_invalid_one_is_refused_and_the_old_stays(relay, word):
 
 
 def test_what_needs_a_restart_is_refused(relay, word):
-    log = relay.reload(server={"workers": 2}, models=[model("p/a", quality=1)])
+    log = relay.reload(server={"workers": 3}, models=[model("p/a", quality=1)])
     wait_for(lambda: "workers" in relay.log(), 3)
     with relay.http(relay.first_key) as c:
         assert ask(c, "it", word).status_code == 200
