@@ -51,6 +51,7 @@ for rule in layers guards lengths banned words globals; do
     attempt "$rule" python3 scripts/check.py "$rule"
 done
 sed -n '/ten longest/,$p' build/check-logs/lengths.log
+attempt docs python3 scripts/check_docs.py
 if clang-format --version 2>/dev/null | grep -q "version $format_release\\."; then
     attempt format check_format
 else

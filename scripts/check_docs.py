@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+"""Keeps the documentation true where a program can tell. Needs only Python's standard library.
+
+    scripts/check_docs.py
+
+Every relative link of README.md and docs/ leads somewhere, headings included; every setting of the code
+stands in the generated reference, every error code and every metric in docs/REFERENCE.md, and, once
+build/relay exists, every subcommand and option in its section 1.
+"""
+import re
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote
+
+ROOT = Path(__file__).resolve().parent.parent
+REFERENCE = ROOT / "docs" / "REFERENCE.md"
+SETTINGS_PAGE = ROOT / "docs" / "generated" / "configuration.md"
+RELAY = ROOT / "build" / "relay"
+LINK = re.compile(r"\[[^\]\[]*\]\(([^()\s]+)\)")
+
+findings = []
+
+
+def found(path, line, what):
+    findings.append(f"{path.relative_to(ROOT)}:{line}: {what}")
+
+
+def pages():
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def prose_lines(text):
+    """(number, line) without fenced code, whose brackets are no links."""
+    fenced = False
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        elif not fenced:
+            yield number, line
+
+
+def anchors(page):
+    """The ids that forges make from headings: lower case, blanks to dashes, punctuation gone."""
+    ids = set()
+    for _, line in prose_lines(page.read_text()):
+        heading = re.match(r"#+ +(.*)", line)
+        if heading:
+            text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading[1]).strip().lower()
+            ids.add(re.sub(r"[^\w\- ]", "", text).replace(" ", "-"))
+    return ids
+
+
+def check_links():
+    for page in pages():
+        for number, line in prose_lines(page.read_text()):
+            for target in LINK.findall(re.sub(r"`[^`]*`", "", line)):
+                if re.match(r"[a-z]+:", target):
+                    continue
+                path, _, anchor = unquote(target).partition("#")
+                goal = (page.parent / path).resolve() if path else page
+                if not goal.exists():
+                    found(page, number, f"the link {target} leads nowhere")
+                elif not goal.is_relative_to(ROOT):
+                    found(page, number, f"the link {target} leads out of the repository")
+                elif anchor and goal.suffix == ".md" and anchor not in anchors(goal):
+                    found(page, number, f"the link {target} names no heading of that page")
+
+
+def table_rows(path, pattern):
+    """(line, name) of each row of a table in the code."""
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        match = re.search(pattern, line)
+        if match:
+            yield number, match[1]
+
+
+def check_settings():
+    known = SETTINGS_PAGE.read_text()
+    row = r'^\s*(?:[A-Z]+\((?:SETTING_\w+, )?|\{)"([a-z_0-9.]+)",'
+    for name in ("settings.c", "settings_entries.c"):
+        path = ROOT / "src" / "config" / name
+        rows = list(table_rows(path, row))
+        if not rows:
+            found(path, 1, "no settings were found: has the form of the table changed?")
+        for number, setting in rows:
+            if f"| `{setting}` |" not in known:
+                found(path, number, f"{setting} is not in docs/generated/configuration.md")
+
+
+def check_reference():
+    known = REFERENCE.read_text()
+    for path, pattern in (
+        (ROOT / "src" / "base" / "err.def", r'^ERR\(\w+,\s*\d+, "\w+",\s*"(\w+)"'),
+        (ROOT / "src" / "path" / "meters.c", r'= \{"(relay_\w+)"'),
+    ):
+        rows = list(table_rows(path, pattern))
+        if not rows:
+            found(path, 1, "nothing was found: has the form of the table changed?")
+        for number, name in rows:
+            if f"`{name}`" not in known:
+                found(path, number, f"{name} is not in docs/REFERENCE.md")
+
+
+def check_program():
+    if not RELAY.exists():
+        print("build/relay is not there: its commands are not compared")
+        return
+
+    def ask(*args):
+        return subprocess.run([RELAY, *args], capture_output=True, text=True, timeout=20, check=True).stdout
+
+    section = re.search(r"\n## 1\. .*?\n## 2\. ", REFERENCE.read_text(), re.S)[0]
+    listed = ask("--help").partition("commands:\n")[2].partition("\n\n")[0]
+    commands = re.findall(r"^  (\w+) ", listed, re.M)
+    if not commands:
+        found(REFERENCE, 1, "relay --help lists no commands")
+    verbs = re.search(r"relay keys ([a-z|]+)", ask("keys", "--help"))[1].split("|")
+    for command in commands + [f"keys {verb}" for verb in verbs]:
+        if f"`relay {command}" not in section:
+            found(REFERENCE, 1, f"relay {command} is not in section 1")
+        options = set(re.findall(r"^  (--[a-z-]+)", ask(*command.split(), "--help"), re.M))
+        for option in sorted(options - {"--help", "--config"}):
+            if option not in section:
+                found(REFERENCE, 1, f"{option} of relay {command} is not in section 1")
+
+
+def main():
+    check_links()
+    check_settings()
+    check_reference()
+    check_program()
+    for finding in findings:
+        print(finding)
+    print(f"docs: {len(findings)} findings in {len(pages())} pages")
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
