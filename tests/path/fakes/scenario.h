@@ -3,8 +3,8 @@
  * scenario_play() runs it and checks what it says. scenario_torture() runs it again with the client
  * leaving at every turn there is, before and after what the turn brings, and with every event of
  * its calls turned into a reset; the answer is then whatever it is, but the books must balance. */
-#ifndef RELAY_TESTS_PATH_SCENARIO_H
-#define RELAY_TESTS_PATH_SCENARIO_H
+#ifndef RELAY_TESTS_PATH_FAKES_SCENARIO_H
+#define RELAY_TESTS_PATH_FAKES_SCENARIO_H
 
 #include "world.h"
 

@@ -86,6 +86,12 @@ struct visit *visit_new(struct world *w, const char *line, const char *key, cons
     return v;
 }
 
+struct exchange *visit_exchange(struct visit *v)
+{
+    v->fx->x.body = v->fx->waiting_body;
+    return &v->fx->x;
+}
+
 void visit_start(struct visit *v)
 {
     v->fx->x.started_ns = clock_mono_ns();

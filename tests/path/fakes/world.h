@@ -9,8 +9,8 @@
  *
  * A visit is one client's request and everything that it got. A reply is what a provider does with
  * one call. */
-#ifndef RELAY_TESTS_PATH_WORLD_H
-#define RELAY_TESTS_PATH_WORLD_H
+#ifndef RELAY_TESTS_PATH_FAKES_WORLD_H
+#define RELAY_TESTS_PATH_FAKES_WORLD_H
 
 #include "path/request.h"
 #include "store/journal.h"
@@ -180,6 +180,8 @@ struct visit *world_visit(struct world *w, const char *line, const char *key, co
 struct visit *visit_new(struct world *w, const char *line, const char *key, const char *headers,
                         const char *body);
 void visit_start(struct visit *v);
+/* For tests of what reads an exchange and no more. */
+struct exchange *visit_exchange(struct visit *v);
 
 void world_turn(struct world *w);
 void world_turns(struct world *w, unsigned count);

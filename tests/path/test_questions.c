@@ -1,0 +1,368 @@
+/* When are two questions the same? The key of the exact cache: it does not depend on how a body is
+ * written, and it differs wherever the scope or the question does. And what is read of Relay's own
+ * fields and headers. */
+#include <math.h>
+
+#include "check.h"
+#include "path/endpoints.h"
+#include "world.h"
+
+/* One question, understood as receive.c does. */
+struct asked {
+    struct request r;
+    enum err err;
+    str why, param;
+};
+
+static void understand(struct asked *q, struct world *w, const char *key, const char *headers,
+                       str body)
+{
+    static const struct endpoint chat = {"POST", "/v1/chat/completions", ENDPOINT_CHAT,
+                                         &dialect_openai, 0};
+    memset(q, 0, sizeof *q);
+    arena_init(&q->r.arena, 0);
+    char *text = arena_alloc(&q->r.arena, body.len + 1);
+    memcpy(text, body.p, body.len);
+    text[body.len] = '\0';
+    w->visit_count = 0;
+    struct visit *v = visit_new(w, NULL, key, headers, text);
+    q->r.x = visit_exchange(v);
+    q->r.worker = &w->worker;
+    q->r.view = w->worker.view;
+    q->r.key = &world_key(w, key)->key;
+    q->r.endpoint = &chat;
+    yyjson_val *root = json_parse(&q->r.arena, q->r.x->body, &q->why);
+    q->err = ERR_INVALID_JSON;
+    if (root == NULL)
+        return;
+    q->err = dialect_openai.request_in(&q->r.arena, q->r.x->body, root, &q->r.chat, &q->why,
+                                       &q->param);
+    if (q->err == OK)
+        q->err = wants_read(&q->r, root, &q->why, &q->param);
+}
+
+static void forget(struct asked *q, struct world *w)
+{
+    fake_visit_free(&w->visits[0]);
+    w->visit_count = 0;
+    arena_deinit(&q->r.arena);
+}
+
+static struct digest key_of(struct world *w, const char *key, str body)
+{
+    struct asked q;
+    understand(&q, w, key, NULL, body);
+    if (!CHECK_INT(q.err, OK))
+        fprintf(stderr, STR_FMT "\n" STR_FMT "\n", STR_ARG(q.why), STR_ARG(body));
+    struct digest d = {{0}};
+    if (q.err == OK)
+        d = cache_key_of(&q.r);
+    forget(&q, w);
+    return d;
+}
+
+static bool same(const struct digest *a, const struct digest *b)
+{
+    return memcmp(a, b, sizeof *a) == 0;
+}
+
+/* ---- how it is written does not matter ---- */
+
+static unsigned roll(uint64_t *dice, unsigned sides)
+{
+    *dice = *dice * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (unsigned)(*dice >> 33) % sides;
+}
+
+static void blank(struct buf *b, uint64_t *dice)
+{
+    static const char blanks[] = " \n\t\r";
+    while (roll(dice, 3) == 0)
+        (void)buf_add_char(b, blanks[roll(dice, 4)]);
+}
+
+static void write_string(struct buf *b, str s, uint64_t *dice)
+{
+    (void)buf_add_char(b, '"');
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        bool must = c < 0x20 || c == '"' || c == '\\';
+        if (must || (c < 0x80 && roll(dice, 5) == 0))
+            (void)buf_printf(b, roll(dice, 2) == 0 ? "\\u%04x" : "\\u%04X", c);
+        else
+            (void)buf_add_char(b, (char)c);
+    }
+    (void)buf_add_char(b, '"');
+}
+
+static void write_any(struct buf *b, yyjson_val *v, uint64_t *dice);
+
+static void write_object(struct buf *b, yyjson_val *v, uint64_t *dice)
+{
+    size_t n = yyjson_obj_size(v), first = n > 0 ? roll(dice, (unsigned)n) : 0;
+    (void)buf_add_char(b, '{');
+    for (size_t i = 0; i < n; i++) { /* members in another order: rotated */
+        yyjson_obj_iter it = yyjson_obj_iter_with(v);
+        yyjson_val *key = yyjson_obj_iter_next(&it);
+        for (size_t j = 0; j < (i + first) % n; j++)
+            key = yyjson_obj_iter_next(&it);
+        if (i > 0)
+            (void)buf_add_char(b, ',');
+        blank(b, dice);
+        write_string(b, json_str(key), dice);
+        blank(b, dice);
+        (void)buf_add_char(b, ':');
+        write_any(b, yyjson_obj_iter_get_val(key), dice);
+    }
+    (void)buf_add_char(b, '}');
+}
+
+static void write_any(struct buf *b, yyjson_val *v, uint64_t *dice)
+{
+    blank(b, dice);
+    if (yyjson_is_obj(v)) {
+        write_object(b, v, dice);
+    } else if (yyjson_is_arr(v)) {
+        (void)buf_add_char(b, '[');
+        yyjson_arr_iter it = yyjson_arr_iter_with(v);
+        yyjson_val *item;
+        for (size_t i = 0; (item = yyjson_arr_iter_next(&it)) != NULL; i++) {
+            if (i > 0)
+                (void)buf_add_char(b, ',');
+            write_any(b, item, dice);
+        }
+        (void)buf_add_char(b, ']');
+    } else if (yyjson_is_str(v)) {
+        write_string(b, json_str(v), dice);
+    } else if (yyjson_is_bool(v)) {
+        (void)buf_printf(b, "%s", yyjson_get_bool(v) ? "true" : "false");
+    } else if (yyjson_is_null(v)) {
+        (void)buf_printf(b, "null");
+    } else {
+        (void)json_add_double(b, yyjson_get_num(v));
+    }
+    blank(b, dice);
+}
+
+static const char rich_question[] =
+    "{\"model\":\"auto\",\"temperature\":0.5,\"top_p\":1,\"max_tokens\":64,\"stop\":[\"a\",\"b\"],"
+    "\"messages\":[{\"role\":\"system\",\"content\":\"Be brief: \\\"quote\\\" \\\\ \\n\"},"
+    "{\"role\":\"user\",\"name\":\"x\",\"content\":[{\"type\":\"text\",\"text\":\"gr\xc3\xbc\xc3\x9f "
+    "dich\"}]}],\"x_unknown\":{\"deep\":[1,{\"a\":null,\"b\":true,\"c\":-2.5e-3}],\"y\":{}}}";
+
+TEST(the_key_does_not_depend_on_writing)
+{
+    struct world w;
+    world_open(&w, NULL);
+    struct digest plain = key_of(&w, "alice", str_of_c(rich_question));
+    struct arena a;
+    arena_init(&a, 0);
+    yyjson_val *root = json_parse(&a, str_of_c(rich_question), NULL);
+    REQUIRE(root != NULL);
+    uint64_t dice = 7;
+    for (int i = 0; i < 500; i++) {
+        struct buf text;
+        buf_init(&text, SIZE_MAX);
+        write_any(&text, root, &dice);
+        struct digest d = key_of(&w, "alice", buf_str(&text));
+        if (!CHECK(same(&d, &plain)))
+            fprintf(stderr, STR_FMT "\n", STR_ARG(buf_str(&text)));
+        buf_deinit(&text);
+    }
+    arena_deinit(&a);
+    world_close(&w);
+}
+
+/* ---- what is asked, and by whom, does ---- */
+
+#define HI "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]"
+#define M  "{\"model\":\"auto\","
+
+static const char *const different[] = {
+    M HI "}",
+    "{\"model\":\"one/small\"," HI "}",
+    M "\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}",
+    M "\"messages\":[{\"role\":\"user\",\"content\":\"hi \"}]}",
+    M "\"messages\":[{\"role\":\"assistant\",\"content\":\"hi\"}]}",
+    M "\"messages\":[{\"role\":\"system\",\"content\":\"hi\"}]}",
+    M "\"messages\":[{\"role\":\"developer\",\"content\":\"hi\"}]}",
+    M "\"messages\":[{\"role\":\"user\",\"name\":\"x\",\"content\":\"hi\"}]}",
+    M "\"messages\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\"hi\"}]}",
+    M "\"messages\":[{\"role\":\"system\",\"content\":\"t\"},{\"role\":\"user\",\"content\":\"hi\"}]}",
+    M "\"messages\":[{\"role\":\"developer\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\"hi\"}]}",
+    M "\"messages\":[{\"role\":\"user\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\"hi\"}]}",
+    M "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"user\",\"content\":\"s\"}]}",
+    M "\"messages\":[{\"role\":\"user\",\"content\":\"sh\"},{\"role\":\"user\",\"content\":\"i\"}]}",
+    M "\"messages\":[{\"role\":\"user\",\"content\":\"s\"},{\"role\":\"assistant\",\"content\":\"a\"},"
+      "{\"role\":\"user\",\"content\":\"hi\"}]}",
+    M "\"messages\":[{\"role\":\"user\",\"content\":\"s\"},{\"role\":\"assistant\",\"content\":\"b\"},"
+      "{\"role\":\"user\",\"content\":\"hi\"}]}",
+    M HI ",\"max_tokens\":10}",
+    M HI ",\"max_tokens\":11}",
+    M HI ",\"max_completion_tokens\":10}",
+    M HI ",\"temperature\":0}",
+    M HI ",\"temperature\":0.1}",
+    M HI ",\"top_p\":0.1}",
+    M HI ",\"seed\":1}",
+    M HI ",\"seed\":2}",
+    M HI ",\"seed\":9007199254740993}",
+    M HI ",\"seed\":9007199254740992}",
+    M HI ",\"stop\":\"a\"}",
+    M HI ",\"stop\":[\"a\",\"b\"]}",
+    M HI ",\"stop\":[\"b\",\"a\"]}",
+    M HI ",\"frequency_penalty\":0.5}",
+    M HI ",\"presence_penalty\":0.5}",
+    M HI ",\"logit_bias\":{\"1\":1}}",
+    M HI ",\"logprobs\":true}",
+    M HI ",\"reasoning_effort\":\"low\"}",
+    M HI ",\"reasoning_effort\":\"high\"}",
+    M HI ",\"response_format\":{\"type\":\"json_object\"}}",
+    M HI ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"a\",\"schema\":{}}}}",
+    M HI ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"a\",\"schema\":{\"type\":"
+         "\"object\"}}}}",
+    M HI ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]}",
+    M HI ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"g\"}}]}",
+    M HI ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],\"tool_choice\":\"none\"}",
+    M HI ",\"parallel_tool_calls\":false,\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]}",
+    M HI ",\"verbosity\":\"low\"}",
+    M HI ",\"x_unknown\":1}",
+    M HI ",\"x_unknown\":\"1\"}",
+    M HI ",\"x_unknown\":[1]}",
+    M HI ",\"x_unknown\":{\"a\":1}}",
+    M HI ",\"x_unknown\":true}",
+    M HI ",\"x_unknown\":null}",
+    M HI ",\"cache\":{\"namespace\":\"a\"}}",
+    M HI ",\"cache\":{\"namespace\":\"b\"}}",
+};
+#define DIFFERENT (sizeof different / sizeof *different)
+
+TEST(every_dimension_of_the_scope_is_in_the_key)
+{
+    struct world w;
+    world_open(&w, NULL);
+    static const char *const owners[] = {"alice", "bob", "team-a"};
+    struct digest keys[DIFFERENT * 3];
+    for (size_t o = 0; o < 3; o++)
+        for (size_t i = 0; i < DIFFERENT; i++)
+            keys[o * DIFFERENT + i] = key_of(&w, owners[o], str_of_c(different[i]));
+    for (size_t i = 0; i < DIFFERENT * 3; i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (!CHECK(!same(&keys[i], &keys[j])))
+                fprintf(stderr, "%s\n%s\n", different[i % DIFFERENT], different[j % DIFFERENT]);
+        }
+    }
+    world_close(&w);
+}
+
+TEST(what_does_not_shape_the_answer_is_not_in_the_key)
+{
+    static const char *const more[] = {
+        "\"stream\":true", "\"stream_options\":{\"include_usage\":true}", "\"metadata\":{\"a\":\"b\"}",
+        "\"routing\":{\"max_latency_ms\":5,\"min_quality\":3}", "\"cache\":{\"ttl_s\":7}", "\"store\":false",
+        "\"prompt_cache_key\":\"k\""};
+    struct world w;
+    world_open(&w, NULL);
+    struct digest plain = key_of(&w, "alice", str_of_c(different[0]));
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
+        char body[256];
+        snprintf(body, sizeof body, M "%s," HI "}", more[i]);
+        struct digest d = key_of(&w, "alice", str_of_c(body));
+        if (!CHECK(same(&d, &plain)))
+            fprintf(stderr, "%s\n", body);
+    }
+    world_close(&w);
+}
+
+TEST(a_group_is_one_owner_and_a_namespace_never_widens)
+{
+    struct world w;
+    world_open(&w, NULL);
+    str ask = str_of_c(different[0]);
+    struct digest a = key_of(&w, "team-a", ask), b = key_of(&w, "team-b", ask);
+    CHECK(same(&a, &b));
+    /* A namespace that looks like an owner is not one. */
+    struct digest c = key_of(&w, "bob", STR(M HI ",\"cache\":{\"namespace\":\"group:team\"}}"));
+    CHECK(!same(&a, &c));
+    world_close(&w);
+}
+
+/* ---- Relay's own fields ---- */
+
+TEST(wants_are_read_from_body_and_headers)
+{
+    struct world w;
+    struct asked q;
+    world_open(&w, NULL);
+    understand(&q, &w, "alice", NULL,
+               STR(M HI ",\"routing\":{\"max_latency_ms\":600.5,\"min_quality\":50,"
+                        "\"max_cost_usd\":0.01,\"deadline_ms\":1500.2,\"only\":[\"a\",\"b/c\"],"
+                        "\"ignore\":[\"d\"],\"models\":[\"e/f\"],\"fallbacks\":false,\"strict\":true}"
+                        ",\"cache\":{\"ttl_s\":2.5,\"namespace\":\"n\",\"threshold\":0.9}}"));
+    const struct wants *g = &q.r.wants;
+    CHECK_INT(q.err, OK);
+    CHECK(g->max_latency_ms == 600.5 && g->min_quality == 50);
+    CHECK_INT(g->max_cost, PUSD_PER_USD / 100);
+    CHECK_INT(g->deadline_ms, 1501); /* never cut before its time */
+    CHECK(g->only_count == 2 && g->ignore_count == 1 && g->model_count == 1);
+    CHECK_STR(g->only[1], "b/c");
+    CHECK(!g->fallbacks && g->strict);
+    CHECK_INT(g->cache_ttl_ms, 2500);
+    CHECK_STR(g->cache_namespace, "n");
+    forget(&q, &w);
+
+    understand(&q, &w, "alice",
+               "x-relay-max-latency-ms: 70\nx-relay-cache: refresh\nx-relay-cache-ttl: 9\n"
+               "cache-control: max-age=30, private\n",
+               str_of_c(different[0]));
+    CHECK_INT(q.err, OK);
+    CHECK(g->max_latency_ms == 70 && g->min_quality == NO_TARGET);
+    CHECK(!g->cache_read && g->cache_write && g->cache_replace);
+    CHECK_INT(g->cache_ttl_ms, 9000);
+    CHECK_INT(g->cache_max_age_ms, 30000);
+    CHECK(g->fallbacks && !g->strict && !pusd_known(g->max_cost));
+    forget(&q, &w);
+    world_close(&w);
+}
+
+TEST(wants_that_cannot_be_are_refused_by_name)
+{
+    static const struct {
+        const char *more, *headers, *param;
+    } cases[] = {
+        {"\"routing\":{\"only\":\"a\"}", NULL, "routing.only"},
+        {"\"routing\":{\"only\":[1]}", NULL, "routing.only"},
+        {"\"routing\":{\"min_quality\":101}", NULL, "routing.min_quality"},
+        {"\"routing\":{\"min_quality\":\"50\"}", NULL, "routing.min_quality"},
+        {"\"routing\":{\"max_cost_usd\":-1}", NULL, "routing.max_cost_usd"},
+        {"\"routing\":{\"max_cost_usd\":\"0.01\"}", NULL, "routing.max_cost_usd"},
+        {"\"routing\":{\"strict\":1}", NULL, "routing.strict"},
+        {"\"routing\":{\"fallbacks\":\"no\"}", NULL, "routing.fallbacks"},
+        {"\"routing\":[]", NULL, "routing"},
+        {"\"cache\":\"off\"", NULL, "cache"},
+        {"\"cache\":{\"mode\":1}", NULL, "cache.mode"},
+        {"\"cache\":{\"namespace\":1}", NULL, "cache.namespace"},
+        {"\"cache\":{\"ttl_s\":-1}", NULL, "cache.ttl_s"},
+        {"\"cache\":{\"threshold\":2}", NULL, "cache.threshold"},
+        {"\"metadata\":[]", NULL, "metadata"},
+        {"\"store\":1", NULL, "store"},
+        {"\"seed\":1", "x-relay-cache: warm\n", "x-relay-cache"},
+        {"\"seed\":1", "x-relay-cache-ttl: soon\n", "x-relay-cache-ttl"},
+        {"\"seed\":1", "x-relay-max-latency-ms: -5\n", "x-relay-max-latency-ms"},
+        {"\"seed\":1", "x-relay-min-quality: 101\n", "x-relay-min-quality"},
+    };
+    struct world w;
+    world_open(&w, NULL);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char body[256];
+        struct asked q;
+        snprintf(body, sizeof body, M "%s," HI "}", cases[i].more);
+        understand(&q, &w, "alice", cases[i].headers, str_of_c(body));
+        check_int(q.err, ERR_INVALID_REQUEST, __FILE__, __LINE__, cases[i].more);
+        CHECK_STR(q.param, cases[i].param);
+        CHECK(str_find(q.why, q.param, 0) != SIZE_MAX);
+        forget(&q, &w);
+    }
+    world_close(&w);
+}
+
+CHECK_MAIN
