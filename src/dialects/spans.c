@@ -53,6 +53,8 @@ void span_pick(yyjson_val *object, const str *names, size_t count, yyjson_val **
 {
     for (size_t i = 0; i < count; i++)
         out[i] = NULL;
+    if (!yyjson_is_obj(object))
+        return;
     size_t at, n;
     yyjson_val *key, *value;
     yyjson_obj_foreach(object, at, n, key, value)
