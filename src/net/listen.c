@@ -44,6 +44,9 @@ static bool split_listen(str listen, char host[64], char port[8])
     if (name.len >= 2 && name.p[0] == '[' && name.p[name.len - 1] == ']') {
         name = str_sub(name, 1, name.len - 1);
     }
+    if (str_eq_nocase(name, STR("localhost"))) {
+        name = STR("127.0.0.1"); /* it may mean ::1 alone, where nobody looks first */
+    }
     if (name.len >= 64) {
         return false;
     }

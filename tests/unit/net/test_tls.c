@@ -191,6 +191,21 @@ TEST(what_does_not_speak_tls)
     close_tls(&r, &c);
 }
 
+TEST(a_handshake_has_a_deadline)
+{
+    struct rig r;
+    struct certs c;
+    open_tls(&r, &c);
+    server_set_limits(r.server,
+                      (struct server_limits){.connections_max = 9, .request_timeout_ms = 40});
+    struct raw w = raw_open(&r);
+    raw_send(&r, &w, "\x16\x03\x01");
+    rig_until(&r, raw_ended(&w));
+    CHECK_INT(w.len, 0);
+    raw_close(&w);
+    close_tls(&r, &c);
+}
+
 /* ---- a proxy, played by the test ---- */
 
 /* Carries bytes between two raw sockets; `limit` bytes towards `to` at most. */
