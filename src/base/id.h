@@ -1,4 +1,4 @@
-/* id.h - random bytes, UUIDv7, base62, and the form of Relay's keys (contract 4.1).
+/* id.h - random bytes, UUIDv7, base62, and the form of Relay's keys (reference 4.1).
  *
  * A client key is "glw_" + 4 public + 30 secret + 6 check characters, all base62; the check is the
  * CRC-32 of all that is before it, big end first in base62. An admin key has the same form with

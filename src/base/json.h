@@ -1,7 +1,7 @@
 /* json.h - reading with yyjson, editing by byte spans, writing into a buf.
  *
  * Reading: the document borrows the text it was parsed from only while parsing; strings are in the
- * document. Editing: what need not change stays byte for byte as it was (contract 3), so an edit
+ * document. Editing: what need not change stays byte for byte as it was (reference 3), so an edit
  * copies spans of the original text instead of printing a tree again. Writing: a few functions over
  * struct buf. */
 #ifndef RELAY_BASE_JSON_H

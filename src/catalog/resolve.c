@@ -1,4 +1,4 @@
-/* resolve.c - from the `model` a client asked for to what it may mean, in the order of contract 3.
+/* resolve.c - from the `model` a client asked for to what it may mean, in the order of reference 3.
  */
 #include <limits.h>
 

@@ -136,7 +136,7 @@ static void add_tokens(struct buf *b, const struct record *r)
     json_member_money(b, "routing_saved_usd", r->routing_saved);
 }
 
-/* The columns of contract 5, one object a line. */
+/* The columns of reference 5, one object a line. */
 static void print_json(struct follow *f, const struct record *r)
 {
     struct buf *b = &f->tool->out;

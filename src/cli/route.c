@@ -19,7 +19,7 @@
 #define MEASURED_WINDOW_US (INT64_C(30) * 60 * 1000000)
 #define MEASURED_ROWS_MAX  20000u
 #define ANSWER_TOKENS_FIRST                                                                        \
-    1024.0 /* what is expected of a key without a history (contract 4.2)                           \
+    1024.0 /* what is expected of a key without a history (reference 4.2)                          \
             */
 
 struct dry_run {

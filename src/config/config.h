@@ -1,7 +1,7 @@
 /* config.h - one immutable snapshot of the configuration, and how it is read.
  *
  * Sources, strongest first: command-line flag, environment RELAY_<SECTION>_<KEY>, file, default
- * (contract 2). Settings are one table (settings.c): name, type, default, range, whether a reload
+ * (reference 2). Settings are one table (settings.c): name, type, default, range, whether a reload
  * may change it, one sentence; the parser, the reference in docs/generated/configuration.md and
  * `relay check` read the same table. All strings live in the snapshot's arena. */
 #ifndef RELAY_CONFIG_CONFIG_H

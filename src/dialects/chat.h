@@ -102,7 +102,7 @@ struct chat {
     uint64_t text_bytes; /* of all text, for the estimate of prompt tokens */
     unsigned images, image_urls, audios, files;
     bool other_modality; /* asks for audio or images as answer */
-    str priced_field;    /* a field that chooses another model or price (contract 3), or empty */
+    str priced_field;    /* a field that chooses another model or price (reference 3), or empty */
 };
 
 enum finish {

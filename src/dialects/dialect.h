@@ -40,8 +40,8 @@ struct outgoing {
     unsigned header_count;
 };
 
-/* What a provider's refusal means; path/call.c turns it into what happens next (contract 4.3's
- * table). */
+/* What a provider's refusal means; path/call.c turns it into what happens next (the table of
+ * reference 4.3). */
 enum refusal {
     REFUSAL_SERVER,     /* 5xx, 408, 409, 425, 498, 529: it failed */
     REFUSAL_RATE,       /* 429 */
@@ -157,7 +157,7 @@ bool gather_answer(struct gather *g, struct arena *a, struct answer *out);
 int64_t estimate_tokens(uint64_t text_bytes, unsigned messages);
 
 /* A provider's message made safe to pass on: at most 2 kB, no control characters, nothing like a
- * key (contract 3). */
+ * key (reference 3). */
 str error_text_clean(struct arena *a, str text);
 
 /* "stop", "length", "tool_calls", "content_filter", "error"; NULL for FINISH_NONE. */

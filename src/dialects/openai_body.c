@@ -46,7 +46,7 @@ static void edit_rename(struct edits *e, const char *from, const char *to)
     edit_set(e, to, value);
 }
 
-/* Relay always wants to know the usage (contract 3); the client's other options stay. */
+/* Relay always wants to know the usage (reference 3); the client's other options stay. */
 static void edit_stream_options(struct edits *e, const struct flavour *flavour)
 {
     const struct chat *chat = e->chat;

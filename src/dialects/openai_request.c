@@ -281,10 +281,9 @@ static bool read_store(struct reader *r, yyjson_val *v)
     return bool_in(r, v, &store);
 }
 
-/* A row with `priced` chooses another model or another price (contract: "Fields that choose another
- * model or another price"); its value is the provider's business. OpenRouter: models, route,
- * provider, plugins, preset. OpenAI: web_search_options. xAI: search_parameters. Groq:
- * search_settings, compound_custom. */
+/* A row with `priced` chooses another model or another price (reference 3); its value is the
+ * provider's business. OpenRouter: models, route, provider, plugins, preset. OpenAI:
+ * web_search_options. xAI: search_parameters. Groq: search_settings, compound_custom. */
 static const struct field {
     const char *name;
     field_fn *read;

@@ -26,7 +26,7 @@ static struct spent sum_attempts(struct request *r)
         if (t->err == OK && t->usage_source != USAGE_NONE)
             s.completion = t->usage.completion;
         /* A failed attempt that may have cost something unknown is counted, and adds nothing
-         * (contract 4.3). */
+         * (reference 4.3). */
         bool unknown_failure =
             t->usage_source == USAGE_NONE && t->err != OK && !pusd_known(t->cost);
         if (unknown_failure && r->try_count > 1)

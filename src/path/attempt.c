@@ -9,7 +9,7 @@ static double ms_between(uint64_t from_ns, uint64_t to_ns)
     return (double)(to_ns - from_ns) / 1e6;
 }
 
-/* The provider's usage, else an estimate from what was seen, else nothing (contract 4.3). */
+/* The provider's usage, else an estimate from what was seen, else nothing (reference 4.3). */
 static void settle_usage(struct request *r, struct attempt *t)
 {
     if (t->usage.known) {

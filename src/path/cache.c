@@ -104,7 +104,7 @@ bool cache_may_store(const struct request *r)
 }
 
 /* The stored answer may serve only if its model may serve this request: capabilities, quality,
- * lists (contract 4.4). */
+ * lists (reference 4.4). */
 static bool is_admissible(struct request *r, const struct stored_answer *s)
 {
     str id = arena_printf(&r->arena, STR_FMT "/" STR_FMT, STR_ARG(s->provider), STR_ARG(s->model));

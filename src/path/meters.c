@@ -1,4 +1,4 @@
-/* meters.c - the metrics table (contract 6). Labels come from the configuration and from tables,
+/* meters.c - the metrics table (reference 6). Labels come from the configuration and from tables,
  * never from what a client sent. */
 #include "path/meters.h"
 

@@ -1,4 +1,4 @@
-/* meters.h - the metrics of contract 6: one table, and what a request adds to them. */
+/* meters.h - the metrics of reference 6: one table, and what a request adds to them. */
 #ifndef RELAY_PATH_METERS_H
 #define RELAY_PATH_METERS_H
 

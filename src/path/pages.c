@@ -1,4 +1,4 @@
-/* pages.c - liveness, readiness, metrics (contract 3 and 8).
+/* pages.c - liveness, readiness, metrics (reference 3 and 8).
  *
  * /metrics is open on a loopback address or on admin.listen, elsewhere it needs the admin key; on a
  * loopback address it answers only to a loopback Host, so that no web page can read it through a

@@ -19,7 +19,7 @@ static bool is_json_type(str type)
 
 enum flow receive_ask(struct request *r)
 {
-    /* A row that could not be kept must not begin: contract 4.6, when_full. */
+    /* A row that could not be kept must not begin: reference 4.6, when_full. */
     if (journal_is_refusing(r->worker->gateway->journal)) {
         r->retry_after_ms = FULL_RETRY_MS;
         return request_fail(r, ERR_OVERLOADED,

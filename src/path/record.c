@@ -1,4 +1,4 @@
-/* record.c - the row of the request log, from what the request has become (contract 5). */
+/* record.c - the row of the request log, from what the request has become (reference 5). */
 #include "path/record.h"
 
 #include <math.h>
@@ -44,7 +44,7 @@ static void fill_usage(const struct request *r, struct record *row)
     }
 }
 
-/* What the same tokens would have cost (contract 4.3, 4.4). */
+/* What the same tokens would have cost (reference 4.3, 4.4). */
 static void fill_savings(const struct request *r, struct record *row)
 {
     row->cache_saved = 0;

@@ -1,7 +1,7 @@
 /* reply.c - the last bytes, released after the request was accounted for: a plain answer, the end
  * of a stream, a hit, or an error.
  *
- * Also the head of every answer (contract 3): it is written here and nowhere else. */
+ * Also the head of every answer (reference 3): it is written here and nowhere else. */
 #include <math.h>
 
 #include "base/clock.h"

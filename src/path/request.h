@@ -30,7 +30,7 @@ struct endpoint {
     unsigned index; /* for metrics */
 };
 
-/* Relay's own fields of the body and their headers (contract 3). */
+/* Relay's own fields of the body and their headers (reference 3). */
 struct wants {
     double max_latency_ms, min_quality; /* NO_TARGET: not said */
     pusd max_cost;                      /* PUSD_UNKNOWN */
@@ -250,7 +250,7 @@ void upstream_let_go(struct request *r);
 /* attempt.c: the end of an attempt: usage, cost, what is remembered of latency and health. */
 void attempt_end(struct request *r, enum err err);
 
-/* refusal.c: what a failed attempt means for the next one (the table of contract 4.3). */
+/* refusal.c: what a failed attempt means for the next one (the table of reference 4.3). */
 enum after_failure { TRY_NEXT_KEY, TRY_NEXT_MODEL, TRY_LARGER_CONTEXT, TRY_NOTHING };
 /* The provider answered with an error: its whole body is in r->body. retry_ms: of its headers, -1
  * not said. */

@@ -262,7 +262,7 @@ void upstream_stop(struct request *r)
 
 /* ---- starting ---- */
 
-/* The few headers of the client's that go upstream (contract 3). */
+/* The few headers of the client's that go upstream (reference 3). */
 static const char *const passed_headers[] = {"traceparent", "openai-beta", "anthropic-beta",
                                              "idempotency-key"};
 

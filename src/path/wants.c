@@ -1,5 +1,5 @@
 /* wants.c - Relay's own fields of a request: `routing`, `cache`, `metadata`, and the headers that
- * say the same (contract 3).
+ * say the same (reference 3).
  *
  * A header counts where the body is silent. Wrong types and impossible numbers are refused by name.
  */

@@ -1,5 +1,5 @@
 /* answers.h - the exact cache in memory, and the calls under way that others may share
- * (contract 4.4).
+ * (reference 4.4).
  *
  * Striped by hash; bounded by entries and bytes over all scopes; the least recently used goes
  * first; a hit does not extend the time to live. An entry is immutable and counted, so a hit is

@@ -1,4 +1,4 @@
-/* limits.h - requests and tokens per minute, and budgets, exact over all workers (contract 4.2).
+/* limits.h - requests and tokens per minute, and budgets, exact over all workers (reference 4.2).
  *
  * Seconds are counted in buckets; the window is the running second and the 60 before it. All
  * operations are one short critical section on the id's stripe. Ids are a key's, or anything else

@@ -1,4 +1,4 @@
-/* record.c - the words of the request log (contract of its text columns). */
+/* record.c - the words of the request log (reference 5). */
 #include "store/record.h"
 
 #include <assert.h>

@@ -1,7 +1,7 @@
 /* record.h - one row of the request log, with its attempts, as the path fills it and the journal
  * carries it.
  *
- * Column by column the table of contract 5. Strings are borrowed and bounded by the writer
+ * Column by column the table of reference 5. Strings are borrowed and bounded by the writer
  * (RECORD_TEXT_MAX each, decision 512, tags 2048). Optional numbers: -1, NAN or PUSD_UNKNOWN mean
  * NULL. */
 #ifndef RELAY_STORE_RECORD_H
@@ -33,7 +33,7 @@ enum cache_kind { CACHE_EXACT, CACHE_SEMANTIC, CACHE_SHARED, CACHE_MISS, CACHE_B
 enum usage_source { USAGE_PROVIDER, USAGE_ESTIMATED, USAGE_CACHE, USAGE_NONE };
 enum cost_source { COST_CATALOG, COST_PROVIDER, COST_ESTIMATED, COST_NONE };
 
-/* The words of the contract: "chosen", "target-missed", "exact", …; ROUTE_NONE is "" (NULL in the
+/* The words of reference 5: "chosen", "target-missed", "exact", …; ROUTE_NONE is "" (NULL in the
  * store). */
 const char *route_kind_text(enum route_kind v);
 const char *cache_kind_text(enum cache_kind v);

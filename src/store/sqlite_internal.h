@@ -1,4 +1,4 @@
-/* sqlite_internal.h - what the sqlite_*.c files share: the connection and a few helpers.
+/* sqlite_internal.h - what the sqlite_*.c files share: the connection and a few small functions.
  *
  * A connection belongs to one thread at a time. Statements are prepared at their first use and kept
  * with the connection. The tables are in sqlite_schema.c. */

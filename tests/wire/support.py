@@ -372,7 +372,7 @@ def usd(text):
 
 
 def error_of(answer, status, code):
-    """Checks the contract's error shape; the error object."""
+    """Checks the reference's error shape; the error object."""
     assert answer.status_code == status, (answer.status_code, answer.text)
     body = answer.json()
     error = body["error"]

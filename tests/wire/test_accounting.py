@@ -39,7 +39,7 @@ def relay(start_once, sim):
     })
 
 
-def test_the_columns_of_the_contract(relay, http, word):
+def test_the_columns_of_the_reference(relay, http, word):
     answer = ask(http, "p/small", word, user="u-1", metadata={"team": "x"})
     row = relay.row(answer.headers["x-relay-id"])
     assert set(COLUMNS) <= set(row)
@@ -110,7 +110,7 @@ def test_costs_by_hand(relay, http, word, n, streamed):
 
 @pytest.mark.parametrize("streamed", [False, True])
 def test_xai_reasoning_is_beside_the_completion(relay, http, word, streamed):
-    """wire.md: 10120 prompt, 1499 out, 2809 reasoning, 128 cached at 1.25/0.20/2.50 -> 0.0232856;
+    """Wei-Shaw/sub2api#5771: 10120 prompt, 1499 out, 2809 reasoning, 128 cached at 1.25/0.20/2.50 -> 0.0232856;
     the total says that reasoning is not inside the completion."""
     usage = json.dumps({"prompt_tokens": 10120, "completion_tokens": 1499, "total_tokens": 14428,
                         "prompt_tokens_details": {"cached_tokens": 128},
@@ -288,7 +288,7 @@ def _load_until_dead(relay, key, finished, stop):
 
 
 def test_kill_9_loses_and_doubles_nothing(start, sim):
-    """Contract 4.6: killing the process at any time loses no finished request."""
+    """Reference 4.6: killing the process at any time loses no finished request."""
     relay = start.relay({"providers": {"p": provider(sim)}, "models": [model("p/small")]})
     key = relay.first_key
     finished = []

@@ -180,7 +180,7 @@ def test_structured(http, word):
 
 
 def test_chaos(relay, http, aimock, word):
-    """Half of aimock's answers broken in every way it knows: each request ends in the contract's way."""
+    """Half of aimock's answers broken in every way it knows: each request ends in a way of the reference."""
     aimock.client.post("/__aimock/chaos", json={"dropRate": 0.2, "malformedRate": 0.2,
                                                 "disconnectRate": 0.1})
     try:

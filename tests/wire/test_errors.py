@@ -1,4 +1,4 @@
-"""The contract's error table from a client's side, and everything malformed."""
+"""The reference's error table from a client's side, and everything malformed."""
 
 import json
 import socket
@@ -448,7 +448,7 @@ def test_half_closed_clients_are_answered(relay, key):
 
 
 def test_a_slow_reader_is_bounded(start):
-    """Contract 4.5: a slow client slows the upstream; memory per stream is bounded."""
+    """Reference 4.5: a slow client slows the upstream; memory per stream is bounded."""
     sim = start.sim()
     relay = start.relay({"providers": {"p": provider(sim)}, "models": [model("p/small")]})
     key = relay.first_key

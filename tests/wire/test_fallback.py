@@ -287,7 +287,7 @@ def test_keys_are_balanced(start, word):
 
 @pytest.mark.parametrize("streamed", [False, True])
 def test_all_limited_is_429_with_the_shortest_wait(four, word, streamed):
-    """Bug 29 of wire.md."""
+    """Elsewhere the wait got lost (api7/aisix#46)."""
     for sim in four.sims.values():
         sim.set(status=429, retry_after="7")
     if streamed:

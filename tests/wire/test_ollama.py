@@ -71,7 +71,7 @@ def test_streamed(relay, http, word):
 
 @pytest.mark.parametrize("streamed", [False, True])
 def test_tools(http, ollama, word, streamed):
-    """Bugs 21 and 22 of wire.md: arguments are an object there, the end says stop, ids may lack."""
+    """BerriAI/litellm#35663, #37792: arguments are an object there, the end says stop, ids may lack."""
     text = f"get_weather get_time {word}"
     if streamed:
         _, events, cut = stream(http, "ollama/qwen3:8b", text, tools=TOOLS)

@@ -34,7 +34,7 @@ def client(relay, key):
 
 
 def test_the_example_as_written(start):
-    """Issue 3, word for word: nothing but a base_url, a key, "auto" and a routing wish."""
+    """The README's example, word for word: nothing but a base_url, a key, "auto" and a routing wish."""
     sim = start.sim()
     relay = start.relay({
         "providers": {"p": {"kind": "openai", "base_url": sim.base_url, "api_key": "x"}},
@@ -208,7 +208,7 @@ def test_reasoning(client, relay, word, flavour, field):
 
 
 def test_reasoning_comes_back_upstream(client, sim, word):
-    """DeepSeek refuses the next turn without it (wire.md 4, bug 20)."""
+    """DeepSeek refuses the next turn without it (earendil-works/pi#3636)."""
     messages = user(word) + [
         {"role": "assistant", "content": None, "reasoning_content": "I think so",
          "tool_calls": [{"id": "call_1", "type": "function",
@@ -300,7 +300,7 @@ def test_async_client(relay, key, word):
 
 
 def test_leaving_a_stream_early(client, relay, sim, word):
-    """Bugs 26 and 27 of wire.md: no free tokens, and nobody upstream works on for nobody."""
+    """BerriAI/litellm#30630, #17364: no free tokens, and nobody upstream works on for nobody."""
     s = client.chat.completions.create(model="p/small", stream=True,
                                        messages=user(f"{word} [[sim:tokens=500;gap_ms=20]]"))
     id = s.response.headers["x-relay-id"]
@@ -342,7 +342,7 @@ def test_request_ids(client):
 
 
 def test_body_bytes_stay(http, sim, word):
-    """Same dialect on both sides: what need not change stays byte for byte (contract 3)."""
+    """Same dialect on both sides: what need not change stays byte for byte (reference 3)."""
     text = (b'{"messages" : [ {"content":"' + word.encode() + b' \\u00e9", "role":"user"}],\n'
             b'  "temperature":0.10, "model":"p/small", "big":12345678901234567890, "e":1E2}')
     http.post("/v1/chat/completions", content=text,

@@ -1,4 +1,4 @@
-/* Whose cached answers may be served to an ask (contract 4.4). */
+/* Whose cached answers may be served to an ask (reference 4.4). */
 #include "fixture.h"
 
 static struct world w;

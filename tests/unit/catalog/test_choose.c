@@ -1,4 +1,4 @@
-/* Routing in words: each test is one sentence of the contract's section 4.3. */
+/* Routing in words: each test is one sentence of reference 4.3. */
 #include "fixture.h"
 
 static struct world w;
@@ -152,8 +152,9 @@ TEST(unknown_quality_or_price_is_never_chosen_by_auto_above_zero)
     CHECK_INT(w.decision.refused[REFUSED_NO_QUALITY], 1);
     CHECK_INT(w.decision.refused[REFUSED_UNPRICED], 1);
     ask.min_quality = 0;
-    CHECK_CSTR(world_choose(&w, &ask), "cheap/unrated cheap/small cheap/medium fair/medium good/large "
-                                       "dear/best cheap/unpriced");
+    CHECK_CSTR(world_choose(&w, &ask),
+               "cheap/unrated cheap/small cheap/medium fair/medium good/large "
+               "dear/best cheap/unpriced");
     ask = world_ask(&w, "cheap/unpriced");
     ask.min_quality = 90;
     CHECK_CSTR(world_choose(&w, &ask), "cheap/unpriced");

@@ -41,10 +41,10 @@ struct row {
 };
 
 static const struct row rows[] = {
-    /* github.com/Wei-Shaw/sub2api issue 5771: 9992 x 1.25 + 128 x 0.20 + (1499 + 2809) x 2.50 per
+    /* github.com/Wei-Shaw/sub2api#5771: 9992 x 1.25 + 128 x 0.20 + (1499 + 2809) x 2.50 per
        million, real bill. */
     {"xai/grok-4.3", 10120, 128, 0, 0, 4308, 2809, 12, 0, "0.0232856"},
-    /* github.com/BerriAI/litellm issue 9812: 3 x 3 + 12304 x 3.75 + 550 x 15 per million (console:
+    /* github.com/BerriAI/litellm#9812: 3 x 3 + 12304 x 3.75 + 550 x 15 per million (console:
        $0.05439). */
     {"anthropic/claude-sonnet-4-5", 12307, 0, 12304, 0, 550, 0, 12, 0, "0.054399"},
     /* One hour's writes cost twice the input: 1000 x 6 + 10 x 15. */

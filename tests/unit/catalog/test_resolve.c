@@ -1,4 +1,4 @@
-/* What a name may mean, in the order of the contract. */
+/* What a name may mean, in the order of reference 3. */
 #include "fixture.h"
 
 static struct world w;
@@ -34,7 +34,7 @@ static const char *meaning(const char *asked)
     return arena_copy(&w.arena, text).p;
 }
 
-TEST(names_in_the_order_of_the_contract)
+TEST(names_in_the_order_of_the_reference)
 {
     set_up();
     CHECK_CSTR(meaning("auto"), "auto");

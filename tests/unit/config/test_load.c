@@ -50,7 +50,7 @@ TEST(defaults_without_any_file)
     config_unref(c);
 }
 
-/* The block of the contract, as it stands there. */
+/* Every section, as an operator would write it. */
 static const char whole[] =
     "server:   {listen: 127.0.0.1:8080, workers: auto, max_body: 32MiB, max_connections: 10000, "
     "request_timeout: 30s, shutdown_grace: 30s, cors: [], tls: {cert: \"\", key: \"\"}}\n"

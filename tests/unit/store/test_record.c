@@ -169,7 +169,7 @@ TEST(another_version_is_not_read)
     buf_deinit(&b);
 }
 
-TEST(words_are_the_contracts)
+TEST(words_are_those_of_the_reference)
 {
     CHECK_CSTR(route_kind_text(ROUTE_TARGET_MISSED), "target-missed");
     CHECK_CSTR(route_kind_text(ROUTE_NONE), "");

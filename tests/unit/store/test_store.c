@@ -50,7 +50,7 @@ static bool wait_committed(struct rig *g, int64_t rows)
     return store_stats(g->store).rows_committed >= rows;
 }
 
-TEST(a_row_arrives_with_the_contracts_columns)
+TEST(a_row_arrives_with_the_columns_of_the_reference)
 {
     struct rig g = {.dir = temp_dir_make()};
     REQUIRE(rig_open(&g, 1));
