@@ -103,8 +103,8 @@ bool db_file_is_there(const struct db *d)
 static bool set_up(struct db *d, enum db_role role, char **why)
 {
     static const char *const pragmas[] = {
-        [DB_WRITER] = "PRAGMA synchronous=NORMAL; PRAGMA cache_size=-2048;"
-                      "PRAGMA wal_autocheckpoint=1000; PRAGMA journal_size_limit=16777216;",
+        [DB_WRITER] = ("PRAGMA synchronous=NORMAL; PRAGMA cache_size=-2048;"
+                       "PRAGMA wal_autocheckpoint=1000; PRAGMA journal_size_limit=16777216;"),
         [DB_READER] = "PRAGMA query_only=1; PRAGMA cache_size=-512;",
         [DB_TOOL] = "PRAGMA synchronous=FULL; PRAGMA cache_size=-2048;",
     };
