@@ -15,7 +15,8 @@ struct uv_loop_s;
 struct loop *loop_new(void);
 void loop_free(struct loop *l); /* after loop_run() returned; asserts that nothing is left open */
 
-/* Runs until loop_stop() and all handles are closed, or nothing is left. */
+/* Runs until nothing is left: no listener, connection or running timer. Posts do not hold it up,
+ * and after loop_stop() timers do not either. What is posted after the end runs in loop_free(). */
 void loop_run(struct loop *l);
 void loop_stop(struct loop *l); /* any thread */
 

@@ -126,12 +126,14 @@ struct server *server_new(struct loop *loop, const struct http_handler *handler,
 void server_listen(struct server *s, const struct listener *l, unsigned worker,
                    struct tls_server *tls);
 void server_set_limits(struct server *s, struct server_limits limits);
-/* Stops accepting, closes idle connections; the rest closes after its exchange (answers carry
- * Connection: close). */
+/* Stops accepting (the sockets refuse from now on; listener_close() frees them), closes idle
+ * connections; the rest closes after its exchange (answers carry Connection: close). */
 void server_drain(struct server *s);
 bool server_is_idle(const struct server *s); /* no connection left */
 void server_close_all(struct server *s);     /* cuts what is left: on_gone for exchanges */
-void server_free(struct server *s); /* after it is idle and the loop has closed its handles */
+/* After server_drain() or server_close_all(), when it is idle and the loop has closed its handles.
+ */
+void server_free(struct server *s);
 size_t server_connections(const struct server *s);
 
 #endif

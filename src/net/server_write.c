@@ -170,12 +170,14 @@ void server_write_error(struct server_conn *sc, enum err err, int status)
 {
     struct buf body;
     struct text begin, end;
+    str headers = err == ERR_OVERLOADED
+                      ? STR("content-type: application/json\r\nretry-after: 1\r\n")
+                      : STR("content-type: application/json\r\n");
     buf_init(&body, ERROR_BODY_BYTES_MAX);
     sc->server->handler->error_body(sc->server->handler->ctx, err, &body);
     head_begin(&begin, status != 0 ? status : err_info(err)->status);
     head_end_length(sc, &end, body.len);
-    const str pieces[] = {text_str(&begin), STR("content-type: application/json\r\n"),
-                          text_str(&end), buf_str(&body)};
+    const str pieces[] = {text_str(&begin), headers, text_str(&end), buf_str(&body)};
     conn_write(&sc->io, pieces, 4);
     buf_deinit(&body);
 }

@@ -305,6 +305,7 @@ TEST(one_connection_too_many_is_told_so)
     rig_until(&r, raw_ended(&second));
     CHECK(raw_has(&second, "HTTP/1.1 503 "));
     CHECK(raw_has(&second, "overloaded"));
+    CHECK(raw_has(&second, "retry-after: 1\r\n"));
     CHECK_INT(r.refused_err, ERR_OVERLOADED);
     raw_close(&second);
     raw_close(&first);
