@@ -231,6 +231,10 @@ static const char *const different[] = {
     M HI ",\"x_unknown\":{\"a\":1}}",
     M HI ",\"x_unknown\":true}",
     M HI ",\"x_unknown\":null}",
+    M HI ",\"x_unknown\":{\"a\":1,\"a\":2}}",
+    M HI ",\"x_unknown\":{\"a\":2,\"a\":1}}",
+    M HI ",\"x_twice\":1,\"x_twice\":2}",
+    M HI ",\"x_twice\":2,\"x_twice\":1}",
     M HI ",\"cache\":{\"namespace\":\"a\"}}",
     M HI ",\"cache\":{\"namespace\":\"b\"}}",
 };

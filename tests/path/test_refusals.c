@@ -41,6 +41,8 @@ static const struct scenario scenarios[] = {
     {.title = "a part without its content",
      .body = CHAT("\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\"}]}]"),
      .status = 400, .code = "invalid_request", .row = "status=400", .answer = "text"},
+    {.title = "a member that is there twice", .body = CHAT(HI ",\"model\":\"two/mid\""), .status = 400,
+     .code = "invalid_request", .row = "status=400", .answer = "model"},
     {.title = "max_tokens of zero", .body = CHAT(HI ",\"max_tokens\":0"), .status = 400,
      .code = "invalid_request", .row = "status=400", .answer = "max_tokens"},
     {.title = "a negative temperature", .body = CHAT(HI ",\"temperature\":-1"), .status = 400,

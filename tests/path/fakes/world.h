@@ -99,7 +99,7 @@ struct fake_key {
     str models[4];
     bool in_memory;
     enum key_find later; /* what the look-up finds */
-    unsigned late;       /* turns until it does; NEVER */
+    unsigned late;       /* turns until it does */
 };
 
 struct fake_call;
