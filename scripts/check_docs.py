@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "REFERENCE.md"
 SETTINGS_PAGE = ROOT / "docs" / "generated" / "configuration.md"
 RELAY = ROOT / "build" / "relay"
-LINK = re.compile(r"\[[^\]\[]*\]\(([^()\s]+)\)")
+LINK = re.compile(r"\]\(([^()\s]+)\)")  # the text before it may be on the line above
 
 findings = []
 
