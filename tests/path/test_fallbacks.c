@@ -1,6 +1,6 @@
-/* What happens when a provider fails or refuses, row by row of the contract's table: which call
- * comes next, what the client is told, what is remembered. `trio` is an alias of one/small, two/mid
- * and three/big, tried in that order; provider one has two keys. */
+/* What happens when a provider fails or refuses, row by row of the table of reference 4.3: which
+ * call comes next, what the client is told, what is remembered. `trio` is an alias of one/small,
+ * two/mid and three/big, tried in that order; provider one has two keys. */
 #include "check.h"
 #include "scenario.h"
 
@@ -222,9 +222,11 @@ TEST(a_refused_credential_is_out_for_five_minutes)
 
 TEST(a_model_that_is_not_there_is_out_for_ten_minutes)
 {
-    static const struct reply replies[] = {
-        REFUSES("one", 404, REFUSED("no such model")), ANSWERS("two", "b"), ANSWERS("two", "c"),
-        ANSWERS("one", "d"), {NULL, CALL_OK, 0, NULL, NULL, 0}};
+    static const struct reply replies[] = {REFUSES("one", 404, REFUSED("no such model")),
+                                           ANSWERS("two", "b"),
+                                           ANSWERS("two", "c"),
+                                           ANSWERS("one", "d"),
+                                           {NULL, CALL_OK, 0, NULL, NULL, 0}};
     struct world w;
     world_open(&w, NULL);
     world_replies(&w, replies);
@@ -242,7 +244,9 @@ TEST(one_clients_field_puts_no_model_out)
 {
     static const struct reply replies[] = {
         REFUSES("one", 400, REFUSED_AS("Unsupported parameter", "unsupported_parameter")),
-        ANSWERS("two", "b"), ANSWERS("one", "c"), {NULL, CALL_OK, 0, NULL, NULL, 0}};
+        ANSWERS("two", "b"),
+        ANSWERS("one", "c"),
+        {NULL, CALL_OK, 0, NULL, NULL, 0}};
     struct world w;
     world_open(&w, NULL);
     world_replies(&w, replies);
