@@ -158,7 +158,10 @@ static enum flow take_plain(struct request *r)
         t->seen_bytes = r->answer.text.len + r->answer.reasoning.len + r->answer.refusal.len;
         for (unsigned i = 0; i < r->answer.tool_call_count; i++)
             t->seen_bytes += r->answer.tool_calls[i].arguments.len;
-        if (is_empty(&r->answer)) {
+        if (r->answer.finish == FINISH_ERROR) {
+            err = ERR_UPSTREAM_ERROR;
+            why = STR("the model failed");
+        } else if (is_empty(&r->answer)) {
             err = ERR_UPSTREAM_INVALID;
             why = STR("the answer was empty");
         }
@@ -178,6 +181,8 @@ static enum flow take_stream_start(struct request *r)
 {
     if (r->stream_broken)
         return after(r, failure_judge(r, r->stream_err, r->stream_why));
+    if (r->end_seen && r->finish == FINISH_ERROR)
+        return after(r, failure_judge(r, ERR_UPSTREAM_ERROR, STR("the model failed")));
     if (r->content_seen || (r->end_seen && r->finish != FINISH_NONE && r->finish != FINISH_STOP))
         return FLOW_NEXT;
     if (r->end_seen)

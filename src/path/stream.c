@@ -57,6 +57,8 @@ enum flow stream_answer(struct request *r)
     pass_on(r);
     if (r->stream_broken)
         return broken(r, r->stream_err, "sent something that is not an answer");
+    if (r->end_seen && r->finish == FINISH_ERROR)
+        return broken(r, ERR_UPSTREAM_ERROR, "says that the model failed");
     if (r->end_seen) {
         upstream_let_go(r);
         attempt_end(r, OK);
