@@ -59,28 +59,6 @@ void buf_added(struct buf *b, size_t bytes)
     b->len += bytes;
 }
 
-bool buf_add(struct buf *b, str s)
-{
-    if (s.len == 0)
-        return true;
-    char *to = buf_reserve(b, s.len);
-    if (to == NULL)
-        return false;
-    memcpy(to, s.p, s.len);
-    b->len += s.len;
-    return true;
-}
-
-bool buf_add_char(struct buf *b, char c)
-{
-    char *to = buf_reserve(b, 1);
-    if (to == NULL)
-        return false;
-    *to = c;
-    b->len++;
-    return true;
-}
-
 bool buf_add_u64(struct buf *b, uint64_t value)
 {
     char digits[DIGITS_MAX];

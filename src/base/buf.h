@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/str.h"
 
@@ -28,8 +29,30 @@ void buf_clear(struct buf *b);
 char *buf_reserve(struct buf *b, size_t bytes);
 void buf_added(struct buf *b, size_t bytes);
 
-bool buf_add(struct buf *b, str s);
-bool buf_add_char(struct buf *b, char c);
+/* In the header because most appends are short, of a length that the compiler knows, and there is
+ * room for them. */
+static inline bool buf_add(struct buf *b, str s)
+{
+    if (s.len == 0)
+        return true;
+    char *to = s.len <= b->cap - b->len ? b->p + b->len : buf_reserve(b, s.len);
+    if (to == NULL)
+        return false;
+    memcpy(to, s.p, s.len);
+    b->len += s.len;
+    return true;
+}
+
+static inline bool buf_add_char(struct buf *b, char c)
+{
+    char *to = b->len < b->cap ? b->p + b->len : buf_reserve(b, 1);
+    if (to == NULL)
+        return false;
+    *to = c;
+    b->len++;
+    return true;
+}
+
 bool buf_add_u64(struct buf *b, uint64_t value);
 bool buf_add_i64(struct buf *b, int64_t value);
 bool buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -135,22 +135,6 @@ bool pusd_parse_price(str usd_per_million, pusd *out)
     return true;
 }
 
-pusd pusd_add(pusd a, pusd b)
-{
-    pusd sum;
-    if (!pusd_known(a) || !pusd_known(b) || __builtin_add_overflow(a, b, &sum))
-        return PUSD_UNKNOWN;
-    return sum;
-}
-
-pusd pusd_times(pusd price_per_token, int64_t tokens)
-{
-    pusd product;
-    if (!pusd_known(price_per_token) || __builtin_mul_overflow(price_per_token, tokens, &product))
-        return PUSD_UNKNOWN;
-    return product;
-}
-
 #define MONEY_TEXT_BYTES 32 /* a sign, 7 digits, a point, 12 digits */
 
 /* The sign, then value / 10^12 with `places` decimals; further ones are zero in value. */

@@ -33,8 +33,21 @@ bool pusd_parse(str decimal, pusd *out, bool *exact);
 bool pusd_parse_price(str usd_per_million, pusd *out);
 
 /* a + b and tokens * price; PUSD_UNKNOWN when either is unknown or the result does not fit. */
-pusd pusd_add(pusd a, pusd b);
-pusd pusd_times(pusd price_per_token, int64_t tokens);
+static inline pusd pusd_add(pusd a, pusd b)
+{
+    pusd sum;
+    if (!pusd_known(a) || !pusd_known(b) || __builtin_add_overflow(a, b, &sum))
+        return PUSD_UNKNOWN;
+    return sum;
+}
+
+static inline pusd pusd_times(pusd price_per_token, int64_t tokens)
+{
+    pusd product;
+    if (!pusd_known(price_per_token) || __builtin_mul_overflow(price_per_token, tokens, &product))
+        return PUSD_UNKNOWN;
+    return product;
+}
 
 /* Exact decimal without an exponent and without trailing zeros ("0.000123", "0", "-1.5"). Unknown
  * appends "null". */

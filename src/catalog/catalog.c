@@ -252,6 +252,9 @@ struct catalog *catalog_build(struct config *config, struct live *live,
     arena_init(&b.scratch, 16384);
     map_init(&b.drafts);
     c->data_date = arena_copy(&c->arena, facts_date(b.facts));
+    c->speeds = arena_new(&c->arena, struct speed, config->provider_count + 1);
+    for (unsigned i = 0; i < config->provider_count; i++)
+        c->speeds[i] = server_speed(config->providers[i].name);
     add_built_in(&b);
     add_discovered(&b, discovered, discovered_count);
     add_configured(&b);

@@ -16,6 +16,7 @@
 #include "base/money.h"
 #include "base/str.h"
 #include "base/usage.h"
+#include "catalog/servers.h"
 #include "config/config.h"
 
 #define CATALOG_MODELS_MAX 8192u
@@ -52,25 +53,25 @@ enum capability { /* bits; streaming is taken for granted */
                   CAP_EMBEDDINGS = 128,
 };
 
+/* What every decision reads of every model comes first: it fits into two cache lines. */
 struct model {
-    str id;            /* "provider/model" */
-    str name;          /* what goes upstream: the part after the provider */
-    unsigned provider; /* index in config.providers */
-    str provider_name;
-    struct prices prices;
-    struct price_tier tiers[TIERS_MAX];
-    unsigned tier_count;
-    struct price_window windows[WINDOWS_MAX];
-    unsigned window_count;
-    struct price_change later;
-    int64_t context, max_output;                 /* tokens; -1 unknown */
     unsigned capabilities, capabilities_unknown; /* bits; unknown is absent for auto (gate.h) */
+    int64_t context, max_output;                 /* tokens; -1 unknown */
+    double quality;                              /* 0-100; NAN unknown */
+    unsigned provider;                           /* index in config.providers */
+    unsigned live;                               /* slot in struct live */
+    unsigned tier_count, window_count;
+    struct prices prices;
+    struct price_change later;
+    struct price_tier tiers[TIERS_MAX];
+    struct price_window windows[WINDOWS_MAX];
+    str id;   /* "provider/model" */
+    str name; /* what goes upstream: the part after the provider */
+    str provider_name;
     bool no_temperature;
-    double quality; /* 0-100; NAN unknown */
     bool quality_estimated;
     str quality_source; /* one line for people */
     str price_source;
-    unsigned live;              /* slot in struct live */
     bool configured, installed; /* from the configuration; told by the server */
 };
 
@@ -89,8 +90,9 @@ struct catalog {
     struct config *config; /* a reference */
     struct model *models;  /* of providers that are on, sorted by id */
     unsigned model_count;
-    struct map by_id; /* "provider/model" */
-    str data_date;    /* of the built-in file */
+    struct speed *speeds; /* by provider */
+    struct map by_id;     /* "provider/model" */
+    str data_date;        /* of the built-in file */
 };
 
 /* `live` gives every model its slot (the same for the same id for the life of the process).

@@ -28,7 +28,6 @@
 struct looked_at { /* at a provider, once per decision */
     bool done;
     enum refusal_reason sick;
-    struct speed speed;
 };
 
 struct choosing {
@@ -37,7 +36,10 @@ struct choosing {
     const struct ask *ask;
     struct decision *out;
     bool by_name;
+    bool all_well; /* no provider is down, no key rests */
+    bool lists;    /* somebody named models that may or may not be used */
     enum unsure unsure;
+    unsigned wanted;
     struct latency_target target;
     struct looked_at providers[CONFIG_PROVIDERS_MAX];
     struct affinity affinities[AFFINITIES_MAX];
@@ -56,20 +58,19 @@ static bool all_keys_rest(struct choosing *w, const struct provider_config *p)
     return p->api_key_count > 0;
 }
 
-static const struct looked_at *look_at(struct choosing *w, unsigned provider)
+static enum refusal_reason sickness_of(struct choosing *w, unsigned provider)
 {
     struct looked_at *p = &w->providers[provider];
-    if (p->done)
-        return p;
+    if (w->all_well || p->done)
+        return p->sick;
     const struct provider_config *config = &w->c->config->providers[provider];
     bool keys_rest = false;
     p->done = true;
-    p->speed = server_speed(config->name);
     if (health_look(w->l, config->name, w->ask->now_ms, &keys_rest) == HEALTH_DOWN)
         p->sick = REFUSED_UNHEALTHY;
     else if (keys_rest && all_keys_rest(w, config))
         p->sick = REFUSED_KEY_RESTS;
-    return p;
+    return p->sick;
 }
 
 /* Which slots have a prefix of this conversation in their provider's cache; the longest comes
@@ -101,16 +102,17 @@ static double expected_answer(const struct choosing *w, const struct model *m)
         return 0;
     double fallback = isnan(ask->expected_answer) ? ANSWER_TOKENS_DEFAULT : ask->expected_answer;
     double tokens = live_answer_tokens(w->l, m->live, fallback);
-    if (ask->max_tokens > 0)
-        tokens = fmin(tokens, (double)ask->max_tokens);
-    return m->max_output > 0 ? fmin(tokens, (double)m->max_output) : tokens;
+    if (ask->max_tokens > 0 && tokens > (double)ask->max_tokens)
+        tokens = (double)ask->max_tokens;
+    return m->max_output > 0 && tokens > (double)m->max_output ? (double)m->max_output : tokens;
 }
 
 /* A log-logistic with shape 3 around the median of the provider's speed class: nine in ten
  * within 2.1 times the median. */
-static double prior_chance(const struct ask *ask, const struct model *m, struct speed speed,
-                           double answer_tokens)
+static double prior_chance(const struct choosing *w, const struct model *m, double answer_tokens)
 {
+    const struct ask *ask = w->ask;
+    struct speed speed = w->c->speeds[m->provider];
     if (!(speed.first_token_ms > 0))
         return PRIOR_UNPUBLISHED;
     double median = speed.first_token_ms + (double)ask->prompt_tokens * PROMPT_MS_PER_TOKEN;
@@ -127,7 +129,7 @@ static double chance_of(struct choosing *w, const struct model *m, double answer
     const struct ask *ask = w->ask;
     if (ask->max_latency_ms < 0)
         return 1;
-    double prior = prior_chance(ask, m, look_at(w, m->provider)->speed, answer_tokens);
+    double prior = prior_chance(w, m, answer_tokens);
     return live_chance_of(w->l, m->live, ask->streamed, w->target, prior);
 }
 
@@ -160,8 +162,10 @@ static enum refusal_reason check_bars(const struct choosing *w, const struct can
 static enum refusal_reason gate(const struct choosing *w, const struct model *m)
 {
     const struct ask *ask = w->ask;
-    enum refusal_reason reason = gate_lists(w->c, ask, subject_of(w->c, ask, m));
-    if (reason == REFUSED_NONE)
+    enum refusal_reason reason = REFUSED_NONE;
+    if (w->lists)
+        reason = gate_lists(w->c, ask, subject_of(w->c, ask, m));
+    if (reason == REFUSED_NONE && (ask->needs & ~m->capabilities) != 0)
         reason = gate_capabilities(ask, m, w->unsure);
     if (reason != REFUSED_NONE || w->by_name)
         return reason;
@@ -190,7 +194,7 @@ static void score(struct choosing *w, const struct model *m)
     }
     k.chance = chance_of(w, m, k.expected_answer);
     k.missed = check_bars(w, &k);
-    reason = look_at(w, m->provider)->sick;
+    reason = sickness_of(w, m->provider);
     if (reason == REFUSED_NONE && model_out_until(w->l, m->live, ask->now_ms) > 0)
         reason = REFUSED_MODEL_OUT;
     k.unhealthy = reason != REFUSED_NONE;
@@ -231,20 +235,20 @@ static void pass(struct choosing *w)
         .expected_cost = PUSD_UNKNOWN,
         .chance = 1,
         .expected_answer = answer,
-        .unhealthy = look_at(w, ask->among->provider)->sick != REFUSED_NONE,
+        .unhealthy = sickness_of(w, ask->among->provider) != REFUSED_NONE,
     };
 }
 
 /* An incumbent stays while the cheapest is less than 5 % cheaper. */
-static void keep_incumbent(struct choosing *w, struct scoring *s, unsigned clear)
+static void keep_incumbent(struct choosing *w, struct scoring *s)
 {
     unsigned slot;
     if (!incumbent_find(w->l, w->ask->question, &slot))
         return;
     pusd cheapest = s->list[s->order[0]].expected_cost;
-    for (unsigned i = 0; i < clear; i++) {
-        const struct candidate *k = &s->list[s->order[i]];
-        if (k->model->live != slot)
+    for (unsigned i = 0; i < s->count; i++) {
+        const struct candidate *k = &s->list[i];
+        if (k->model->live != slot || k->missed != REFUSED_NONE)
             continue;
         bool known = pusd_known(cheapest) && pusd_known(k->expected_cost);
         pusd saved = known ? k->expected_cost - cheapest : 0;
@@ -265,8 +269,7 @@ static bool worth_exploring(struct choosing *w, const struct candidate *k, pusd 
         return live_latency(w->l, k->model->live, w->ask->streamed).samples < NO_DATA;
     return k->missed == REFUSED_LATENCY && k->expected_cost < serving &&
            live_recent(w->l, k->model->live, w->ask->streamed) < NO_DATA &&
-           prior_chance(w->ask, k->model, look_at(w, k->model->provider)->speed,
-                        k->expected_answer) >= w->ask->confidence;
+           prior_chance(w, k->model, k->expected_answer) >= w->ask->confidence;
 }
 
 /* Puts one that is worth it to the front, the cheaper the likelier, so that each costs the same
@@ -285,7 +288,7 @@ static void explore(struct choosing *w, struct scoring *s)
     double mark = w->ask->dice2 * total;
     for (unsigned i = 1; i < s->count; i++) {
         if (weights[i] > 0 && mark < weights[i]) {
-            scoring_lead_with(s, i);
+            scoring_lead_with(s, s->order[i]);
             w->out->explored = true;
             return;
         }
@@ -293,28 +296,40 @@ static void explore(struct choosing *w, struct scoring *s)
     }
 }
 
-static const struct model *find_baseline(const struct choosing *w, const struct scoring *s,
-                                         unsigned clear)
+/* The dearest that clears the bars: the last of them in order. */
+static const struct model *find_baseline(const struct choosing *w, const struct scoring *s)
 {
     const struct model *named = catalog_find(w->c, w->ask->baseline);
     if (named != NULL && pusd_known(named->prices.input) && pusd_known(named->prices.output))
         return named;
-    for (unsigned i = clear; i-- > 0;) /* unpriced ones come last */
-        if (pusd_known(s->list[s->order[i]].expected_cost))
-            return s->list[s->order[i]].model;
-    return NULL;
+    const struct candidate *last = NULL;
+    for (unsigned i = 0; i < s->count; i++) {
+        const struct candidate *k = &s->list[i];
+        if (k->missed == REFUSED_NONE && pusd_known(k->expected_cost) &&
+            (last == NULL || scoring_is_before(last, k)))
+            last = k;
+    }
+    return last != NULL ? last->model : NULL;
 }
 
 static void decide(struct choosing *w, struct scoring *s)
 {
     struct decision *out = w->out;
-    unsigned clear = scoring_sort(s);
-    for (unsigned i = clear; i < s->count; i++)
-        out->refused[s->list[s->order[i]].missed]++;
-    out->baseline = find_baseline(w, s, clear);
+    unsigned clear = 0;
+    for (unsigned i = 0; i < s->count; i++) {
+        clear += s->list[i].missed == REFUSED_NONE;
+        out->refused[s->list[i].missed]++;
+    }
+    out->refused[REFUSED_NONE] = 0;
+    out->baseline = find_baseline(w, s);
+    bool exploring = clear > 0 && w->ask->dice < w->ask->explore;
+    if (clear == 0 || exploring)
+        scoring_sort(s);
+    else
+        scoring_select(s, w->wanted);
     if (clear > 0) {
-        keep_incumbent(w, s, clear);
-        if (w->ask->dice < w->ask->explore)
+        keep_incumbent(w, s);
+        if (exploring)
             explore(w, s);
     } else if (w->ask->strict) {
         return;
@@ -322,7 +337,7 @@ static void decide(struct choosing *w, struct scoring *s)
         out->target_missed = true;
         scoring_nearest(s);
     }
-    scoring_write(s, out);
+    scoring_write(s, w->wanted, out);
 }
 
 static void start(struct choosing *w, const struct catalog *c, struct live *l,
@@ -337,7 +352,10 @@ static void start(struct choosing *w, const struct catalog *c, struct live *l,
     w->ask = ask;
     w->out = out;
     w->by_name = asked_by_name(ask);
+    w->lists = ask->allow_count + ask->only_count + ask->ignore_count > 0;
     w->unsure = w->by_name ? ALL_IS_PRESENT : UNKNOWN_IS_ABSENT;
+    w->wanted = ask->keep > 0 && ask->keep < CANDIDATES_MAX ? ask->keep : CANDIDATES_MAX;
+    w->all_well = health_all_well(l, ask->now_ms);
     for (unsigned i = 0; i < c->config->provider_count; i++)
         w->providers[i] = (struct looked_at){0};
     w->target = latency_target(ask->max_latency_ms);
@@ -370,7 +388,8 @@ void choose(const struct catalog *c, struct live *l, const struct ask *ask, stru
     } else {
         for (unsigned i = 0; i < s->count; i++)
             s->order[i] = (uint16_t)i;
-        scoring_write(s, out);
+        s->order_count = s->count;
+        scoring_write(s, w.wanted, out);
     }
     if (!ask->fallbacks && out->count > 1)
         out->count = 1;

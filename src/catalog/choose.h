@@ -57,6 +57,7 @@ struct ask {
     pusd max_cost;    /* PUSD_UNKNOWN: none */
     pusd budget_left; /* PUSD_UNKNOWN: none */
     bool strict, fallbacks;
+    unsigned keep; /* candidates wanted at most; 0: CANDIDATES_MAX */
     const str *only;
     unsigned only_count; /* providers and provider/model */
     const str *ignore;

@@ -1,117 +1,150 @@
 /* decision.c - a decision as one short line of JSON, for the request log and `relay route`.
  *
- * Tried with everything first, and then with less and less until it fits: fewer others, no
- * refusals, shortened names. The last form always fits. */
+ * Written once, from the most to the least important: the bars, the chosen, who was refused, the
+ * others. Each part is kept if the line still fits with it; nothing is written twice. Every request
+ * has such a line, so it is put together without printf. */
+#include <math.h>
+
 #include "base/buf.h"
 #include "base/json.h"
 #include "catalog/choose.h"
 
 #define OTHERS_MAX       4u
 #define SHORT_NAME_BYTES 24u
+#define CLOSING_BYTES    2u /* of the line itself, and of the list of others */
+#define PARTS_MAX        1000000.0
 
-struct detail {
-    unsigned others;
-    bool refusals;
-    size_t name_bytes; /* longer names are cut */
-};
-
-static void add_share(struct buf *b, double share)
+/* At most six digits before the point, three behind it, no zeros at the end. */
+static void add_number(struct buf *b, double number)
 {
-    buf_printf(b, "%.3g", share);
+    if (!(number >= 0 && number < PARTS_MAX)) {
+        (void)buf_printf(b, "%.6g", isfinite(number) ? number : 0.0);
+        return;
+    }
+    uint64_t thousandths = (uint64_t)(number * 1000 + 0.5);
+    buf_add_u64(b, thousandths / 1000);
+    unsigned rest = (unsigned)(thousandths % 1000);
+    if (rest == 0)
+        return;
+    char digits[4] = {'.', (char)('0' + rest / 100), (char)('0' + rest / 10 % 10),
+                      (char)('0' + rest % 10)};
+    size_t len = sizeof digits;
+    while (digits[len - 1] == '0')
+        len--;
+    buf_add(b, str_of(digits, len));
 }
 
-static void add_candidate(struct buf *b, const struct ask *ask, const struct candidate *k,
-                          size_t name_bytes)
+/* Takes back what was written since `before` if it did not fit. */
+static bool keep(struct buf *b, size_t before)
 {
+    if (!b->full)
+        return true;
+    b->len = before;
+    b->full = false;
+    return false;
+}
+
+static bool add_candidate(struct buf *b, str opening, const struct ask *ask,
+                          const struct candidate *k, size_t name_bytes)
+{
+    size_t before = b->len;
     str name = k->model != NULL ? k->model->id : ask->among->name;
     size_t end = name.len < name_bytes ? name.len : name_bytes;
     while (end < name.len && end > 0 && ((unsigned char)name.p[end] & 0xC0) == 0x80)
         end--;
+    buf_add(b, opening);
     buf_add(b, STR("{\"model\":"));
     json_add_str(b, str_sub(name, 0, end));
-    buf_add(b, STR(",\"cost_usd\":"));
     if (pusd_known(k->expected_cost)) {
-        buf_add_char(b, '"');
+        buf_add(b, STR(",\"cost_usd\":\""));
         pusd_print(b, k->expected_cost);
-        buf_add_char(b, '"');
+        buf_add(b, STR("\",\"chance\":"));
     } else {
-        buf_add(b, STR("null"));
+        buf_add(b, STR(",\"cost_usd\":null,\"chance\":"));
     }
-    buf_add(b, STR(",\"chance\":"));
-    add_share(b, k->chance);
-    if (k->missed != REFUSED_NONE)
-        buf_printf(b, ",\"missed\":\"%s\"", refusal_reason_text(k->missed));
-    if (k->unhealthy)
-        buf_add(b, STR(",\"unhealthy\":true"));
-    buf_add_char(b, '}');
+    add_number(b, k->chance);
+    if (k->missed != REFUSED_NONE) {
+        buf_add(b, STR(",\"missed\":\""));
+        buf_add(b, str_of_c(refusal_reason_text(k->missed)));
+        buf_add_char(b, '"');
+    }
+    buf_add(b, k->unhealthy ? STR(",\"unhealthy\":true}") : STR("}"));
+    return keep(b, before);
 }
 
-static void add_bars(struct buf *b, const struct ask *ask)
+static bool add_bars(struct buf *b, const struct ask *ask)
 {
     buf_add(b, STR("{\"bars\":{"));
-    if (ask->max_latency_ms >= 0)
-        buf_printf(b, "\"max_latency_ms\":%.6g,", ask->max_latency_ms);
-    buf_printf(b, "\"min_quality\":%.4g,\"confidence\":", ask->min_quality);
-    add_share(b, ask->confidence);
+    if (ask->max_latency_ms >= 0) {
+        buf_add(b, STR("\"max_latency_ms\":"));
+        add_number(b, ask->max_latency_ms);
+        buf_add_char(b, ',');
+    }
+    buf_add(b, STR("\"min_quality\":"));
+    add_number(b, ask->min_quality);
+    buf_add(b, STR(",\"confidence\":"));
+    add_number(b, ask->confidence);
     buf_add_char(b, '}');
+    return keep(b, 0);
 }
 
 static void add_refusals(struct buf *b, const struct decision *d)
 {
-    const char *before = ",\"refused\":{";
+    size_t before = b->len;
+    str opening = STR(",\"refused\":{\"");
     for (unsigned i = 0; i < REFUSED_REASON_COUNT; i++) {
         if (d->refused[i] == 0)
             continue;
-        buf_printf(b, "%s\"%s\":%u", before, refusal_reason_text((enum refusal_reason)i),
-                   d->refused[i]);
-        before = ",";
+        buf_add(b, opening);
+        buf_add(b, str_of_c(refusal_reason_text((enum refusal_reason)i)));
+        buf_add(b, STR("\":"));
+        buf_add_u64(b, d->refused[i]);
+        opening = STR(",\"");
     }
-    if (before[1] == '\0')
+    if (opening.len == 2)
         buf_add_char(b, '}');
+    (void)keep(b, before);
 }
 
-static bool write_with(struct buf *b, const struct ask *ask, const struct decision *d,
-                       struct detail detail)
+static void add_others(struct buf *b, const struct ask *ask, const struct decision *d)
 {
-    buf_clear(b);
-    b->full = false;
-    add_bars(b, ask);
-    if (d->count > 0) {
-        buf_add(b, STR(",\"chosen\":"));
-        add_candidate(b, ask, &d->list[0], detail.name_bytes);
-    }
-    for (unsigned i = 1; i < d->count && i <= detail.others; i++) {
-        buf_add(b, i == 1 ? STR(",\"others\":[") : STR(","));
-        add_candidate(b, ask, &d->list[i], detail.name_bytes);
-    }
-    if (d->count > 1 && detail.others > 0)
+    unsigned i = 1;
+    while (i < d->count && i <= OTHERS_MAX &&
+           add_candidate(b, i == 1 ? STR(",\"others\":[") : STR(","), ask, &d->list[i], SIZE_MAX))
+        i++;
+    b->max++;
+    if (i > 1)
         buf_add_char(b, ']');
-    if (detail.refusals)
-        add_refusals(b, d);
-    if (d->explored)
-        buf_add(b, STR(",\"explored\":true"));
-    if (d->target_missed)
-        buf_add(b, STR(",\"target_missed\":true"));
-    buf_add_char(b, '}');
-    return !b->full;
+}
+
+static void add_flag(struct buf *b, bool is_so, str member)
+{
+    size_t before = b->len;
+    if (is_so)
+        buf_add(b, member);
+    (void)keep(b, before);
 }
 
 str decision_json(struct arena *a, const struct ask *ask, const struct decision *d,
                   size_t bytes_max)
 {
-    static const struct detail tries[] = {
-        {OTHERS_MAX, true, SIZE_MAX}, {3, true, SIZE_MAX},         {2, true, SIZE_MAX},
-        {1, true, SIZE_MAX},          {1, true, SHORT_NAME_BYTES}, {1, false, SHORT_NAME_BYTES},
-        {0, false, SHORT_NAME_BYTES},
-    };
+    if (bytes_max <= CLOSING_BYTES)
+        return STR("{}");
     struct buf b;
-    buf_init(&b, bytes_max);
+    buf_init(&b, bytes_max - CLOSING_BYTES);
+    (void)buf_reserve(&b, b.max);
     str result = STR("{}");
-    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
-        if (write_with(&b, ask, d, tries[i])) {
-            result = arena_copy(a, buf_str(&b));
-            break;
-        }
+    if (add_bars(&b, ask)) {
+        str chosen = STR(",\"chosen\":");
+        if (d->count > 0 && !add_candidate(&b, chosen, ask, &d->list[0], SIZE_MAX))
+            (void)add_candidate(&b, chosen, ask, &d->list[0], SHORT_NAME_BYTES);
+        add_flag(&b, d->explored, STR(",\"explored\":true"));
+        add_flag(&b, d->target_missed, STR(",\"target_missed\":true"));
+        add_refusals(&b, d);
+        add_others(&b, ask, d);
+        b.max++;
+        buf_add_char(&b, '}');
+        result = arena_copy(a, buf_str(&b));
     }
     buf_deinit(&b);
     return result;

@@ -48,6 +48,8 @@ struct stripe {
 
 struct health_table {
     struct stripe stripes[STRIPES];
+    _Atomic int open_count;         /* breakers */
+    _Atomic uint64_t rest_until_ms; /* the latest of all keys */
 };
 
 struct health_table *health_table_new(void)
@@ -119,20 +121,23 @@ static bool fails_by_rate(const struct provider_health *p, uint64_t now_ms)
     return good + bad >= RATE_REQUESTS_MIN && bad > good;
 }
 
-static void open_breaker(struct provider_health *p, uint64_t now_ms)
+static void open_breaker(struct health_table *t, struct provider_health *p, uint64_t now_ms)
 {
-    if (!p->open)
+    if (!p->open) {
         p->open_ms = OPEN_FIRST_MS;
-    else
+        atomic_fetch_add_explicit(&t->open_count, 1, memory_order_relaxed);
+    } else {
         p->open_ms = p->open_ms * 2 < OPEN_MAX_MS ? p->open_ms * 2 : OPEN_MAX_MS;
+    }
     p->open = true;
     p->open_until_ms = now_ms + p->open_ms;
     p->probe_until_ms = 0;
 }
 
-static void close_breaker(struct provider_health *p)
+static void close_breaker(struct health_table *t, struct provider_health *p)
 {
     p->open = false;
+    atomic_fetch_sub_explicit(&t->open_count, 1, memory_order_relaxed);
     p->connect_failures = 0;
     p->probe_until_ms = 0;
     for (unsigned i = 0; i < WINDOW_S; i++)
@@ -140,23 +145,24 @@ static void close_breaker(struct provider_health *p)
 }
 
 /* Returns whether it went up or down. */
-static bool note(struct provider_health *p, enum health_event e, uint64_t now_ms)
+static bool note(struct health_table *t, struct provider_health *p, enum health_event e,
+                 uint64_t now_ms)
 {
     if (p->open) {
         if (now_ms < p->open_until_ms)
             return false; /* of an attempt from before: what counts now is the probe */
         if (e == HEALTH_OK) {
-            close_breaker(p);
+            close_breaker(t, p);
             return true;
         }
-        open_breaker(p, now_ms);
+        open_breaker(t, p, now_ms);
         return false;
     }
     count_result(p, e == HEALTH_OK, now_ms);
     p->connect_failures = e == HEALTH_CONNECT_FAILED ? p->connect_failures + 1 : 0;
     if (e == HEALTH_OK || (p->connect_failures < CONNECT_FAILURES_MAX && !fails_by_rate(p, now_ms)))
         return false;
-    open_breaker(p, now_ms);
+    open_breaker(t, p, now_ms);
     return true;
 }
 
@@ -164,7 +170,7 @@ bool health_note(struct live *l, str provider, enum health_event e, uint64_t now
 {
     struct stripe *s = lock_stripe(l, provider);
     struct provider_health *p = take_entry(s, provider);
-    bool changed = p != NULL && note(p, e, now_ms);
+    bool changed = p != NULL && note(l->health, p, e, now_ms);
     if (up != NULL)
         *up = p == NULL || !p->open;
     pthread_mutex_unlock(&s->lock);
@@ -177,6 +183,13 @@ static enum health state_of(const struct provider_health *p, uint64_t now_ms)
         return HEALTH_UP;
     bool waiting = now_ms < p->open_until_ms || now_ms < p->probe_until_ms;
     return waiting ? HEALTH_DOWN : HEALTH_PROBE;
+}
+
+bool health_all_well(const struct live *l, uint64_t now_ms)
+{
+    const struct health_table *t = l->health;
+    return atomic_load_explicit(&t->open_count, memory_order_relaxed) == 0 &&
+           atomic_load_explicit(&t->rest_until_ms, memory_order_relaxed) <= now_ms;
 }
 
 enum health health_look(struct live *l, str provider, uint64_t now_ms, bool *keys_rest)
@@ -239,6 +252,11 @@ void key_rest(struct live *l, str provider, const struct digest *key, uint64_t u
         *take_key(p, key) = (struct resting_key){*key, until_ms, credential};
         if (until_ms > p->rest_until_ms)
             p->rest_until_ms = until_ms;
+        uint64_t latest = atomic_load_explicit(&l->health->rest_until_ms, memory_order_relaxed);
+        while (until_ms > latest &&
+               !atomic_compare_exchange_weak_explicit(&l->health->rest_until_ms, &latest, until_ms,
+                                                      memory_order_relaxed, memory_order_relaxed)) {
+        }
     }
     pthread_mutex_unlock(&s->lock);
 }

@@ -64,6 +64,9 @@ double live_chance_of(const struct live *l, unsigned slot, bool streamed, struct
 struct health_table *health_table_new(void);
 void health_table_free(struct health_table *t);
 
+/* Is nothing wrong anywhere? Takes no lock: what most decisions need to know. */
+bool health_all_well(const struct live *l, uint64_t now_ms);
+
 /* health_of(), and whether any key of this provider rests, in one look. */
 enum health health_look(struct live *l, str provider, uint64_t now_ms, bool *keys_rest);
 

@@ -1,7 +1,7 @@
 /* order.c - sorting.
  *
- * Sorting moves 16-bit places, not candidates, by Shell's method: a few hundred entries take about
- * three microseconds, and there is nothing to allocate. */
+ * Most decisions need only the few best, which are selected in one pass; the others are sorted by
+ * Shell's method. Both move 16-bit places, not candidates, and there is nothing to allocate. */
 #include "catalog/order.h"
 
 #include <math.h>
@@ -24,7 +24,7 @@ static int compare_cost(pusd a, pusd b)
     return a < b ? -1 : 1;
 }
 
-static bool is_before(const struct candidate *a, const struct candidate *b)
+bool scoring_is_before(const struct candidate *a, const struct candidate *b)
 {
     bool a_clears = a->missed == REFUSED_NONE, b_clears = b->missed == REFUSED_NONE;
     if (a_clears != b_clears)
@@ -48,39 +48,56 @@ void scoring_add(struct scoring *s, const struct candidate *c)
     }
     unsigned worst = 0;
     for (unsigned i = 1; i < s->count; i++)
-        if (is_before(&s->list[worst], &s->list[i]))
+        if (scoring_is_before(&s->list[worst], &s->list[i]))
             worst = i;
-    if (is_before(c, &s->list[worst]))
+    if (scoring_is_before(c, &s->list[worst]))
         s->list[worst] = *c;
 }
 
-unsigned scoring_sort(struct scoring *s)
+void scoring_sort(struct scoring *s)
 {
     static const unsigned gaps[] = {701, 301, 132, 57, 23, 10, 4, 1}; /* Ciura 2001 */
-    unsigned clear = 0;
-    for (unsigned i = 0; i < s->count; i++) {
+    for (unsigned i = 0; i < s->count; i++)
         s->order[i] = (uint16_t)i;
-        clear += s->list[i].missed == REFUSED_NONE;
-    }
     for (unsigned g = 0; g < sizeof gaps / sizeof *gaps; g++) {
         for (unsigned i = gaps[g]; i < s->count; i++) {
             uint16_t moving = s->order[i];
             unsigned at = i;
-            while (at >= gaps[g] && is_before(&s->list[moving], &s->list[s->order[at - gaps[g]]])) {
+            while (at >= gaps[g] &&
+                   scoring_is_before(&s->list[moving], &s->list[s->order[at - gaps[g]]])) {
                 s->order[at] = s->order[at - gaps[g]];
                 at -= gaps[g];
             }
             s->order[at] = moving;
         }
     }
-    return clear;
+    s->order_count = s->count;
 }
 
-void scoring_lead_with(struct scoring *s, unsigned at)
+void scoring_select(struct scoring *s, unsigned wanted)
 {
-    uint16_t first = s->order[at];
+    s->order_count = 0;
+    for (unsigned i = 0; i < s->count; i++) {
+        const struct candidate *k = &s->list[i];
+        unsigned at = s->order_count;
+        if (at == wanted && !scoring_is_before(k, &s->list[s->order[at - 1]]))
+            continue;
+        for (; at > 0 && scoring_is_before(k, &s->list[s->order[at - 1]]); at--)
+            s->order[at] = s->order[at - 1];
+        s->order[at] = (uint16_t)i;
+        s->order_count += s->order_count < wanted;
+    }
+}
+
+void scoring_lead_with(struct scoring *s, unsigned place)
+{
+    unsigned at = 0;
+    while (at < s->order_count && s->order[at] != place)
+        at++;
+    if (at == s->order_count)
+        at--; /* not among those selected: it takes the place of the last */
     memmove(&s->order[1], &s->order[0], at * sizeof *s->order);
-    s->order[0] = first;
+    s->order[0] = (uint16_t)place;
 }
 
 void scoring_nearest(struct scoring *s)
@@ -98,8 +115,8 @@ void scoring_nearest(struct scoring *s)
     }
 }
 
-void scoring_write(const struct scoring *s, struct decision *out)
+void scoring_write(const struct scoring *s, unsigned wanted, struct decision *out)
 {
-    for (unsigned i = 0; i < s->count && i < CANDIDATES_MAX; i++)
+    for (unsigned i = 0; i < s->order_count && i < wanted; i++)
         out->list[out->count++] = s->list[s->order[i]];
 }

@@ -10,23 +10,30 @@
 struct scoring {
     struct candidate list[SCORED_MAX];
     unsigned count;
-    uint16_t order[SCORED_MAX]; /* places in list */
+    uint16_t order[SCORED_MAX + 1]; /* places in list; one more while selecting */
+    unsigned order_count;
 };
 
 /* Puts it in; when it is full, in place of the worst, unless that is better. */
 void scoring_add(struct scoring *s, const struct candidate *c);
 
-/* Fills `order`: those that clear the bars first, each part by expected cost; equal cost by
- * quality, then chance, then the catalogue's order. Returns how many clear the bars. */
-unsigned scoring_sort(struct scoring *s);
+/* Those that clear the bars come first, each part by expected cost; equal cost by quality, then
+ * chance, then the catalogue's order. */
+bool scoring_is_before(const struct candidate *a, const struct candidate *b);
 
-/* None clears the bars: highest chance first, and of those within 0.02 of it the cheaper. */
+/* Fills `order`, all of it: order_count is count then. */
+void scoring_sort(struct scoring *s);
+/* Fills `order` with the first `wanted` only: a fraction of the work of sorting all. */
+void scoring_select(struct scoring *s, unsigned wanted);
+
+/* None clears the bars: highest chance first, and of those within 0.02 of it the cheaper. All are
+ * in order. */
 void scoring_nearest(struct scoring *s);
 
-/* Moves order[at] to the front. */
-void scoring_lead_with(struct scoring *s, unsigned at);
+/* Puts list[place] in front. */
+void scoring_lead_with(struct scoring *s, unsigned place);
 
-/* Writes `order` to out. */
-void scoring_write(const struct scoring *s, struct decision *out);
+/* Writes the first `wanted` of `order` to out. */
+void scoring_write(const struct scoring *s, unsigned wanted, struct decision *out);
 
 #endif

@@ -18,6 +18,8 @@ static bool in_window(const struct price_window *w, int minute)
 
 const struct prices *price_at(const struct model *m, int64_t prompt_tokens, int64_t at_utc_us)
 {
+    if (m->tier_count + m->window_count == 0)
+        return at_utc_us >= m->later.from_us ? &m->later.prices : &m->prices;
     const struct prices *found = at_utc_us >= m->later.from_us ? &m->later.prices : &m->prices;
     if (m->window_count > 0) {
         int64_t minute = at_utc_us / MINUTE_US % MINUTES_PER_DAY;
@@ -71,9 +73,8 @@ struct bill price_usage(const struct model *m, const struct usage *u, int64_t at
 pusd price_expect(const struct model *m, int64_t prompt_tokens, int64_t cached_tokens,
                   int64_t completion_tokens, int64_t at_utc_us)
 {
-    struct usage expected = usage_none();
-    expected.prompt = prompt_tokens;
-    expected.cached = cached_tokens < prompt_tokens ? cached_tokens : prompt_tokens;
-    expected.completion = completion_tokens;
-    return sum(price_at(m, prompt_tokens, at_utc_us), &expected);
+    const struct prices *p = price_at(m, prompt_tokens, at_utc_us);
+    int64_t cached = cached_tokens < prompt_tokens ? cached_tokens : prompt_tokens;
+    pusd cost = pusd_add(part(p->input, prompt_tokens - cached), part(p->cached_input, cached));
+    return pusd_add(cost, part(p->output, completion_tokens));
 }

@@ -102,6 +102,7 @@ static void build_ask(struct request *r)
     ask->budget_left = r->limit.budget_left;
     ask->strict = w->strict;
     ask->fallbacks = w->fallbacks;
+    ask->keep = CANDIDATES_KEPT;
     ask->only = w->only;
     ask->only_count = w->only_count;
     ask->ignore = w->ignore;

@@ -2,7 +2,8 @@
  *
  * Right is: status 200; a body of known bytes, to which a gateway may add one member at the end of
  * `usage`, the cost; or a chunked stream with a known number of SSE events, `data: [DONE]` as the
- * last and the final chunk behind it; nothing after the end. Nothing is kept but counters: thousands of answers are read at once. */
+ * last and the final chunk behind it; nothing after the end. Nothing is kept but counters:
+ * thousands of answers are read at once. */
 #ifndef RELAY_BENCH_ANSWER_H
 #define RELAY_BENCH_ANSWER_H
 
@@ -45,7 +46,8 @@ struct answer {
 
 void answer_begin(struct answer *a);
 
-/* Takes bytes of the connection. True while nothing is wrong; then `at` tells whether it is whole. */
+/* Takes bytes of the connection. True while nothing is wrong; then `at` tells whether it is whole.
+ */
 bool answer_take(struct answer *a, const struct answer_wanted *wanted, const char *p, size_t len);
 
 #endif

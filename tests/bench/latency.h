@@ -1,5 +1,5 @@
-/* latency.h - a histogram of times: 128 steps to every doubling, so a percentile is off by less than
- * one in a hundred. */
+/* latency.h - a histogram of times: 128 steps to every doubling, so a percentile is off by less
+ * than one in a hundred. */
 #ifndef RELAY_BENCH_LATENCY_H
 #define RELAY_BENCH_LATENCY_H
 

@@ -297,12 +297,19 @@ static double number_of(const char *text, double least, double most)
 
 static void read_options(struct load *l, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"port", 1, NULL, 'p'},        {"path", 1, NULL, 'u'},          {"key", 1, NULL, 'k'},
-        {"body", 1, NULL, 'b'},        {"expect-body", 1, NULL, 'x'},   {"expect-events", 1, NULL, 'e'},
-        {"connections", 1, NULL, 'c'}, {"seconds", 1, NULL, 's'},       {"requests", 1, NULL, 'n'},
-        {"rate", 1, NULL, 'r'},        {"announce", 0, NULL, 'a'},     {"cost", 0, NULL, 'o'},
-        {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"port", 1, NULL, 'p'},
+                                            {"path", 1, NULL, 'u'},
+                                            {"key", 1, NULL, 'k'},
+                                            {"body", 1, NULL, 'b'},
+                                            {"expect-body", 1, NULL, 'x'},
+                                            {"expect-events", 1, NULL, 'e'},
+                                            {"connections", 1, NULL, 'c'},
+                                            {"seconds", 1, NULL, 's'},
+                                            {"requests", 1, NULL, 'n'},
+                                            {"rate", 1, NULL, 'r'},
+                                            {"announce", 0, NULL, 'a'},
+                                            {"cost", 0, NULL, 'o'},
+                                            {NULL, 0, NULL, 0}};
     const char *path = "/v1/chat/completions", *key = "none", *body = NULL;
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {

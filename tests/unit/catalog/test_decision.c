@@ -28,9 +28,9 @@ TEST(the_bars_the_chosen_the_others_and_who_was_refused)
         decision_json(&w.arena, &ask, &w.decision, 512),
         "{\"bars\":{\"max_latency_ms\":600,\"min_quality\":30,\"confidence\":0.9},"
         "\"chosen\":{\"model\":\"a/one\",\"cost_usd\":\"0.0002\",\"chance\":0.95},"
+        "\"refused\":{\"no_quality\":1,\"quality\":1},"
         "\"others\":[{\"model\":\"b/two\",\"cost_usd\":\"0.0004\",\"chance\":0.95},"
-        "{\"model\":\"b/poor\",\"cost_usd\":\"0.0001\",\"chance\":0.95,\"missed\":\"quality\"}],"
-        "\"refused\":{\"no_quality\":1,\"quality\":1}}");
+        "{\"model\":\"b/poor\",\"cost_usd\":\"0.0001\",\"chance\":0.95,\"missed\":\"quality\"}]}");
     world_deinit(&w);
 }
 
