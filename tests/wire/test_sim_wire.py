@@ -172,7 +172,7 @@ def test_distributions_stay_in_their_bounds(sim):
     for _ in range(10):
         sim.chat()
     times = [r["duration_ms"] for r in sim.requests()]
-    assert min(times[:10]) >= 5 and min(times[10:]) > 0 and len(set(times)) == 20
+    assert min(times[:10]) >= 5 and min(times[10:]) > 0 and len(set(times)) > 10
 
 
 # --- what it receives -------------------------------------------------------------------------
