@@ -1,8 +1,8 @@
 /*
  * Requests: where the head ends, what it says, and the chunks after it, whole and in two parts.
  *
- * Beyond crashes it holds the parser to its promises: whatever is let through has one framing and one
- * host, and reads the same however the bytes were cut.
+ * Beyond crashes it holds the parser to its promises: whatever is let through has one framing and
+ * one host, and reads the same however the bytes were cut.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -51,7 +51,8 @@ static void check_head(const struct request_head *h, const struct http_field *fi
 }
 
 /* Decodes `bytes` in pieces cut at `cut`; returns a copy of the body and how it ended. */
-static enum chunked_result decode(const char *bytes, size_t len, size_t cut, char *out, size_t *out_len)
+static enum chunked_result decode(const char *bytes, size_t len, size_t cut, char *out,
+                                  size_t *out_len)
 {
     struct chunked d;
     enum chunked_result result = CHUNKED_MORE;
