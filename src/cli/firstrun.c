@@ -170,9 +170,10 @@ void firstrun_say(const struct runtime *rt)
            "   (more: relay keys create --name NAME)");
     if (c->admin.key.len == 0)
         printf("Admin key:   " STR_FMT "/admin-key\n", STR_ARG(dir));
+    bool apart = rt->listeners[1].count > 0; /* the administration's own listener has no TLS */
     printf("Dashboard:   comes with a later version; until then: relay usage, relay logs, "
            "%s://%s/metrics\n",
-           scheme, rt->listeners[1].count > 0 ? rt->listeners[1].address : address);
+           apart ? "http" : scheme, apart ? rt->listeners[1].address : address);
     printf("\nTry it:\n\n"
            "  curl -N %s://%s/v1/chat/completions \\\n"
            "    -H \"Authorization: Bearer $(cat " STR_FMT

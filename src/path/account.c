@@ -145,9 +145,9 @@ static bool may_log_refusal(struct gateway *g, int64_t now_s)
 }
 
 /* Unknown counts are null in the line. */
-static double count_or_null(int64_t count)
+static struct log_field log_count(const char *name, int64_t count)
 {
-    return count < 0 ? NAN : (double)count;
+    return count < 0 ? LOG_R(name, STR("null")) : LOG_I(name, count);
 }
 
 static void log_line(struct request *r, const struct record *row)
@@ -168,10 +168,10 @@ static void log_line(struct request *r, const struct record *row)
         LOG_S("error", row->error_code),
         LOG_S("step", r->fault != OK ? str_of_c(step_text(r->fault_at)) : (str){0}),
         LOG_S("cache", str_of_c(cache_kind_text(row->cache))),
-        LOG_D("prompt_tokens", count_or_null(row->prompt_tokens)),
-        LOG_D("completion_tokens", count_or_null(row->completion_tokens)),
-        LOG_R("cost_usd", buf_str(&cost)), LOG_D("ttft_ms", row->ttft_ms),
-        LOG_D("latency_ms", row->latency_ms), LOG_I("overhead_us", row->overhead_us));
+        log_count("prompt_tokens", row->prompt_tokens),
+        log_count("completion_tokens", row->completion_tokens), LOG_R("cost_usd", buf_str(&cost)),
+        LOG_D("ttft_ms", row->ttft_ms), LOG_D("latency_ms", row->latency_ms),
+        LOG_I("overhead_us", row->overhead_us));
     buf_deinit(&cost);
 }
 

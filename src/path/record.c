@@ -171,7 +171,7 @@ void record_fill(struct request *r, struct record *out)
                                          : err_info(r->fault)->status;
     out->error_code = r->fault == OK ? (str){0} : str_of_c(err_info(r->fault)->code);
     out->cache = r->cache;
-    out->similarity = NAN;
+    out->similarity = r->hit != NULL ? 1 : NAN;
     if (r->hit != NULL) {
         out->has_source_id = true;
         out->source_id = r->hit->source_id;
