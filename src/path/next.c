@@ -13,7 +13,8 @@ bool attempt_blames_provider(const struct attempt *t)
     case ERR_UPSTREAM_INVALID:
         return true;
     case ERR_UPSTREAM_ERROR:
-        return t->status < 400 || t->status >= 500 || t->status == 408;
+        return t->status < 400 || t->status >= 500 || t->status == 408 || t->status == 409 ||
+               t->status == 425 || t->status == 498; /* not 401, 402, 403: the key's matter */
     default:
         return false;
     }

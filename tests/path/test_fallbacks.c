@@ -123,7 +123,8 @@ static const struct scenario scenarios[] = {
      .status = 400, .code = "context_length_exceeded", .calls = "three/big", .answer = CONTEXT, .row = "status=400 cost=0"},
     {.title = "context too long in a server's own words", .body = ASK("three/big"),
      .replies = {REFUSES("three", 400, "{\"error\":{\"code\":400,\"message\":\"" CONTEXT "\",\"type\":\"exceed_context_size_error\"}}")},
-     .status = 400, .code = "context_length_exceeded", .calls = "three/big", .answer = CONTEXT},
+     .status = 400, .code = "context_length_exceeded", .calls = "three/big", .answer = CONTEXT,
+     .row = "status=400 cost=0"},
     {.title = "413 for the context", .body = TRIO,
      .replies = {REFUSES("one", 413, REFUSED("prompt is too long")), ANSWERS("two", "Second")},
      TWO_ANSWERED, .row = "attempts=2"},
@@ -135,7 +136,8 @@ static const struct scenario scenarios[] = {
      .row = "status=400 attempts=1 cost=0"},
     {.title = "a number is no code", .body = TRIO,
      .replies = {REFUSES("one", 400, "{\"error\":{\"code\":400,\"message\":\"'top' is wrong\"}}")},
-     .status = 400, .code = "invalid_request", .calls = "one/small", .answer = "'top' is wrong"},
+     .status = 400, .code = "invalid_request", .calls = "one/small", .answer = "'top' is wrong",
+     .row = "status=400 attempts=1"},
     {.title = "a filter's stop is an answer", .body = TRIO,
      .replies = {REFUSES("one", 200, PLAIN_AS("", "content_filter")), ANSWERS("two", "No")},
      .status = 200, .calls = "one/small", .answer = "content_filter", .row = "attempts=1 finish=content_filter"},
@@ -280,6 +282,36 @@ TEST(three_connect_failures_in_a_row_put_a_provider_down)
     (void)ask(&w, ASK("trio"));
     expect_calls(&w, "one/small");
     world_close(&w);
+}
+
+TEST(failures_count_against_health_and_refusals_do_not)
+{
+    static const struct {
+        int status;
+        bool down;
+    } cases[] = {{500, true},  {529, true},  {408, true},  {409, true},  {425, true},
+                 {498, true},  {400, false}, {404, false}, {413, false}, {422, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct world w;
+        world_open(&w, NULL);
+        unsigned left = 20;
+        while (left > 0 && world_health(&w, "one") == HEALTH_UP) {
+            const struct reply replies[] = {{"one", CALL_OK, cases[i].status, NULL, "", 0},
+                                            {NULL, CALL_OK, 0, NULL, NULL, 0}};
+            w.visit_count = w.reply_count = 0;
+            memset(w.reply_used, 0, sizeof w.reply_used);
+            world_replies(&w, replies);
+            struct visit *v = ask(&w, ASK("one/other"));
+            CHECK(v->ended);
+            fake_visit_free(v);
+            left--;
+        }
+        w.visit_count = 0;
+        check_int(world_health(&w, "one") != HEALTH_UP, cases[i].down, __FILE__, __LINE__,
+                  "provider down");
+        check_int(left, 0, __FILE__, __LINE__, "requests left");
+        world_close(&w);
+    }
 }
 
 CHECK_MAIN

@@ -138,7 +138,7 @@ TEST(health_is_said_once_a_provider_is_up_again)
         (void)world_visit(&w, NULL, "alice", NULL, ASK("one/small"));
         world_run_ms(&w, 10);
     }
-    CHECK_INT(health_of(w.gateway.live, STR("one"), w.now_ms), HEALTH_DOWN);
+    CHECK_INT(world_health(&w, "one"), HEALTH_DOWN);
     /* Pinned, and nothing else is left: it is called all the same. */
     buf_clear(&w.calls);
     struct visit *v = world_visit(&w, NULL, "alice", NULL, ASK("one/small"));

@@ -158,6 +158,11 @@ pusd world_held(struct world *w, const char *key)
     return ask.budget - s.budget_left;
 }
 
+enum health world_health(struct world *w, const char *provider)
+{
+    return health_of(w->gateway.live, str_of_c(provider), w->now_ms);
+}
+
 /* ---- birth and death ---- */
 
 void world_open(struct world *w, const char *more)

@@ -197,6 +197,8 @@ struct fake_key *world_key(struct world *w, const char *name);
 int64_t world_tokens(struct world *w, const char *key);
 pusd world_held(struct world *w, const char *key);
 
+enum health world_health(struct world *w, const char *provider);
+
 /* The row as text: " status=200 code= provider=one model=small … " */
 str row_text(const struct record *row, struct buf *out);
 
