@@ -141,8 +141,8 @@ class Bench:
         return Relay(self.options.relay, self.folder, self.mock.url, name=name, **options)
 
     def rest_rows(self, relay):
-        time.sleep(1)
-        mine, beside = relay.memory_kb(), self.fresh_nginx().memory_kb()
+        beside = self.fresh_nginx().memory_kb()
+        mine = relay.memory_kb()
         for name, text in (("rss", "RSS"), ("pss", "PSS"), ("private_dirty", "private dirty")):
             self.rows.append(Row(f"memory at rest, {text}", "MB", [mine[name] / 1024],
                                  [beside[name] / 1024], None, most=12 if name == "rss" else None))
@@ -151,6 +151,7 @@ class Bench:
         self.nginx.stop()
         self.nginx = Nginx(self.options.nginx, self.folder, self.mock, self.mock_tls,
                            str(self.folder / "ca.pem"))
+        time.sleep(0.5)  # its worker is a process of its own
         return self.nginx
 
     def held(self, side, streams):
@@ -193,24 +194,40 @@ class Bench:
         self.rows.append(Row(f"RSS after {count:,} requests, 4 MiB of them cache", "MB", [sizes[-1]],
                              [], None))
         self.say("flat")
-        return relay
+        self.check_log(relay)
 
-    def all(self):
-        half, whole = {"worker thread": 1.0, "whole process": 1.5}, {"whole process": 1.0}
-        self.cpu_row("plain, 64 connections", self.relay, self.mock, "plain", False, half)
-        self.cpu_row("stream, 34 events at once", self.relay, self.mock, "stream", True, whole)
+    def paced(self, target):
         self.mock.pace(20)
-        self.cpu_row("stream paced 20 ms, 200 streams", self.relay, None, "stream", True, whole, "chunk",
+        self.cpu_row("stream paced 20 ms, 200 streams", self.relay, None, "stream", True, target, "chunk",
                      connections=200, seconds=1.5 if self.quick else 3)
         self.mock.pace(0)
-        self.latency_rows("latency of a plain answer, 1 connection", False, "whole_us")
-        self.latency_rows("latency of a stream's first byte, 1 connection", True, "first_byte_us")
-        self.cpu_row("TLS upstream, plain", self.relay_tls, None, "tls", False, half)
+
+    def memory(self):
         fresh = self.fresh_relay("relay-fresh")
         self.rest_rows(fresh)
         self.stream_rows(fresh)
-        flat = self.flat_row()
-        for relay in (self.relay, self.relay_tls, fresh, flat):
+        self.check_log(fresh)
+
+    def all(self, only):
+        half, whole = {"worker thread": 1.0, "whole process": 1.5}, {"whole process": 1.0}
+        parts = {
+            "plain": lambda: self.cpu_row("plain, 64 connections", self.relay, self.mock, "plain", False,
+                                          half),
+            "stream": lambda: self.cpu_row("stream, 34 events at once", self.relay, self.mock, "stream",
+                                           True, whole),
+            "paced": lambda: self.paced(whole),
+            "latency": lambda: (
+                self.latency_rows("latency of a plain answer, 1 connection", False, "whole_us"),
+                self.latency_rows("latency of a stream's first byte, 1 connection", True,
+                                  "first_byte_us")),
+            "tls": lambda: self.cpu_row("TLS upstream, plain", self.relay_tls, None, "tls", False, half),
+            "memory": self.memory,
+            "flat": self.flat_row,
+        }
+        for name, part in parts.items():
+            if not only or name in only:
+                part()
+        for relay in (self.relay, self.relay_tls):
             self.check_log(relay)
 
     def check_log(self, relay):
@@ -249,6 +266,7 @@ def main():
     parser.add_argument("--nginx", default=shutil.which("nginx") or "/usr/sbin/nginx")
     parser.add_argument("--quick", action="store_true", help="about a minute, for a first look")
     parser.add_argument("--million", action="store_true", help="the memory row over a million requests")
+    parser.add_argument("--only", action="append", help="plain, stream, paced, latency, tls, memory, flat")
     parser.add_argument("--markdown", help="write the table there too")
     options = parser.parse_args()
     if not {PROXY_CORE, LOAD_CORE} <= os.sched_getaffinity(0):
@@ -258,7 +276,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="relay-bench-") as folder:
         bench = Bench(options, Path(folder))
         try:
-            bench.all()
+            bench.all(options.only)
         finally:
             bench.close()
     print_rows(about, bench.rows)
