@@ -58,9 +58,9 @@ struct http_handler {
     void (*on_gone)(struct exchange *x);
     /* A request that never became an exchange was refused (err), for the metrics. May be NULL. */
     void (*on_refused)(void *ctx, enum err err);
-    /* Body of an error answer which the server itself must give (bad framing, 431, 408): OpenAI's
-     * object, written into out. */
-    void (*error_body)(void *ctx, enum err err, struct buf *out);
+    /* An error answer which the server itself must give (bad framing, 431, 408): its own header
+     * lines ("name: value\r\n", with the content type) and its body. */
+    void (*error_answer)(void *ctx, enum err err, struct buf *headers, struct buf *body);
     void *ctx;
 };
 

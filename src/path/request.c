@@ -11,7 +11,7 @@
 #define ARENA_FIRST_BYTES 2048u
 #define ORPHAN_POLL_MS    250u
 
-/* The client's own id when it is 1-128 of [A-Za-z0-9._-]. */
+/* 1-128 of [A-Za-z0-9._-]. */
 static bool id_is_usable(str id)
 {
     if (id.len == 0 || id.len > 128)
@@ -24,6 +24,12 @@ static bool id_is_usable(str id)
             return false;
     }
     return true;
+}
+
+str request_id_for_client(const struct exchange *x, str own)
+{
+    str id = exchange_header(x, "x-request-id", NULL);
+    return id_is_usable(id) ? id : own;
 }
 
 static void request_on_timer(struct loop_timer *t);
@@ -42,8 +48,7 @@ struct request *request_new(struct worker *w, struct exchange *x, const struct e
     r->step_ns = clock_mono_ns();
     r->id = uuid_new(&w->ids, r->at_us);
     uuid_text(r->id, r->id_text);
-    str id = exchange_header(x, "x-request-id", NULL);
-    r->client_id = id_is_usable(id) ? id : str_of(r->id_text, UUID_TEXT_BYTES - 1);
+    r->client_id = request_id_for_client(x, str_of(r->id_text, UUID_TEXT_BYTES - 1));
     r->retry_after_ms = -1;
     r->cache = CACHE_BYPASS;
     r->usage = usage_none();

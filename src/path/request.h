@@ -209,6 +209,9 @@ static inline struct attempt *request_try(struct request *r)
     return r->try_count > 0 ? r->tries[r->try_count - 1] : NULL;
 }
 
+/* The client's own x-request-id where it is usable, else `own`. */
+str request_id_for_client(const struct exchange *x, str own);
+
 /* Id and time of an answer that Relay writes itself. */
 void request_set_head(struct request *r, str model);
 
