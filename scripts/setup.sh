@@ -23,34 +23,14 @@ build | test | bench) ;;
     ;;
 esac
 
-say() { printf 'setup: %s\n' "$*"; }
-die() {
-    printf 'setup: %s\n' "$*" >&2
-    exit 1
-}
-
-as_root() {
-    if [ "$(id -u)" = 0 ]; then
-        "$@"
-    elif command -v sudo >/dev/null; then
-        sudo "$@"
-    else
-        die "needs root or sudo to run: $*"
-    fi
-}
+PROGRAM=setup
+# shellcheck source=scripts/debian.sh
+. scripts/debian.sh
 
 # --- Debian and Ubuntu ---------------------------------------------------------------------------
 
 is_installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
-}
-
-lists_updated=no
-update_lists() {
-    [ $lists_updated = yes ] && return
-    say "updating the package lists"
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update
-    lists_updated=yes
 }
 
 # True when the system's own sources offer the package.
@@ -70,63 +50,6 @@ install_packages() {
     say "installing ${missing[*]}"
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
         -o DPkg::Lock::Timeout=120 --no-install-recommends install "${missing[@]}"
-}
-
-# Prints "URI KEYRING" of the machine's own Debian mirror, whichever form its sources are written in.
-find_debian_mirror() {
-    local targets line uri entry file keyring
-    # shellcheck disable=SC2016
-    targets=$(apt-get indextargets --format '$(REPO_URI)|$(ORIGIN)|$(CODENAME)|$(SOURCESENTRY)' \
-        'Created-By: Packages')
-    line=$(grep -m1 "|Debian|$VERSION_CODENAME|" <<<"$targets") || return 1
-    uri=${line%%|*}
-    entry=${line##*|}
-    file=${entry%:*}
-    keyring=$(grep -hoiE -m1 'signed-by[:=] *[^] ]+\.(gpg|asc|pgp)' "$file" |
-        sed -E 's/^[^:=]*[:=] *//') || true
-    printf '%s %s\n' "$uri" "${keyring:-/usr/share/keyrings/debian-archive-keyring.gpg}"
-}
-
-# fetch_from SUITE DIRECTORY PACKAGE...: unpacks packages of another Debian suite into a directory,
-# with package lists and archives of its own under build/apt. Nothing is installed.
-fetch_from() {
-    local suite=$1 into=$2 mirror uri keyring apt=$PWD/build/apt archive
-    shift 2
-    if ! mirror=$(find_debian_mirror); then
-        update_lists
-        mirror=$(find_debian_mirror) || die "found no Debian mirror in this machine's package sources"
-    fi
-    read -r uri keyring <<<"$mirror"
-    [ -r "$keyring" ] || die "cannot read the keyring $keyring of this machine's package sources"
-
-    say "fetching $* from Debian's $suite suite into $into"
-    mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$apt/debs"
-    : >"$apt/status"
-    printf 'deb [signed-by=%s] %s %s main\n' "$keyring" "$uri" "$suite" >"$apt/sources.list"
-    cat >"$apt/apt.conf" <<CONF
-Dir::Etc::sourcelist "$apt/sources.list";
-Dir::Etc::sourceparts "/dev/null";
-Dir::Etc::preferencesparts "/dev/null";
-Dir::Etc::preferences "/dev/null";
-Dir::State::status "$apt/status";
-Dir::State::lists "$apt/lists";
-Dir::Cache::archives "$apt/archives";
-Dir::Cache::pkgcache "";
-Dir::Cache::srcpkgcache "";
-Acquire::Languages "none";
-Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled "false";
-Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
-APT::Sandbox::User "";
-CONF
-    export APT_CONFIG=$apt/apt.conf
-    apt-get -q update
-    rm -f "$apt"/debs/*.deb
-    (cd "$apt/debs" && apt-get -q download "$@")
-    unset APT_CONFIG
-    for archive in "$apt"/debs/*.deb; do
-        dpkg -x "$archive" "$into"
-    done
-    rm -rf "$apt"
 }
 
 setup_apt() {

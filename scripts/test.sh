@@ -189,9 +189,17 @@ part_wire() {
     run_pytest wire-asan build/asan -m 'not real' tests/wire
 }
 
+# The llama-server of scripts/llama.sh.
 part_real() {
     build release || return 0
     prepare_wire real || return 0
+    title "prepare llama-server"
+    if ! scripts/llama.sh 2>&1 | tee "$logs/llama.log"; then
+        note "prepare llama-server" 0 1 "$logs/llama.log"
+        return 0
+    fi
+    RELAY_LLAMA=$(tail -1 "$logs/llama.log")
+    export RELAY_LLAMA
     export PYTHONDONTWRITEBYTECODE=1
     run_pytest real build -m real tests/wire
 }
