@@ -141,7 +141,7 @@ static void take_show(struct question *q, yyjson_val *root)
     }
 }
 
-/* {"data":[{"id":"qwen3-8b"}]}; vLLM adds max_model_len. */
+/* {"data":[{"id":"qwen3-8b"}]}; vLLM adds max_model_len, llama.cpp meta.n_ctx (of one slot). */
 static void take_models(struct question *q, yyjson_val *root)
 {
     yyjson_val *list = json_get(root, "data"), *item;
@@ -153,9 +153,12 @@ static void take_models(struct question *q, yyjson_val *root)
         if (!json_get_str(item, "id", &name, NULL))
             continue;
         struct discovered_model *m = add(q->d, q->provider, name);
-        int64_t context;
-        if (m != NULL && json_get_i64(item, "max_model_len", &context, NULL) && context > 0)
-            m->context = context;
+        int64_t context = 0;
+        if (m == NULL)
+            continue;
+        if (json_get_i64(item, "max_model_len", &context, NULL) ||
+            json_get_i64(json_get(item, "meta"), "n_ctx", &context, NULL))
+            m->context = context > 0 ? context : -1;
     }
 }
 
