@@ -73,6 +73,16 @@ static void remember(struct request *r, const struct attempt *t, enum remember w
         model_out(g->live, t->candidate->model->live, now + MODEL_REST_MS);
 }
 
+/* Programs look for OpenAI's word for a context that is too long, so they get it whoever refuses.
+ * A number is a status said twice (llama.cpp, OpenRouter); the error's own code says more. */
+static str code_of(struct request *r, const struct provider_error *e)
+{
+    int64_t number;
+    if (e->code.len > 0 && !str_to_i64(e->code, &number))
+        return arena_copy(&r->arena, error_text_clean(&r->arena, e->code));
+    return e->kind == REFUSAL_CONTEXT ? STR("context_length_exceeded") : (str){0};
+}
+
 /* A later failure replaces what an earlier one would have told the client. */
 static void tell(struct request *r, const struct attempt *t, enum err err,
                  const struct provider_error *e, bool pass_on)
@@ -89,7 +99,7 @@ static void tell(struct request *r, const struct attempt *t, enum err err,
                          : arena_printf(&r->arena, STR_FMT " refused the request with status %d.",
                                         STR_ARG(provider), t->status);
         r->call_param = arena_copy(&r->arena, error_text_clean(&r->arena, e->param));
-        r->call_code = arena_copy(&r->arena, error_text_clean(&r->arena, e->code));
+        r->call_code = code_of(r, e);
         r->call_status = t->status;
         return;
     }
