@@ -168,17 +168,16 @@ static void write_pieces(struct server_conn *sc, const str *pieces, unsigned cou
 
 void server_write_error(struct server_conn *sc, enum err err, int status)
 {
-    struct buf body;
+    struct buf headers, body;
     struct text begin, end;
-    str headers = err == ERR_OVERLOADED
-                      ? STR("content-type: application/json\r\nretry-after: 1\r\n")
-                      : STR("content-type: application/json\r\n");
+    buf_init(&headers, ERROR_BODY_BYTES_MAX);
     buf_init(&body, ERROR_BODY_BYTES_MAX);
-    sc->server->handler->error_body(sc->server->handler->ctx, err, &body);
+    sc->server->handler->error_answer(sc->server->handler->ctx, err, &headers, &body);
     head_begin(&begin, status != 0 ? status : err_info(err)->status);
     head_end_length(sc, &end, body.len);
-    const str pieces[] = {text_str(&begin), headers, text_str(&end), buf_str(&body)};
+    const str pieces[] = {text_str(&begin), buf_str(&headers), text_str(&end), buf_str(&body)};
     conn_write(&sc->io, pieces, 4);
+    buf_deinit(&headers);
     buf_deinit(&body);
 }
 

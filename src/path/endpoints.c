@@ -35,28 +35,38 @@ static bool path_matches(const struct endpoint *e, str path)
            path.len > own.len + 1;
 }
 
-/* An error outside the path: no key, no row. */
+/* An error outside the path: no key, no row. `x` is NULL where there is not even a head. */
+static void describe(struct worker *w, const struct exchange *x, enum err err, str message,
+                     struct buf *headers, struct buf *body)
+{
+    char id_text[UUID_TEXT_BYTES];
+    str id = uuid_text(uuid_new(&w->ids, clock_utc_us()), id_text);
+    struct client_error e = {
+        .err = err, .message = message, .relay_id = id, .step = STR("receive")};
+    if (message.len == 0)
+        e.message = str_of_c(err_info(err)->sentence);
+    (void)dialect_openai.error_out(&e, body);
+    str client_id = x != NULL ? request_id_for_client(x, id) : id;
+    (void)buf_printf(headers,
+                     "x-request-id: " STR_FMT "\r\nx-relay-id: " STR_FMT "\r\n"
+                     "content-type: application/json\r\n%s",
+                     STR_ARG(client_id), STR_ARG(id),
+                     err == ERR_OVERLOADED ? "retry-after: 1\r\n" : "");
+    str cors = x != NULL ? cors_origin(w->view->config, x) : (str){0};
+    if (cors.len > 0)
+        (void)buf_printf(headers, "access-control-allow-origin: " STR_FMT "\r\nvary: origin\r\n",
+                         STR_ARG(cors));
+}
+
 static void refuse(struct worker *w, struct exchange *x, enum err err, str message,
                    const char *more_headers)
 {
-    struct uuid id = uuid_new(&w->ids, clock_utc_us());
-    char id_text[UUID_TEXT_BYTES];
-    struct client_error e = {
-        .err = err, .message = message, .relay_id = uuid_text(id, id_text), .step = STR("receive")};
-    if (message.len == 0)
-        e.message = str_of_c(err_info(err)->sentence);
     struct buf body;
     buf_init(&body, 65536);
-    (void)dialect_openai.error_out(&e, &body);
     struct buf *head = &w->scratch;
     buf_clear(head);
-    (void)buf_printf(head,
-                     "x-request-id: %s\r\nx-relay-id: %s\r\ncontent-type: application/json\r\n%s",
-                     id_text, id_text, more_headers);
-    str cors = cors_origin(w->view->config, x);
-    if (cors.len > 0)
-        (void)buf_printf(head, "access-control-allow-origin: " STR_FMT "\r\nvary: origin\r\n",
-                         STR_ARG(cors));
+    describe(w, x, err, message, head, &body);
+    (void)buf_add(head, str_of_c(more_headers));
     metrics_add(w->gateway->meters.metrics, w->index,
                 meters_request_series(&w->gateway->meters, OTHER, err_info(err)->status), 1);
     exchange_reply(x, err_info(err)->status, buf_str(head), buf_str(&body));
@@ -183,16 +193,9 @@ static void on_refused(void *ctx, enum err err)
                 meters_request_series(&w->gateway->meters, OTHER, err_info(err)->status), 1);
 }
 
-static void error_body(void *ctx, enum err err, struct buf *out)
+static void error_answer(void *ctx, enum err err, struct buf *headers, struct buf *body)
 {
-    struct worker *w = ctx;
-    struct uuid id = uuid_new(&w->ids, clock_utc_us());
-    char id_text[UUID_TEXT_BYTES];
-    struct client_error e = {.err = err,
-                             .message = str_of_c(err_info(err)->sentence),
-                             .relay_id = uuid_text(id, id_text),
-                             .step = STR("receive")};
-    (void)dialect_openai.error_out(&e, out);
+    describe(ctx, NULL, err, (str){0}, headers, body);
 }
 
 const struct http_handler path_http_handler = {
@@ -201,5 +204,5 @@ const struct http_handler path_http_handler = {
     .on_drain = on_drain,
     .on_gone = on_gone,
     .on_refused = on_refused,
-    .error_body = error_body,
+    .error_answer = error_answer,
 };

@@ -135,8 +135,10 @@ static inline void rig_on_refused(void *ctx, enum err err)
     r->refused_err = err;
 }
 
-static inline void rig_error_body(void *ctx, enum err err, struct buf *out)
+static inline void rig_error_answer(void *ctx, enum err err, struct buf *headers, struct buf *out)
 {
+    buf_printf(headers, "content-type: application/json\r\n%s",
+               err == ERR_OVERLOADED ? "retry-after: 1\r\n" : "");
     (void)ctx;
     buf_printf(out, "{\"error\":\"%s\"}", err_info(err)->code);
 }
@@ -148,7 +150,7 @@ static inline void rig_open_limits(struct rig *r, struct server_limits limits)
     r->resolver = resolver_new();
     r->tls_client = tls_client_new();
     r->handler = (struct http_handler){
-        rig_on_head, rig_on_body, rig_on_drain, rig_on_gone, rig_on_refused, rig_error_body, r};
+        rig_on_head, rig_on_body, rig_on_drain, rig_on_gone, rig_on_refused, rig_error_answer, r};
     r->server = server_new(r->loop, &r->handler, limits);
     r->client = client_new(r->loop, r->tls_client, r->resolver);
     r->big = xcalloc(BIG_BYTES, 1);

@@ -196,7 +196,7 @@ static void play(uint64_t seed)
     struct rig *r = &c->rig;
     rig_open_limits(r, (struct server_limits){.connections_max = 12, .request_timeout_ms = 20000});
     r->handler =
-        (struct http_handler){on_head, on_body, on_drain, on_gone, NULL, rig_error_body, c};
+        (struct http_handler){on_head, on_body, on_drain, on_gone, NULL, rig_error_answer, c};
     server_listen(r->server, &r->listener, 0, NULL);
     c->seed = seed;
     for (int i = 0; i < RAWS; i++) {
