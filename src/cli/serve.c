@@ -267,6 +267,19 @@ static void stop(struct runtime *rt)
     LOG0(&rt->log, LOG_INFO, "stopped");
 }
 
+/* A start that failed: only what is opened before the threads can be there. */
+static void abandon(struct runtime *rt)
+{
+    demo_stop(rt);
+    if (rt->gateway.journal != NULL)
+        journal_close(rt->gateway.journal);
+    if (rt->gateway.limits != NULL)
+        limits_free(rt->gateway.limits);
+    if (rt->tls_server != NULL)
+        tls_server_free(rt->tls_server);
+    config_unref(rt->config);
+}
+
 static int serve(struct runtime *rt)
 {
     char *why = NULL;
@@ -282,7 +295,7 @@ static int serve(struct runtime *rt)
     signal(SIGPIPE, SIG_IGN);
     int code = start(rt);
     if (code != 0) {
-        demo_stop(rt);
+        abandon(rt);
         return code;
     }
     if (pthread_create(&rt->signals, NULL, signal_main, rt) != 0)

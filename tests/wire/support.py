@@ -25,6 +25,8 @@ RELAY_BIN = os.environ.get("RELAY_BIN", str(BIN_DIR / "relay"))
 SIM_BIN = os.environ.get("RELAY_SIM_BIN", str(BIN_DIR / "relay-sim"))
 START_SECONDS = 20
 # More than one by default, so that what workers share is shared.
+# A build with AddressSanitizer keeps freed memory for a while: no test of memory there.
+IS_ASAN = b"__asan_init" in Path(RELAY_BIN).read_bytes() if Path(RELAY_BIN).exists() else False
 WORKERS = int(os.environ.get("RELAY_TEST_WORKERS", 2))
 
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from support import (ask, chat, error_of, model, parse_answers, provider, raw_exchange, raw_request,
+from support import (IS_ASAN, ask, chat, error_of, model, parse_answers, provider, raw_exchange, raw_request,
                      wait_for)
 
 JSON_HEAD = {"content-type": "application/json"}
@@ -468,7 +468,7 @@ def test_a_slow_reader_is_bounded(start):
     grown = relay.memory_bytes() - before
     [s.close() for s in readers]
     rows = relay.wait_rows(5)
-    assert grown < 24 << 20, f"{grown >> 20} MiB for 4 slow readers"
+    assert IS_ASAN or grown < 24 << 20, f"{grown >> 20} MiB for 4 slow readers"
     assert sorted(r["status"] for r in rows) == [200, 499, 499, 499, 499]
 
 
