@@ -84,6 +84,7 @@ struct group {
 };
 
 struct table {
+    bool of_providers; /* groups are providers or models */
     struct arena *a;
     struct map by_name;
     struct group **groups;
@@ -143,16 +144,21 @@ enum {
     COL_LATENCY
 };
 
-static void add_row(struct usage_row *row, sqlite3_stmt *s)
+static bool is_hit(sqlite3_stmt *s)
 {
     str cache = column_str(s, COL_CACHE);
+    return str_eq(cache, STR("exact")) || str_eq(cache, STR("semantic")) ||
+           str_eq(cache, STR("shared"));
+}
+
+static void add_row(struct usage_row *row, sqlite3_stmt *s)
+{
     int64_t prompt = sqlite3_column_int64(s, COL_PROMPT);
     int64_t completion = sqlite3_column_int64(s, COL_COMPLETION);
     pusd cost = column_money(s, COL_COST);
     row->requests++;
     row->errors += sqlite3_column_int(s, COL_STATUS) >= 400;
-    row->cache_hits += str_eq(cache, STR("exact")) || str_eq(cache, STR("semantic")) ||
-                       str_eq(cache, STR("shared"));
+    row->cache_hits += is_hit(s);
     row->prompt_tokens += prompt;
     row->completion_tokens += completion;
     row->cost_unknown += !pusd_known(cost);
@@ -164,6 +170,9 @@ static void add_row(struct usage_row *row, sqlite3_stmt *s)
 static void add_to_group(struct table *t, struct group *g, sqlite3_stmt *s)
 {
     add_row(&g->row, s);
+    if (t->of_providers && is_hit(s)) {
+        return; /* it says nothing about the speed of whom it came from */
+    }
     samples_add(&g->ttft, column_num(s, COL_TTFT), &t->random);
     samples_add(&g->latency, column_num(s, COL_LATENCY), &t->random);
 }
@@ -259,6 +268,7 @@ bool db_usage(struct db *d, enum usage_by by, int64_t from_us, int64_t to_us, st
     char name[CLOCK_TEXT_BYTES + 1024];
     int code;
     table_init(&t, a);
+    t.of_providers = by == USAGE_BY_PROVIDER || by == USAGE_BY_MODEL;
     while ((code = sqlite3_step(s)) == SQLITE_ROW) {
         add_to_group(&t, table_get(&t, group_name(s, by, name)), s);
         add_to_group(&t, &all, s);
