@@ -28,12 +28,16 @@ struct chat_part {
     str file_id, file_name, detail;
     str signature; /* of reasoning, where a provider signs it */
     bool redacted; /* reasoning that only the provider can read: data has it */
+    bool foreign;  /* only a provider of the door's own dialect may know it; text has its type */
+    unsigned at;   /* its place in the client's list, for messages that name it */
+    yyjson_val *cache_control; /* Anthropic's mark that a cached prefix ends here, or NULL */
 };
 
 struct chat_tool_call {
     str id, name;
     str arguments; /* JSON text as the model wrote it */
     str signature; /* Gemini's thoughtSignature */
+    yyjson_val *cache_control;
 };
 
 struct chat_message {
@@ -45,6 +49,8 @@ struct chat_message {
     unsigned tool_call_count;
     str tool_call_id; /* of a tool's answer */
     bool tool_failed;
+    unsigned at; /* its place in the client's list: one entry there may be several messages here */
+    yyjson_val *cache_control; /* of a tool's answer */
 };
 
 struct chat_tool {
@@ -52,6 +58,7 @@ struct chat_tool {
     yyjson_val *parameters; /* JSON schema, or NULL */
     int strict;             /* -1: not said */
     bool foreign;           /* no function: only a provider of the door's own dialect may know it */
+    yyjson_val *cache_control;
 };
 
 enum tool_choice {
@@ -103,6 +110,7 @@ struct chat {
     unsigned images, image_urls, audios, files;
     bool other_modality; /* asks for audio or images as answer */
     str priced_field;    /* a field that chooses another model or price (reference 3), or empty */
+    str foreign_field;   /* one that only a provider of the door's own dialect can honour, or empty */
 };
 
 enum finish {
@@ -120,8 +128,9 @@ enum delta_kind {
     DELTA_TEXT,
     DELTA_REASONING,
     DELTA_REFUSAL,
-    DELTA_SIGNATURE,      /* of the reasoning so far */
-    DELTA_TOOL_CALL,      /* a call begins: index, id, name */
+    DELTA_SIGNATURE,      /* text = signature of the reasoning since the last one */
+    DELTA_REDACTED,       /* text = reasoning that only the provider can read */
+    DELTA_TOOL_CALL,      /* a call begins: index, id, name; text = Gemini's thoughtSignature */
     DELTA_TOOL_ARGUMENTS, /* index, text = fragment */
     DELTA_FINISH,         /* finish, name = the provider's own word */
     DELTA_USAGE,          /* cumulative: the last one counts */
@@ -148,6 +157,7 @@ struct deltas {
     unsigned choices; /* how many choices the event spoke of: 0 for usage, pings and the like */
     str amended; /* the event's data in the dialect's proper form, when the provider's was not; else
                     empty */
+    bool unknown; /* the dialect says that events like this one are passed over */
 };
 
 /* A whole answer. Only the first choice is taken apart; same-dialect answers pass all choices
@@ -155,6 +165,10 @@ struct deltas {
 struct answer {
     str id, model;
     str text, reasoning, refusal, signature;
+    /* The same reasoning block by block (PART_REASONING), where the provider signs it or hides it;
+     * `reasoning` is then all their text, `signature` the last. */
+    struct chat_part *thoughts;
+    unsigned thought_count;
     struct chat_tool_call *tool_calls;
     unsigned tool_call_count;
     enum finish finish;

@@ -105,6 +105,7 @@ static void keep(struct gather *g, const struct delta *d)
     case DELTA_USAGE:
         g->usage = d->usage;
         break;
+    case DELTA_REDACTED:
     case DELTA_ERROR:
     case DELTA_END:
         break;

@@ -293,6 +293,7 @@ static bool deltas_write(struct stream_out *s, const struct deltas *deltas, stru
             finish_of(s, d);
             break;
         case DELTA_SIGNATURE: /* nothing in this dialect carries it */
+        case DELTA_REDACTED:
         case DELTA_USAGE:
         case DELTA_ERROR:
         case DELTA_END:
