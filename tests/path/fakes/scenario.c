@@ -6,7 +6,7 @@
 #include "base/clock.h"
 
 #define WINDOW_SAFE_MS 55000u /* later, what was spent has left the limits' window */
-#define TURNS_MAX      400u
+#define TURNS_MAX      200u
 
 static const char *key_of(const struct scenario *s)
 {
@@ -211,6 +211,35 @@ static bool fails_at(const struct scenario *s, unsigned n)
     return failed;
 }
 
+/* Time is up, or the gateway gives up, after n turns. */
+static bool stops_at(const struct scenario *s, unsigned n, bool late)
+{
+    struct world w;
+    char title[160];
+    (void)snprintf(title, sizeof title, "%s, %s after %u turns", s->title,
+                   late ? "out of time" : "given up", n);
+    struct visit *v = begin(&w, s);
+    visit_start(v);
+    for (unsigned i = 0; i < n && world_step(&w); i++) {
+    }
+    bool ended = v->ended;
+    if (!late)
+        worker_abandon_requests(&w.worker);
+    for (struct list *l = w.worker.requests.next; late && l != &w.worker.requests; l = l->next) {
+        struct request *r = LIST_ITEM(l, struct request, request_node);
+        if (r->at <= STEP_RECEIVE)
+            continue; /* there it is the server that counts */
+        r->total_at_ms = w.now_ms;
+        request_arm(r);
+    }
+    world_run(&w);
+    if (v->status == 0 && !v->aborted)
+        (void)unequal(title, "the status", v->status, s->status);
+    (void)world_balances(&w, title, key_of(s));
+    world_close(&w);
+    return !ended;
+}
+
 void scenario_torture(const struct scenario *s)
 {
     for (unsigned n = 0; n < TURNS_MAX && leaves_at(s, n, false); n++) {
@@ -218,5 +247,9 @@ void scenario_torture(const struct scenario *s)
     for (unsigned n = 0; n < TURNS_MAX && leaves_at(s, n, true); n++) {
     }
     for (unsigned n = 0; n < TURNS_MAX && fails_at(s, n); n++) {
+    }
+    for (unsigned n = 0; n < TURNS_MAX && stops_at(s, n, false); n++) {
+    }
+    for (unsigned n = 0; n < TURNS_MAX && stops_at(s, n, true); n++) {
     }
 }

@@ -1,8 +1,9 @@
 /* scenario.h - a request, what its providers do, and what must come of it: one row of a table.
  *
  * scenario_play() runs it and checks what it says. scenario_torture() runs it again with the client
- * leaving at every turn there is, before and after what the turn brings, and with every event of
- * its calls turned into a reset; the answer is then whatever it is, but the books must balance. */
+ * leaving at every turn there is, before and after what the turn brings, with every event of its
+ * calls turned into a reset, and with its time up or its gateway giving up after every turn; the
+ * answer is then whatever it is, but the books must balance. */
 #ifndef RELAY_TESTS_PATH_FAKES_SCENARIO_H
 #define RELAY_TESTS_PATH_FAKES_SCENARIO_H
 

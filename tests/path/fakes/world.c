@@ -276,22 +276,33 @@ static uint64_t next_ms(const struct world *w)
     return timer < call ? timer : call;
 }
 
-/* Up to `until_ms`; clients that mean to leave later than anything happens do not hold it up. */
+/* One turn, and if it brought nothing the clock goes on to what comes next, at most to `until_ms`.
+ * False: nothing comes before. */
+static bool step(struct world *w, uint64_t until_ms)
+{
+    if (turn(w))
+        return true;
+    uint64_t next = next_ms(w);
+    if (next == UINT64_MAX || next > until_ms)
+        return false;
+    w->now_ms = next > w->now_ms ? next : w->now_ms;
+    return true;
+}
+
+bool world_step(struct world *w)
+{
+    return step(w, UINT64_MAX);
+}
+
 static void run(struct world *w, uint64_t until_ms)
 {
     for (unsigned i = 0; w->now_ms < until_ms; i++) {
         assert(i < RUN_TURNS_MAX); /* it goes round in circles */
-        if (turn(w))
-            continue;
-        uint64_t next = next_ms(w);
-        if (next == UINT64_MAX || next > until_ms) {
-            if (until_ms != UINT64_MAX && w->now_ms < until_ms)
-                w->now_ms = until_ms;
-            return;
-        }
-        if (next > w->now_ms)
-            w->now_ms = next;
+        if (!step(w, until_ms))
+            break;
     }
+    if (until_ms != UINT64_MAX && w->now_ms < until_ms)
+        w->now_ms = until_ms;
 }
 
 void world_run(struct world *w)

@@ -185,6 +185,8 @@ struct exchange *visit_exchange(struct visit *v);
 
 void world_turn(struct world *w);
 void world_turns(struct world *w, unsigned count);
+/* A turn in which something may happen; false: nothing will any more. */
+bool world_step(struct world *w);
 /* Until nothing can happen any more. */
 void world_run(struct world *w);
 void world_run_ms(struct world *w, uint64_t ms);
