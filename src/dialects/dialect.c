@@ -21,6 +21,8 @@ const struct dialect dialect_openai = {
     .stream_end = openai_stream_end,
     .stream_error = openai_stream_error,
     .error_out = openai_error_out,
+    .replay = openai_replay,
+    .id_prefix = "chatcmpl-",
     .comment = ": keep-alive\n\n",
 };
 
@@ -41,6 +43,12 @@ const struct dialect *dialect_find(str kind)
         if (str_eq(kind, str_of_c(all[i]->name)))
             return all[i];
     return NULL;
+}
+
+bool dialect_replay(const struct dialect *door, struct arena *a, const struct chat *chat,
+                    str stored, const struct answer_head *head, struct buf *out)
+{
+    return door->replay(a, chat, stored, json_parse(a, stored, NULL), head, out);
 }
 
 int64_t estimate_tokens(uint64_t text_bytes, unsigned messages)

@@ -27,6 +27,8 @@ struct target {
     bool no_temperature; /* the model refuses sampling parameters (catalogue fact): they are dropped
                           */
     bool store_metadata; /* the client's metadata goes upstream */
+    bool no_reasoning;   /* the model does not reason (catalogue fact): a wish for more or less of it
+                            is dropped where another dialect's words are translated */
 };
 
 #define OUTGOING_HEADERS_MAX 12
@@ -67,9 +69,10 @@ struct stream_in;
 
 /* What the door needs to write an answer. */
 struct answer_head {
-    str id;            /* for a replayed or translated answer: new id ("chatcmpl-…") */
-    int64_t created_s; /* UTC */
-    str model;         /* the provider's own name for it */
+    str id;                  /* for a replayed or translated answer: new id ("chatcmpl-…") */
+    int64_t created_s;       /* UTC */
+    str model;               /* the provider's own name for it */
+    const struct chat *chat; /* what was asked, for doors whose answers repeat it; may be NULL */
 };
 
 struct stream_out;
@@ -100,6 +103,10 @@ struct dialect {
      * resets between feeds. ERR_UPSTREAM_INVALID: not an event of this dialect. */
     enum err (*event_in)(struct stream_in *in, struct arena *scratch, const struct sse_event *event,
                          struct deltas *out);
+    /* The provider has ended its stream in good order: what a dialect without a terminator has kept
+     * back. Adds DELTA_END if what was seen is a whole answer, and nothing if it was cut. NULL: the
+     * dialect has a terminator, and event_in tells the end. */
+    void (*stream_in_end)(struct stream_in *in, struct deltas *out);
     void (*error_in)(struct arena *a, const struct target *target, int status, str body,
                      struct provider_error *out);
 
@@ -125,7 +132,11 @@ struct dialect {
     bool (*stream_error)(struct stream_out *s, const struct client_error *error, struct buf *out);
     bool (*error_out)(const struct client_error *error,
                       struct buf *out); /* body of an error answer */
-    const char *comment;                /* what keeps a silent stream alive: ": keep-alive\n\n" */
+    /* dialect_replay() for this door; `root` is of `stored`. */
+    bool (*replay)(struct arena *a, const struct chat *chat, str stored, yyjson_val *root,
+                   const struct answer_head *head, struct buf *out);
+    const char *id_prefix; /* of the ids that Relay gives to answers: "chatcmpl-" */
+    const char *comment;   /* what keeps a silent stream alive: ": keep-alive\n\n" */
 };
 
 extern const struct dialect dialect_openai;

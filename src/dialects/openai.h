@@ -37,6 +37,10 @@ bool openai_event_out(struct stream_out *s, const struct sse_event *event,
 bool openai_stream_end(struct stream_out *s, const struct usage *usage, pusd cost, struct buf *out);
 bool openai_stream_error(struct stream_out *s, const struct client_error *error, struct buf *out);
 
+/* openai_replay.c */
+bool openai_replay(struct arena *a, const struct chat *chat, str stored, yyjson_val *root,
+                   const struct answer_head *head, struct buf *out);
+
 /* openai_error.c */
 void openai_error_in(struct arena *a, const struct target *target, int status, str body,
                      struct provider_error *out);

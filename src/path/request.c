@@ -129,9 +129,10 @@ struct client_error request_client_error(struct request *r)
 void request_set_head(struct request *r, str model)
 {
     r->head = (struct answer_head){
-        .id = arena_printf(&r->arena, "chatcmpl-%s", r->id_text),
+        .id = arena_printf(&r->arena, "%s%s", r->chat.door->id_prefix, r->id_text),
         .created_s = r->at_us / 1000000,
         .model = model,
+        .chat = &r->chat,
     };
 }
 

@@ -77,6 +77,23 @@ static bool has_content(const struct deltas *deltas)
     return false;
 }
 
+/* The worker's deltas: noted, and written for the client. */
+static void take_deltas(struct request *r, struct attempt *t, const struct sse_event *event)
+{
+    struct worker *w = r->worker;
+    note_deltas(r, t, &w->deltas);
+    if (r->stream_broken)
+        return;
+    if (has_content(&w->deltas))
+        note_content(r, t, clock_mono_ns());
+    if (r->gather != NULL)
+        gather_add(r->gather, &w->deltas);
+    if (!r->chat.door->event_out(r->out_state, event, &w->deltas, r->out)) {
+        r->stream_broken = true;
+        r->stream_err = ERR_UPSTREAM_INVALID;
+    }
+}
+
 static bool take_event(void *ctx, const struct sse_event *event)
 {
     struct request *r = ctx;
@@ -91,17 +108,7 @@ static bool take_event(void *ctx, const struct sse_event *event)
         r->stream_err = err;
         return true;
     }
-    note_deltas(r, t, &w->deltas);
-    if (r->stream_broken)
-        return true;
-    if (has_content(&w->deltas))
-        note_content(r, t, clock_mono_ns());
-    if (r->gather != NULL)
-        gather_add(r->gather, &w->deltas);
-    if (!r->chat.door->event_out(r->out_state, event, &w->deltas, r->out)) {
-        r->stream_broken = true;
-        r->stream_err = ERR_UPSTREAM_INVALID;
-    }
+    take_deltas(r, t, event);
     return true;
 }
 
@@ -114,6 +121,23 @@ static void take_stream(struct request *r, str bytes)
         r->stream_err = ERR_UPSTREAM_INVALID;
     }
     arena_reset(&r->worker->event_arena);
+}
+
+/* Some dialects have no terminator: there the end of the stream is that of the answer, if the
+ * answer had come to one. */
+static void take_stream_end(struct request *r)
+{
+    struct worker *w = r->worker;
+    struct attempt *t = request_try(r);
+    const struct dialect *dialect = t->upstream->dialect;
+    if (dialect->stream_in_end == NULL || r->end_seen || r->stream_broken)
+        return;
+    const struct sse_event none = {0};
+    w->deltas.count = 0;
+    w->deltas.choices = 0;
+    w->deltas.amended = (str){0};
+    dialect->stream_in_end(r->in, &w->deltas);
+    take_deltas(r, t, &none);
 }
 
 /* ---- callbacks of the call ---- */
@@ -170,6 +194,7 @@ static void on_end(struct http_call *call)
             r->stream_broken = true;
             r->stream_err = ERR_UPSTREAM_INVALID;
         }
+        take_stream_end(r);
         arena_reset(&r->worker->event_arena);
     }
     path_ready(r);

@@ -1,4 +1,4 @@
-/* replay.c - a stored answer given back in the shape that this client asked for.
+/* openai_replay.c - a stored answer given back in the shape that this client asked for.
  *
  * What is stored is a plain body. A client that streams gets it as an event stream of the same form
  * as a live one, the text in pieces of about twenty tokens, all at once: an answer that is there
@@ -175,11 +175,9 @@ static bool replay_plain(struct arena *a, str stored, yyjson_val *root,
     return json_edit_object(stored, edits, count, out);
 }
 
-bool dialect_replay(const struct dialect *door, struct arena *a, const struct chat *chat,
-                    str stored, const struct answer_head *head, struct buf *out)
+bool openai_replay(struct arena *a, const struct chat *chat, str stored, yyjson_val *root,
+                   const struct answer_head *head, struct buf *out)
 {
-    (void)door; /* OpenAI's is the only door of this version */
-    yyjson_val *root = json_parse(a, stored, NULL);
     if (!yyjson_is_arr(json_get(root, "choices")))
         return false;
     return chat->stream ? replay_stream(a, chat, stored, root, head, out)
