@@ -122,7 +122,7 @@ struct resolution {
     str nearest[3];    /* NOTHING: "did you mean" */
     unsigned nearest_count;
 };
-/* The order of contract 3: auto, alias, provider/model, an id that providers serve,
+/* The order of reference 3: auto, alias, provider/model, an id that providers serve,
  * provider/anything. */
 struct resolution catalog_resolve(const struct catalog *c, struct arena *a, str asked);
 

@@ -1,5 +1,5 @@
 /* refusal.c - what a failed attempt means: for the next one, for the client, and for what is
- * remembered. The table of contract 4.3. */
+ * remembered. The table of reference 4.3. */
 #include "base/clock.h"
 #include "path/request.h"
 

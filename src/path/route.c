@@ -4,7 +4,7 @@
  * asks:    resolves the model asked for, builds the ask, chooses
  * fails with: MODEL_NOT_FOUND, MODEL_NOT_ALLOWED, BUDGET_EXCEEDED, INVALID_REQUEST. That nobody can
  * serve it right now is kept in r->route_err and becomes an error only after the cache has missed
- * (contract 4.4). */
+ * (reference 4.4). */
 #include <math.h>
 
 #include "base/clock.h"
