@@ -40,6 +40,7 @@ struct choosing {
     bool lists;    /* somebody named models that may or may not be used */
     enum unsure unsure;
     unsigned wanted;
+    double answer; /* tokens, where the model's own answers do not tell */
     struct latency_target target;
     struct looked_at providers[CONFIG_PROVIDERS_MAX];
     struct affinity affinities[AFFINITIES_MAX];
@@ -100,8 +101,7 @@ static double expected_answer(const struct choosing *w, const struct model *m)
     const struct ask *ask = w->ask;
     if (ask->needs & CAP_EMBEDDINGS)
         return 0;
-    double fallback = isnan(ask->expected_answer) ? ANSWER_TOKENS_DEFAULT : ask->expected_answer;
-    double tokens = live_answer_tokens(w->l, m->live, fallback);
+    double tokens = live_answer_tokens(w->l, m->live, w->answer);
     if (ask->max_tokens > 0 && tokens > (double)ask->max_tokens)
         tokens = (double)ask->max_tokens;
     return m->max_output > 0 && tokens > (double)m->max_output ? (double)m->max_output : tokens;
@@ -126,11 +126,8 @@ static double prior_chance(const struct choosing *w, const struct model *m, doub
 
 static double chance_of(struct choosing *w, const struct model *m, double answer_tokens)
 {
-    const struct ask *ask = w->ask;
-    if (ask->max_latency_ms < 0)
-        return 1;
     double prior = prior_chance(w, m, answer_tokens);
-    return live_chance_of(w->l, m->live, ask->streamed, w->target, prior);
+    return live_chance_of(w->l, m->live, w->ask->streamed, w->target, prior);
 }
 
 static enum refusal_reason check_money(const struct choosing *w, pusd cost)
@@ -169,9 +166,17 @@ static enum refusal_reason gate(const struct choosing *w, const struct model *m)
         reason = gate_capabilities(ask, m, w->unsure);
     if (reason != REFUSED_NONE || w->by_name)
         return reason;
-    if (ask->among->kind == RESOLVED_AUTO && isnan(m->quality) && ask->min_quality > 0)
+    if (ask->min_quality > 0 && isnan(m->quality) && ask->among->kind == RESOLVED_AUTO)
         return REFUSED_NO_QUALITY;
     return gate_size(ask, m);
+}
+
+static enum refusal_reason illness_of(struct choosing *w, const struct model *m)
+{
+    enum refusal_reason reason = sickness_of(w, m->provider);
+    if (reason == REFUSED_NONE && model_out_until(w->l, m->live, w->ask->now_ms) > 0)
+        reason = REFUSED_MODEL_OUT;
+    return reason;
 }
 
 static void score(struct choosing *w, const struct model *m)
@@ -182,24 +187,28 @@ static void score(struct choosing *w, const struct model *m)
         w->out->refused[reason]++;
         return;
     }
-    struct candidate k = {.model = m, .provider = m->provider};
-    k.expected_answer = expected_answer(w, m);
-    k.expected_cached = expected_cached(w, m->live);
-    k.expected_cost = price_expect(m, ask->prompt_tokens, k.expected_cached,
-                                   (int64_t)(k.expected_answer + 0.5), ask->at_us);
-    reason = check_money(w, k.expected_cost);
+    double answer = expected_answer(w, m);
+    int64_t cached = w->affinity_count > 0 ? expected_cached(w, m->live) : 0;
+    pusd cost = price_expect(m, ask->prompt_tokens, cached, (int64_t)(answer + 0.5), ask->at_us);
+    reason = check_money(w, cost);
     if (reason != REFUSED_NONE) {
         w->out->refused[reason]++;
         return;
     }
-    k.chance = chance_of(w, m, k.expected_answer);
-    k.missed = check_bars(w, &k);
-    reason = sickness_of(w, m->provider);
-    if (reason == REFUSED_NONE && model_out_until(w->l, m->live, ask->now_ms) > 0)
-        reason = REFUSED_MODEL_OUT;
-    k.unhealthy = reason != REFUSED_NONE;
-    w->sick_count[reason] += k.unhealthy;
-    scoring_add(k.unhealthy ? &w->sick : &w->healthy, &k);
+    reason = illness_of(w, m);
+    w->sick_count[reason]++;
+    struct candidate *k = scoring_next(reason != REFUSED_NONE ? &w->sick : &w->healthy);
+    *k = (struct candidate){
+        .model = m,
+        .provider = m->provider,
+        .expected_cost = cost,
+        .chance = ask->max_latency_ms < 0 ? 1 : chance_of(w, m, answer),
+        .expected_answer = answer,
+        .expected_cached = cached,
+        .unhealthy = reason != REFUSED_NONE,
+    };
+    k->missed = check_bars(w, k);
+    scoring_rank(k);
 }
 
 static void gather(struct choosing *w)
@@ -229,12 +238,11 @@ static void pass(struct choosing *w)
         out->refused[reason]++;
         return;
     }
-    double answer = isnan(ask->expected_answer) ? ANSWER_TOKENS_DEFAULT : ask->expected_answer;
     out->list[out->count++] = (struct candidate){
         .provider = ask->among->provider,
         .expected_cost = PUSD_UNKNOWN,
         .chance = 1,
-        .expected_answer = answer,
+        .expected_answer = w->answer,
         .unhealthy = sickness_of(w, ask->among->provider) != REFUSED_NONE,
     };
 }
@@ -358,6 +366,7 @@ static void start(struct choosing *w, const struct catalog *c, struct live *l,
     w->all_well = health_all_well(l, ask->now_ms);
     for (unsigned i = 0; i < c->config->provider_count; i++)
         w->providers[i] = (struct looked_at){0};
+    w->answer = isnan(ask->expected_answer) ? ANSWER_TOKENS_DEFAULT : ask->expected_answer;
     w->target = latency_target(ask->max_latency_ms);
     memset(w->sick_count, 0, sizeof w->sick_count);
     w->affinity_count = 0;
@@ -381,7 +390,7 @@ void choose(const struct catalog *c, struct live *l, const struct ask *ask, stru
         gather(&w);
     }
     struct scoring *s = w.healthy.count > 0 ? &w.healthy : &w.sick;
-    for (unsigned i = 0; i < REFUSED_REASON_COUNT && s == &w.healthy; i++)
+    for (unsigned i = REFUSED_NONE + 1; i < REFUSED_REASON_COUNT && s == &w.healthy; i++)
         out->refused[i] += w.sick_count[i];
     if (s->count > 0 && !w.by_name) {
         decide(&w, s);

@@ -85,6 +85,7 @@ struct candidate {
     int64_t expected_cached;    /* tokens */
     enum refusal_reason missed; /* REFUSED_NONE when it clears the bars; else which it misses */
     bool unhealthy;             /* kept only because nothing else is left */
+    uint64_t rank;              /* order.c's: lower comes first */
 };
 
 struct decision {

@@ -14,24 +14,8 @@ static double quality_of(const struct candidate *c)
     return c->model == NULL || isnan(c->model->quality) ? -1 : c->model->quality;
 }
 
-/* Unknown comes after everything known. */
-static int compare_cost(pusd a, pusd b)
+bool scoring_breaks_tie(const struct candidate *a, const struct candidate *b)
 {
-    if (a == b)
-        return 0;
-    if (!pusd_known(a) || !pusd_known(b))
-        return pusd_known(a) ? -1 : 1;
-    return a < b ? -1 : 1;
-}
-
-bool scoring_is_before(const struct candidate *a, const struct candidate *b)
-{
-    bool a_clears = a->missed == REFUSED_NONE, b_clears = b->missed == REFUSED_NONE;
-    if (a_clears != b_clears)
-        return a_clears;
-    int by_cost = compare_cost(a->expected_cost, b->expected_cost);
-    if (by_cost != 0)
-        return by_cost < 0;
     double a_quality = quality_of(a), b_quality = quality_of(b);
     if (a_quality > b_quality || a_quality < b_quality)
         return a_quality > b_quality;
@@ -40,18 +24,15 @@ bool scoring_is_before(const struct candidate *a, const struct candidate *b)
     return (uintptr_t)a->model < (uintptr_t)b->model; /* one sorted array */
 }
 
-void scoring_add(struct scoring *s, const struct candidate *c)
+struct candidate *scoring_next(struct scoring *s)
 {
-    if (s->count < SCORED_MAX) {
-        s->list[s->count++] = *c;
-        return;
-    }
+    if (s->count < SCORED_MAX)
+        return &s->list[s->count++];
     unsigned worst = 0;
     for (unsigned i = 1; i < s->count; i++)
         if (scoring_is_before(&s->list[worst], &s->list[i]))
             worst = i;
-    if (scoring_is_before(c, &s->list[worst]))
-        s->list[worst] = *c;
+    return &s->list[worst];
 }
 
 void scoring_sort(struct scoring *s)

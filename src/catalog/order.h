@@ -14,12 +14,24 @@ struct scoring {
     unsigned order_count;
 };
 
-/* Puts it in; when it is full, in place of the worst, unless that is better. */
-void scoring_add(struct scoring *s, const struct candidate *c);
+/* Where the next one is to be written; when it is full, in place of the worst. scoring_rank() must
+ * follow. */
+struct candidate *scoring_next(struct scoring *s);
 
-/* Those that clear the bars come first, each part by expected cost; equal cost by quality, then
- * chance, then the catalogue's order. */
-bool scoring_is_before(const struct candidate *a, const struct candidate *b);
+/* Those that clear the bars come first, each part by expected cost (unknown last); equal cost by
+ * quality, then chance, then the catalogue's order. The rank is all of this but the ties. */
+static inline void scoring_rank(struct candidate *c)
+{
+    uint64_t missed = c->missed != REFUSED_NONE ? UINT64_C(1) << 63 : 0;
+    c->rank = missed | (pusd_known(c->expected_cost) ? (uint64_t)c->expected_cost : INT64_MAX);
+}
+
+bool scoring_breaks_tie(const struct candidate *a, const struct candidate *b);
+
+static inline bool scoring_is_before(const struct candidate *a, const struct candidate *b)
+{
+    return a->rank != b->rank ? a->rank < b->rank : scoring_breaks_tie(a, b);
+}
 
 /* Fills `order`, all of it: order_count is count then. */
 void scoring_sort(struct scoring *s);
