@@ -1,4 +1,4 @@
-/* choose.c - the routing decision (contract 4.3).
+/* choose.c - the routing decision (reference 4.3).
  *
  * gather() walks the models once: gate, health, expected cost, chance. What is left is sorted by
  * cost (order.c); then the incumbent may keep its place, and a share of the traffic explores.

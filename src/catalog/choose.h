@@ -1,5 +1,5 @@
 /* choose.h - the routing decision: pure, from an ask and the catalogue to an ordered list of
- * candidates (contract 4.3).
+ * candidates (reference 4.3).
  *
  * 1. who can do the job (gate), 2. whose chance of meeting the latency target and whose quality
  * clear the bars, 3. the cheapest by expected cost. One pass, no allocation beyond the arena given,
@@ -102,7 +102,7 @@ struct decision {
 void choose(const struct catalog *c, struct live *l, const struct ask *ask, struct decision *out);
 
 /* May this model (or provider, name for PASS) serve an ask at all, latency, health and money apart?
- * For cache hits (contract 4.4). */
+ * For cache hits (reference 4.4). */
 enum refusal_reason admissible(const struct catalog *c, const struct ask *ask,
                                const struct model *m);
 
