@@ -4,8 +4,9 @@
     scripts/check_docs.py
 
 Every relative link of README.md and docs/ leads somewhere, headings included; every setting of the code
-stands in the generated reference, every error code and every metric in docs/REFERENCE.md, and, once
-build/relay exists, every subcommand and option in its section 1.
+stands in the generated reference, every error code and every metric in docs/REFERENCE.md, every section
+that a comment names ("reference 4.3") is there, and, once build/relay exists, every subcommand and option
+in its section 1.
 """
 import re
 import subprocess
@@ -102,6 +103,18 @@ def check_reference():
                 found(path, number, f"{name} is not in docs/REFERENCE.md")
 
 
+def check_sections():
+    known = set(re.findall(r"^#+ (\d(?:\.\d)?)\.? ", REFERENCE.read_text(), re.M))
+    for folder in ("src", "sim", "tests"):
+        for path in sorted((ROOT / folder).rglob("*.[chp]*")):
+            if path.suffix not in (".c", ".h", ".py"):
+                continue
+            for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+                for section in re.findall(r"\b[Rr]eference (\d(?:\.\d)?)", line):
+                    if section not in known:
+                        found(path, number, f"docs/REFERENCE.md has no section {section}")
+
+
 def check_program():
     if not RELAY.exists():
         print("build/relay is not there: its commands are not compared")
@@ -129,6 +142,7 @@ def main():
     check_links()
     check_settings()
     check_reference()
+    check_sections()
     check_program()
     for finding in findings:
         print(finding)
