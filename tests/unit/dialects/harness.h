@@ -12,6 +12,7 @@
 #define OUT_BYTES_MAX (16u << 20)
 
 struct harness {
+    const struct dialect *door; /* the client's dialect: OpenAI's, unless a test sets another one */
     struct arena a;
     struct chat chat;
     str why, param;
@@ -25,7 +26,7 @@ static inline str s(const char *c)
 
 static inline void harness_init(struct harness *h)
 {
-    *h = (struct harness){0};
+    *h = (struct harness){.door = &dialect_openai};
     arena_init(&h->a, 0);
 }
 
@@ -39,7 +40,7 @@ static inline void harness_ask(struct harness *h, str body)
 {
     yyjson_val *root = json_parse(&h->a, body, &h->why);
     assert(root != NULL);
-    h->err = dialect_openai.request_in(&h->a, body, root, &h->chat, &h->why, &h->param);
+    h->err = h->door->request_in(&h->a, body, root, &h->chat, &h->why, &h->param);
 }
 
 static inline struct target harness_target(const char *provider, const char *kind,
@@ -70,13 +71,8 @@ struct run {
     struct deltas deltas;
 };
 
-static inline bool run_event(void *ctx, const struct sse_event *event)
+static inline bool run_deltas(struct run *r, const struct sse_event *event)
 {
-    struct run *r = ctx;
-    arena_reset(&r->scratch);
-    r->err = r->from->event_in(r->in, &r->scratch, event, &r->deltas);
-    if (r->err != OK)
-        return false;
     for (unsigned i = 0; i < r->deltas.count; i++) {
         const struct delta *d = &r->deltas.v[i];
         if (d->kind == DELTA_USAGE)
@@ -91,7 +87,27 @@ static inline bool run_event(void *ctx, const struct sse_event *event)
         }
     }
     gather_add(r->gather, &r->deltas);
-    return dialect_openai.event_out(r->out, event, &r->deltas, &r->text);
+    return r->h->door->event_out(r->out, event, &r->deltas, &r->text);
+}
+
+static inline bool run_event(void *ctx, const struct sse_event *event)
+{
+    struct run *r = ctx;
+    arena_reset(&r->scratch);
+    r->err = r->from->event_in(r->in, &r->scratch, event, &r->deltas);
+    return r->err == OK && run_deltas(r, event);
+}
+
+/* Where the dialect has no terminator, the end of the stream may be that of the answer. */
+static inline bool run_in_end(struct run *r)
+{
+    const struct sse_event none = {0};
+    if (r->from->stream_in_end == NULL || r->ended || r->failed)
+        return true;
+    r->deltas.count = r->deltas.choices = 0;
+    r->deltas.amended = (str){0};
+    r->from->stream_in_end(r->in, &r->deltas);
+    return run_deltas(r, &none);
 }
 
 /* Feeds `stream`, cut at `cut`, and ends it when its terminator was seen. h->chat must be asked. */
@@ -99,21 +115,22 @@ static inline void run_stream(struct run *r, struct harness *h, const struct dia
                               const struct target *target, str stream, size_t cut, pusd cost)
 {
     *r = (struct run){.from = from, .h = h, .usage = usage_none()};
-    struct answer_head head = {.id = s("chatcmpl-x"), .created_s = 7, .model = target->model};
+    struct answer_head head = {.created_s = 7, .model = target->model, .chat = &h->chat};
+    head.id = arena_printf(&h->a, "%sx", h->door->id_prefix);
     arena_init(&r->scratch, 0);
     buf_init(&r->text, OUT_BYTES_MAX);
     r->deltas.v = xcalloc(DELTAS_MAX, sizeof *r->deltas.v);
     r->deltas.cap = DELTAS_MAX;
     r->in = from->stream_in_new(&h->a, target);
-    r->out = dialect_openai.stream_out_new(&h->a, &h->chat, &head, from == &dialect_openai);
+    r->out = h->door->stream_out_new(&h->a, &h->chat, &head, from == h->door);
     r->gather = gather_new(&h->a, 1u << 20);
     struct sse_reader reader;
     sse_init(&reader, from->framing, SSE_EVENT_BYTES_MAX);
     bool good = sse_feed(&reader, str_sub(stream, 0, cut), run_event, r) &&
                 sse_feed(&reader, str_sub(stream, cut, stream.len), run_event, r) &&
-                sse_finish(&reader, run_event, r);
+                sse_finish(&reader, run_event, r) && run_in_end(r);
     if (good && r->ended && !r->failed)
-        dialect_openai.stream_end(r->out, &r->usage, cost, &r->text);
+        h->door->stream_end(r->out, &r->usage, cost, &r->text);
     sse_deinit(&reader);
 }
 

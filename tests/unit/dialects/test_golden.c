@@ -1,5 +1,7 @@
 /*
- * Exchanges with providers as files: tests/golden/<provider>/<case>/
+ * Exchanges with providers as files: tests/golden/<provider>/<case>/, and for doors besides
+ * OpenAI's tests/golden/<door>+<provider>/<case>/. Providers without a dialect of their name speak
+ * OpenAI's.
  *
  *   request.json            what the client asks
  *   sent.json               what the provider is sent, byte for byte
@@ -20,7 +22,7 @@
 #define COST           INT64_C(1500000)
 
 struct golden {
-    const char *provider;
+    const char *provider; /* the folder's name */
     char dir[512];
     struct harness h;
     const struct dialect *dialect;
@@ -93,16 +95,17 @@ static pusd cost_of(const struct usage *u)
 static void check_plain(struct golden *g, str body)
 {
     struct answer answer;
-    struct answer_head head = {.id = s("chatcmpl-x"), .created_s = 7, .model = g->target.model};
+    struct answer_head head = {.created_s = 7, .model = g->target.model, .chat = &g->h.chat};
+    head.id = arena_printf(&g->h.a, "%sx", g->h.door->id_prefix);
     str why = {0};
     enum err err = g->dialect->answer_in(&g->h.a, &g->target, body, &answer, &why);
     if (!CHECK_INT(err, OK))
         return;
     struct buf out;
     buf_init(&out, FILE_BYTES_MAX);
-    bool native = g->dialect == &dialect_openai;
-    CHECK(dialect_openai.answer_out(&answer, &head, native ? body : (str){0},
-                                    cost_of(&answer.usage), &out));
+    bool native = g->dialect == g->h.door;
+    CHECK(g->h.door->answer_out(&answer, &head, native ? body : (str){0}, cost_of(&answer.usage),
+                                &out));
     file_check(g, "client.json", buf_str(&out));
     CHECK(json_parse(&g->h.a, buf_str(&out), NULL) != NULL);
     facts_check(g, answer.finish, &answer.usage, &answer);
@@ -168,13 +171,35 @@ static void check_stream(struct golden *g, str stream)
     run_deinit(&first);
 }
 
+static const struct dialect *door_find(str name)
+{
+    static const struct dialect *const doors[] = {&dialect_openai};
+    for (size_t i = 0; i < sizeof doors / sizeof *doors; i++)
+        if (str_eq(name, s(doors[i]->name)))
+            return doors[i];
+    return NULL;
+}
+
 static void check_case(struct golden *g)
 {
     str request, answer;
     harness_init(&g->h);
-    bool ollama = strcmp(g->provider, "ollama") == 0;
-    g->dialect = ollama ? &dialect_ollama : &dialect_openai;
-    g->target = harness_target(g->provider, ollama ? "ollama" : "openai", "upstream-model");
+    str door, provider;
+    if (!str_cut(s(g->provider), '+', &door, &provider)) {
+        provider = door;
+        door = s("openai");
+    }
+    g->h.door = door_find(door);
+    REQUIRE(g->h.door != NULL);
+    g->dialect = dialect_find(provider);
+    if (g->dialect == NULL)
+        g->dialect = &dialect_openai;
+    g->target = (struct target){
+        .flavour = flavour_find(provider, s(g->dialect->name)),
+        .model = s("upstream-model"),
+        .api_key = s("sk-upstream"),
+        .max_output = -1,
+    };
     if (file_read(g, "request.json", &request)) {
         struct outgoing out = {0};
         harness_ask(&g->h, request);
