@@ -3,8 +3,7 @@
 #include "check.h"
 #include "scenario.h"
 
-#define IMAGE                                                                                      \
-    "{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/png;base64,aGk=\"}}"
+#define IMAGE "{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/png;base64,aGk=\"}}"
 #define TOOLS                                                                                      \
     "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{\"type\":"     \
     "\"object\"}}}]"
@@ -52,7 +51,7 @@ static const struct scenario scenarios[] = {
     {.title = "the body wins over the header", .headers = "x-relay-min-quality: 65\n",
      .body = ASK_WITH("auto", "\"routing\":{\"min_quality\":55}"),
      .replies = {ANSWERS("two", "Hello")}, .status = 200, .calls = "two/mid", .row = "provider=two"},
-    {.title = "auto: nobody is that good, the nearest serves", .body = ASK_WITH("auto", "\"routing\":{\"min_quality\":99,\"ignore\":[\"lama\"]}"),
+    {.title = "auto: nobody is that good, the nearest serves", .body = ASK_WITH("auto", "\"routing\":{\"min_quality\":99,\"ignore\":[\"lama\",\"four\"]}"),
      .replies = {ANSWERS("one", "a"), ANSWERS("two", "a"), ANSWERS("three", "a")}, .status = 200, .calls = "one/small",
      .head = "x-relay-route: target-missed", .row = "route=target-missed met=0"},
     {.title = "auto: only", .body = ASK_WITH("auto", "\"routing\":{\"only\":[\"two/mid\",\"three\"]}"), .replies = {ANSWERS("two", "a")},
@@ -145,8 +144,8 @@ static const struct reply end_of_replies = {NULL, CALL_OK, 0, NULL, NULL, 0};
 
 TEST(tokens_per_minute_hold_the_estimate_until_the_answer)
 {
-    const struct reply replies[] = {{"one", CALL_OK, 200, NULL, PLAIN("a"), 100},
-                                    ANSWERS("one", "b"), end_of_replies};
+    const struct reply replies[] = {
+        {"one", CALL_OK, 200, NULL, PLAIN("a"), 100}, ANSWERS("one", "b"), end_of_replies};
     struct world w;
     world_open(&w, NULL);
     world_replies(&w, replies);
@@ -194,6 +193,31 @@ TEST(a_row_that_the_disk_refuses_does_not_cost_the_answer)
     world_run(&w);
     CHECK_INT(v->status, 200);
     CHECK_INT(w.rows_lost, 1);
+    world_close(&w);
+}
+
+TEST(a_providers_own_limit_sends_the_request_elsewhere)
+{
+    const struct reply replies[] = {ANSWERS("four", "a"), ANSWERS("one", "b"), ANSWERS("four", "c"),
+                                    end_of_replies};
+    struct world w;
+    world_open(&w, NULL);
+    world_replies(&w, replies);
+    for (int i = 0; i < 2; i++) {
+        (void)world_visit(&w, NULL, "alice", "x-relay-cache: off\n", ASK("limited"));
+        world_run(&w);
+    }
+    CHECK_STR(str_trim(buf_str(&w.calls)), "four/slow one/small");
+    struct visit *pinned = world_visit(&w, NULL, "alice", NULL, ASK("four/slow"));
+    world_run(&w);
+    CHECK_INT(pinned->status, 429);
+    CHECK(text_has(buf_str(&pinned->body), "upstream_rate_limit", "provider's rpm", "body"));
+    CHECK(text_has(buf_str(&pinned->head), "retry-after: ", "provider's rpm", "head"));
+    CHECK_INT(w.rows[2].attempts, 0);
+    world_run_ms(&w, 62000);
+    pinned = world_visit(&w, NULL, "alice", NULL, ASK("four/slow"));
+    world_run(&w);
+    CHECK_INT(pinned->status, 200);
     world_close(&w);
 }
 

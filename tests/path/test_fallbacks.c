@@ -289,8 +289,8 @@ TEST(failures_count_against_health_and_refusals_do_not)
     static const struct {
         int status;
         bool down;
-    } cases[] = {{500, true},  {529, true},  {408, true},  {409, true},  {425, true},
-                 {498, true},  {400, false}, {404, false}, {413, false}, {422, false}};
+    } cases[] = {{500, true}, {529, true},  {408, true},  {409, true},  {425, true},
+                 {498, true}, {400, false}, {404, false}, {413, false}, {422, false}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct world w;
         world_open(&w, NULL);

@@ -35,8 +35,8 @@ static void understand(struct asked *q, struct world *w, const char *key, const 
     q->err = ERR_INVALID_JSON;
     if (root == NULL)
         return;
-    q->err = dialect_openai.request_in(&q->r.arena, q->r.x->body, root, &q->r.chat, &q->why,
-                                       &q->param);
+    q->err =
+        dialect_openai.request_in(&q->r.arena, q->r.x->body, root, &q->r.chat, &q->why, &q->param);
     if (q->err == OK)
         q->err = wants_read(&q->r, root, &q->why, &q->param);
 }
@@ -147,7 +147,8 @@ static void write_any(struct buf *b, yyjson_val *v, uint64_t *dice)
 static const char rich_question[] =
     "{\"model\":\"auto\",\"temperature\":0.5,\"top_p\":1,\"max_tokens\":64,\"stop\":[\"a\",\"b\"],"
     "\"messages\":[{\"role\":\"system\",\"content\":\"Be brief: \\\"quote\\\" \\\\ \\n\"},"
-    "{\"role\":\"user\",\"name\":\"x\",\"content\":[{\"type\":\"text\",\"text\":\"gr\xc3\xbc\xc3\x9f "
+    "{\"role\":\"user\",\"name\":\"x\",\"content\":[{\"type\":\"text\",\"text\":"
+    "\"gr\xc3\xbc\xc3\x9f "
     "dich\"}]}],\"x_unknown\":{\"deep\":[1,{\"a\":null,\"b\":true,\"c\":-2.5e-3}],\"y\":{}}}";
 
 TEST(the_key_does_not_depend_on_writing)
@@ -178,6 +179,7 @@ TEST(the_key_does_not_depend_on_writing)
 #define HI "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]"
 #define M  "{\"model\":\"auto\","
 
+/* clang-format off */
 static const char *const different[] = {
     M HI "}",
     "{\"model\":\"one/small\"," HI "}",
@@ -238,6 +240,7 @@ static const char *const different[] = {
     M HI ",\"cache\":{\"namespace\":\"a\"}}",
     M HI ",\"cache\":{\"namespace\":\"b\"}}",
 };
+/* clang-format on */
 #define DIFFERENT (sizeof different / sizeof *different)
 
 TEST(every_dimension_of_the_scope_is_in_the_key)
@@ -260,10 +263,13 @@ TEST(every_dimension_of_the_scope_is_in_the_key)
 
 TEST(what_does_not_shape_the_answer_is_not_in_the_key)
 {
-    static const char *const more[] = {
-        "\"stream\":true", "\"stream_options\":{\"include_usage\":true}", "\"metadata\":{\"a\":\"b\"}",
-        "\"routing\":{\"max_latency_ms\":5,\"min_quality\":3}", "\"cache\":{\"ttl_s\":7}", "\"store\":false",
-        "\"prompt_cache_key\":\"k\""};
+    static const char *const more[] = {"\"stream\":true",
+                                       "\"stream_options\":{\"include_usage\":true}",
+                                       "\"metadata\":{\"a\":\"b\"}",
+                                       "\"routing\":{\"max_latency_ms\":5,\"min_quality\":3}",
+                                       "\"cache\":{\"ttl_s\":7}",
+                                       "\"store\":false",
+                                       "\"prompt_cache_key\":\"k\""};
     struct world w;
     world_open(&w, NULL);
     struct digest plain = key_of(&w, "alice", str_of_c(different[0]));
@@ -298,10 +304,11 @@ TEST(wants_are_read_from_body_and_headers)
     struct asked q;
     world_open(&w, NULL);
     understand(&q, &w, "alice", NULL,
-               STR(M HI ",\"routing\":{\"max_latency_ms\":600.5,\"min_quality\":50,"
-                        "\"max_cost_usd\":0.01,\"deadline_ms\":1500.2,\"only\":[\"a\",\"b/c\"],"
-                        "\"ignore\":[\"d\"],\"models\":[\"e/f\"],\"fallbacks\":false,\"strict\":true}"
-                        ",\"cache\":{\"ttl_s\":2.5,\"namespace\":\"n\",\"threshold\":0.9}}"));
+               STR(M HI
+                   ",\"routing\":{\"max_latency_ms\":600.5,\"min_quality\":50,"
+                   "\"max_cost_usd\":0.01,\"deadline_ms\":1500.2,\"only\":[\"a\",\"b/c\"],"
+                   "\"ignore\":[\"d\"],\"models\":[\"e/f\"],\"fallbacks\":false,\"strict\":true}"
+                   ",\"cache\":{\"ttl_s\":2.5,\"namespace\":\"n\",\"threshold\":0.9}}"));
     const struct wants *g = &q.r.wants;
     CHECK_INT(q.err, OK);
     CHECK(g->max_latency_ms == 600.5 && g->min_quality == 50);

@@ -120,7 +120,7 @@ static const struct scenario scenarios[] = {
      .body = ASK_WITH("auto", "\"routing\":{\"min_quality\":99,\"strict\":true}"),
      .status = 503, .code = "no_model_available", .row = "status=503 attempts=0", .answer = "quality"},
     {.title = "only a provider that is not there",
-     .body = ASK_WITH("auto", "\"routing\":{\"only\":[\"four\"]}"),
+     .body = ASK_WITH("auto", "\"routing\":{\"only\":[\"nobody\"]}"),
      .status = 503, .code = "no_model_available", .row = "status=503", .head = "!retry-after"},
     {.title = "routing.models that names nothing",
      .body = ASK_WITH("auto", "\"routing\":{\"models\":[\"nothing\"]}"),

@@ -41,7 +41,8 @@ static const struct play plays[] = {
 /* clang-format on */
 
 /* Client `leaver` goes in turn `leave_at`; NEVER: all stay. Returns whether it did. */
-static bool run(struct world *w, const struct play *p, unsigned leaver, unsigned leave_at, bool late)
+static bool run(struct world *w, const struct play *p, unsigned leaver, unsigned leave_at,
+                bool late)
 {
     world_open(w, NULL);
     world_replies(w, p->replies);
@@ -104,7 +105,8 @@ TEST(anyone_may_leave_at_any_turn)
                 snprintf(title, sizeof title, "%s, %u leaves at %u", p->title, leaver, n);
                 bool left = run(&w, p, leaver, n / 2, n % 2 == 1);
                 for (unsigned c = 0; c < p->clients && p->status == 200; c++) {
-                    if (c != leaver && !check_int(w.visits[c].status, 200, __FILE__, __LINE__, title))
+                    if (c != leaver &&
+                        !check_int(w.visits[c].status, 200, __FILE__, __LINE__, title))
                         break;
                 }
                 balance(&w, p, title);
@@ -180,14 +182,14 @@ TEST(a_follower_has_its_own_deadline)
 
 TEST(a_follower_for_whom_the_answer_is_not_good_enough_goes_on)
 {
-    const struct reply replies[] = {ANSWERS("one", "Hello"), ANSWERS("two", "Better"),
-                                    {NULL, CALL_OK, 0, NULL, NULL, 0}};
+    const struct reply replies[] = {
+        ANSWERS("one", "Hello"), ANSWERS("two", "Better"), {NULL, CALL_OK, 0, NULL, NULL, 0}};
     struct world w;
     world_open(&w, NULL);
     world_replies(&w, replies);
     (void)world_visit(&w, NULL, "alice", NULL, ASK("trio"));
-    struct visit *follower = world_visit(&w, NULL, "alice", NULL,
-                                         ASK_WITH("trio", "\"routing\":{\"min_quality\":55}"));
+    struct visit *follower =
+        world_visit(&w, NULL, "alice", NULL, ASK_WITH("trio", "\"routing\":{\"min_quality\":55}"));
     world_run(&w);
     CHECK(text_has(buf_str(&follower->body), "Better", "admissible", "body"));
     CHECK_STR(str_trim(buf_str(&w.calls)), "one/small two/mid");

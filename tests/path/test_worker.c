@@ -1,5 +1,5 @@
-/* What is around a request: a reload while it runs, a gateway that stops, the small pages, questions
- * of browsers. */
+/* What is around a request: a reload while it runs, a gateway that stops, the small pages,
+ * questions of browsers. */
 #include "check.h"
 #include "world.h"
 
@@ -37,9 +37,9 @@ TEST(a_request_keeps_the_configuration_that_it_began_with)
 
 TEST(a_gateway_that_stops_ends_what_runs_and_writes_it_down)
 {
-    const struct reply replies[] = {
-        {"one", CALL_OK, 200, NULL, CHUNK("Hel") STALL, 0}, {"two", CALL_OK, 0, NULL, NULL, 0},
-        end_of_replies};
+    const struct reply replies[] = {{"one", CALL_OK, 200, NULL, CHUNK("Hel") STALL, 0},
+                                    {"two", CALL_OK, 0, NULL, NULL, 0},
+                                    end_of_replies};
     struct world w;
     world_open(&w, NULL);
     world_replies(&w, replies);

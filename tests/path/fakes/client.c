@@ -181,7 +181,8 @@ static void body_event(struct fake_call *f)
         return;
     }
     f->c.body_bytes += (int64_t)piece.len;
-    /* The path borrows the bytes until it returns: a copy that is gone after shows who keeps them. */
+    /* The path borrows the bytes until it returns: a copy that is gone after shows who keeps them.
+     */
     char *copy = xmalloc(piece.len);
     memcpy(copy, piece.p, piece.len);
     f->c.handler->on_body(&f->c, str_of(copy, piece.len));

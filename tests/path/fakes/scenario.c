@@ -116,7 +116,11 @@ static void check_order(const struct scenario *s, const struct visit *v)
 {
     str order = buf_str(&v->order);
     size_t row = str_find(order, STR("row"), 0);
-    size_t last = str_find(order, s->cut ? STR("abort") : v->chunked ? STR("end") : STR("reply"), 0);
+    size_t last = str_find(order,
+                           s->cut       ? STR("abort")
+                           : v->chunked ? STR("end")
+                                        : STR("reply"),
+                           0);
     if (last == SIZE_MAX || (s->row != NULL && (row == SIZE_MAX || row > last)))
         fake_failed(s->title, "the order of row and last bytes", order, "row, then the end");
     (void)text_has(order, s->order, s->title, "the order");

@@ -54,12 +54,14 @@ bool world_balances(struct world *w, const char *title, const char *key);
         CHECK_INT(fake_failures(), before);                                                        \
     }
 
-#define ANSWERS(provider, text) {provider, CALL_OK, 200, NULL, PLAIN(text), 0}
-#define STREAMS(provider)       {provider, CALL_OK, 200, NULL, STREAM, 0}
+/* clang-format off */
+#define ANSWERS(provider, text)         {provider, CALL_OK, 200, NULL, PLAIN(text), 0}
+#define STREAMS(provider)               {provider, CALL_OK, 200, NULL, STREAM, 0}
 #define REFUSES(provider, status, body) {provider, CALL_OK, status, NULL, body, 0}
-#define FAILS(provider, failure) {provider, failure, 0, NULL, NULL, 0}
+#define FAILS(provider, failure)        {provider, failure, 0, NULL, NULL, 0}
+/* clang-format on */
 
-#define TRAIL_MISS     "authenticate receive limit route recall resemble call stream account reply"
+#define TRAIL_MISS "authenticate receive limit route recall resemble call stream account reply"
 #define TRAIL_MISS_2                                                                               \
     "authenticate receive limit route recall resemble call call stream account reply"
 #define TRAIL_MISS_3                                                                               \

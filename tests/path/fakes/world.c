@@ -8,9 +8,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define RUN_TURNS_MAX  20000u
+#define RUN_TURNS_MAX   20000u
 #define CONFIG_TEXT_MAX 65536u
-#define CONFIGS_MAX    16u
+#define CONFIGS_MAX     16u
 
 /* Prices rise from one to three, so that this is the order in which `auto` tries them. */
 static const char common[] =
@@ -19,6 +19,7 @@ static const char common[] =
     "  two: {kind: openai, base_url: http://two.test/v1, api_key: key-two}\n"
     "  three: {kind: openai, base_url: http://three.test/v1, api_key: key-three}\n"
     "  lama: {kind: ollama, base_url: http://lama.test}\n"
+    "  four: {kind: openai, base_url: http://four.test/v1, api_key: key-four, rpm: 1}\n"
     "models:\n"
     "  - {id: one/small, input: 1, output: 2, quality: 50, context: 8000, max_output: 4000,\n"
     "     capabilities: [tools, json]}\n"
@@ -30,7 +31,9 @@ static const char common[] =
     "     capabilities: [tools, json]}\n"
     "  - {id: lama/native, input: 0, output: 0, quality: 20, context: 8000, max_output: 4000,\n"
     "     capabilities: [tools, json, vision]}\n"
-    "aliases: {pair: [one/small, two/mid], trio: [one/small, two/mid, three/big]}\n";
+    "  - {id: four/slow, input: 0.5, output: 0.5, quality: 25, context: 8000, max_output: 4000,\n"
+    "     capabilities: [tools, json]}\n"
+    "aliases: {limited: [four/slow, one/small], pair: [one/small, two/mid], trio: [one/small, two/mid, three/big]}\n";
 
 static const char *env_empty(void *ctx, const char *name)
 {
@@ -139,9 +142,8 @@ static void add_keys(struct world *w)
 
 int64_t world_tokens(struct world *w, const char *key)
 {
-    struct limit_ask ask = {.id = world_key(w, key)->key.id,
-                            .tpm = INT64_C(1000000000000),
-                            .budget = PUSD_UNKNOWN};
+    struct limit_ask ask = {
+        .id = world_key(w, key)->key.id, .tpm = INT64_C(1000000000000), .budget = PUSD_UNKNOWN};
     struct reservation held = {0};
     struct limit_state s = limits_reserve(w->gateway.limits, &ask, clock_utc_us(), &held);
     limits_settle(w->gateway.limits, &held, 0, 0, -1, clock_utc_us());

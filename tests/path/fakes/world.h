@@ -23,10 +23,10 @@
 /* ---- what providers do ---- */
 
 /* The body of a reply is a script: pieces that arrive one a turn, and orders between them. */
-#define THEN      "\x1f"
-#define STALL     "\x1f!stall\x1f"       /* nothing more, for ever */
-#define RESET     "\x1f!reset\x1f"       /* the connection breaks */
-#define WAIT(ms)  "\x1f!wait " #ms "\x1f" /* silence, in ms */
+#define THEN     "\x1f"
+#define STALL    "\x1f!stall\x1f"        /* nothing more, for ever */
+#define RESET    "\x1f!reset\x1f"        /* the connection breaks */
+#define WAIT(ms) "\x1f!wait " #ms "\x1f" /* silence, in ms */
 #define PLAIN_EMPTY                                                                                \
     "{\"id\":\"a1\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"m\",\"choices\":[{"   \
     "\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":"         \
@@ -40,8 +40,8 @@
 #define CHUNK_HEAD                                                                                 \
     "data: {\"id\":\"a1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\","     \
     "\"choices\":[{\"index\":0,\"delta\":"
-#define ROLE  CHUNK_HEAD "{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}\n\n"
-#define CHUNK(text) CHUNK_HEAD "{\"content\":\"" text "\"},\"finish_reason\":null}]}\n\n"
+#define ROLE         CHUNK_HEAD "{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}\n\n"
+#define CHUNK(text)  CHUNK_HEAD "{\"content\":\"" text "\"},\"finish_reason\":null}]}\n\n"
 #define FINISH(word) CHUNK_HEAD "{},\"finish_reason\":\"" word "\"}]}\n\n"
 #define USAGE                                                                                      \
     "data: {\"id\":\"a1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\","     \
@@ -49,7 +49,7 @@
     "\"total_tokens\":15}}\n\n"
 #define DONE "data: [DONE]\n\n"
 /* A whole stream of two words. */
-#define STREAM ROLE THEN CHUNK("Hel") THEN CHUNK("lo") THEN FINISH("stop") THEN USAGE THEN DONE
+#define STREAM           ROLE THEN CHUNK("Hel") THEN CHUNK("lo") THEN FINISH("stop") THEN USAGE THEN DONE
 #define REFUSED(message) "{\"error\":{\"message\":\"" message "\",\"type\":\"t\",\"code\":null}}"
 #define REFUSED_AS(message, code)                                                                  \
     "{\"error\":{\"message\":\"" message "\",\"type\":\"t\",\"code\":\"" code "\"}}"
@@ -65,8 +65,7 @@ struct reply {
 
 /* ---- what clients ask ---- */
 
-#define ASK(model)                                                                                 \
-    "{\"model\":\"" model "\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"
+#define ASK(model) "{\"model\":\"" model "\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"
 #define ASK_WITH(model, more)                                                                      \
     "{\"model\":\"" model "\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]," more "}"
 #define ASK_STREAM(model) ASK_WITH(model, "\"stream\":true")
@@ -77,11 +76,11 @@ struct visit {
     struct world *world;
     struct fake_exchange *fx; /* NULL once the exchange has ended */
     /* The script. */
-    unsigned body_late;        /* turns between the wish for the body and its arrival */
-    enum err body_err;         /* it does not arrive, but this */
-    unsigned leave_at;         /* turn; NEVER */
-    bool leave_late;           /* after what the turn brings, before the path runs */
-    bool slow;                 /* its socket takes nothing until visit_drain() */
+    unsigned body_late; /* turns between the wish for the body and its arrival */
+    enum err body_err;  /* it does not arrive, but this */
+    unsigned leave_at;  /* turn; NEVER */
+    bool leave_late;    /* after what the turn brings, before the path runs */
+    bool slow;          /* its socket takes nothing until visit_drain() */
     /* What happened. */
     unsigned body_at;
     bool gone, ended, aborted, chunked;
