@@ -89,9 +89,24 @@ static bool is_field(str line, str name)
     return str_starts(line, name) && (line.len == name.len || line.p[name.len] == ':');
 }
 
+/* Nearly all events are one line `data: …` and an empty one. */
+static bool read_simple_event(str text, struct sse_event *event)
+{
+    if (text.len < 8 || memcmp(text.p, "data: ", 6) != 0 ||
+        memcmp(text.p + text.len - 2, "\n\n", 2) != 0)
+        return false;
+    str value = {text.p + 6, text.len - 8};
+    if (memchr(value.p, '\n', value.len) != NULL || memchr(value.p, '\r', value.len) != NULL)
+        return false;
+    event->data = value;
+    return true;
+}
+
 /* Reads the lines of one event; false when it has no data. */
 static bool read_event(struct sse_reader *r, str text, struct sse_event *event)
 {
+    if (read_simple_event(text, event))
+        return true;
     struct lines l = lines_of(text);
     str line;
     unsigned data_lines = 0;

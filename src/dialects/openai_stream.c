@@ -3,6 +3,7 @@
  * Tool calls are numbered here: providers leave the index out or give every call the same one, so a
  * new id beside a name, or a name where there is no id, begins a new call. Where the bytes are not
  * OpenAI's form, the event is put right for clients of this dialect (deltas->amended). */
+#include "dialects/likeness.h"
 #include "dialects/openai.h"
 #include "dialects/spans.h"
 
@@ -25,6 +26,8 @@ struct stream_in {
     const struct flavour *flavour;
     bool started;
     struct choice_in *choices;
+    struct likeness likeness;
+    unsigned like_choice; /* whose content the likeness is of */
 };
 
 /* One event while it is taken apart. */
@@ -288,6 +291,12 @@ enum err openai_event_in(struct stream_in *in, struct arena *scratch, const stru
         delta_add(&w, DELTA_END, 0);
         return OK;
     }
+    str content;
+    if (event->name.len == 0 && likeness_find(&in->likeness, event->data, &content)) {
+        out->choices = 1;
+        text_add(&w, DELTA_TEXT, in->like_choice, content);
+        return OK;
+    }
     yyjson_val *value = json_parse(scratch, event->data, NULL);
     yyjson_val *root[ROOT_COUNT];
     span_pick(value, root_names, ROOT_COUNT, root);
@@ -315,5 +324,9 @@ enum err openai_event_in(struct stream_in *in, struct arena *scratch, const stru
     usage_in(&w, root, event->data);
     if (w.amended)
         out->amended = w.text;
+    else if (out->choices == 1 && out->count == 1 && out->v[0].kind == DELTA_TEXT) {
+        in->like_choice = out->v[0].choice;
+        likeness_learn(&in->likeness, in->a, event->data, out->v[0].text);
+    }
     return w.overflow ? ERR_UPSTREAM_INVALID : OK;
 }

@@ -61,7 +61,7 @@ void span_pick(yyjson_val *object, const str *names, size_t count, yyjson_val **
     {
         str name = json_str(key);
         size_t i = 0;
-        while (i < count && !str_eq(name, names[i]))
+        while (i < count && (name.len != names[i].len || !str_eq(name, names[i])))
             i++;
         if (i < count && out[i] == NULL)
             out[i] = value;
