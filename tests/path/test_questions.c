@@ -239,6 +239,8 @@ static const char *const different[] = {
     M HI ",\"x_twice\":2,\"x_twice\":1}",
     M HI ",\"cache\":{\"namespace\":\"a\"}}",
     M HI ",\"cache\":{\"namespace\":\"b\"}}",
+    M HI ",\"cache\":{\"namespace\":\"a\"},\"b\":1}", /* where one text ends and the next begins */
+    M HI ",\"ab\":1}",
 };
 /* clang-format on */
 #define DIFFERENT (sizeof different / sizeof *different)

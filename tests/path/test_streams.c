@@ -30,6 +30,12 @@ static const struct scenario scenarios[] = {
     {.title = "[DONE] and a connection that stays open", .body = ASK_STREAM("one/small"),
      .replies = {REFUSES("one", 200, CHUNK("Hello") THEN FINISH("stop") THEN USAGE DONE STALL)},
      .status = 200, .calls = "one/small", .row = "status=200", .answer = "Hello|[DONE]", .order = "head row end"},
+    {.title = "what comes after [DONE] is nobody's", .body = ASK_STREAM("one/small"),
+     .replies = {REFUSES("one", 200, CHUNK("Hello") FINISH("stop") DONE CHUNK("late") "data: {nonsense\n\n" THEN CHUNK("later"))},
+     .status = 200, .calls = "one/small", .row = "status=200 completion=2", .answer = "Hello|[DONE]|!late|!nonsense"},
+    {.title = "what comes after an error event is nobody's", .body = ASK_STREAM("one/small"), .cut = true,
+     .replies = {REFUSES("one", 200, CHUNK("Hello") "data: " REFUSED("melted") "\n\n" CHUNK("late") FINISH("stop") DONE)},
+     .status = 200, .code = "upstream_error", .calls = "one/small", .row = "status=502 code=upstream_error", .answer = "Hello|melted|!late|!DONE"},
     {.title = "a comment of the provider's", .body = ASK_STREAM("one/small"),
      .replies = {REFUSES("one", 200, ": PROCESSING\n\n" THEN CHUNK("Hello") THEN FINISH("stop") THEN DONE)},
      .status = 200, .calls = "one/small", .row = "status=200", .answer = "Hello|!PROCESSING"},
@@ -230,6 +236,32 @@ TEST(a_slow_client_that_leaves_stops_its_provider)
     CHECK_INT(w.rows[0].status, 499);
     CHECK_INT(w.rows[0].usage_source, USAGE_ESTIMATED);
     world_close(&w);
+    free(script);
+}
+
+TEST(a_slow_client_may_leave_or_catch_up_at_any_turn)
+{
+    char *script = long_stream(80); /* its socket is full after about sixty blocks */
+    const struct reply replies[] = {REFUSES("one", 200, script), {NULL, CALL_OK, 0, NULL, NULL, 0}};
+    for (unsigned n = 0; n < 2 * 90; n++) {
+        bool leaves = n % 2 == 0;
+        struct world w;
+        world_open(&w, NULL);
+        world_replies(&w, replies);
+        struct visit *v = visit_new(&w, NULL, "alice", NULL, ASK_STREAM("one/small"));
+        v->slow = true;
+        visit_start(v);
+        world_turns(&w, n / 2);
+        if (leaves)
+            visit_leave(v);
+        else
+            visit_drain(v);
+        world_run(&w);
+        CHECK(v->ended && v->aborted == leaves);
+        CHECK_INT(w.pauses, w.resumes + (leaves ? w.pauses : 0));
+        CHECK(world_balances(&w, "slow", "alice"));
+        world_close(&w);
+    }
     free(script);
 }
 

@@ -112,6 +112,36 @@ TEST(metrics_count_what_happened)
     world_close(&w);
 }
 
+TEST(what_an_abandoned_call_cost_is_unknown)
+{
+    static const struct {
+        struct reply reply;
+        const char *row;
+    } cases[] = {
+        {{"one", CALL_OK, 0, NULL, NULL, 0}, "cost=null|usage=none|status=499"}, /* it has it */
+        {{"one", CALL_OK, 0, NULL, NULL, 900}, "cost=0 |usage=none|status=499"}, /* it has not */
+        {{"one", CALL_OK, 200, NULL, CHUNK("Hello") STALL, 0},
+         "cost=0.0000|usage=estimated|priced=estimated|status=499"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct reply replies[] = {cases[i].reply, end_of_replies};
+        struct world w;
+        world_open(&w, NULL);
+        world_replies(&w, replies);
+        struct visit *v = world_visit(&w, NULL, "alice", NULL, ASK_STREAM("one/small"));
+        world_run_ms(&w, 50);
+        visit_leave(v);
+        world_run(&w);
+        REQUIRE(w.row_count == 1);
+        struct buf row;
+        buf_init(&row, SIZE_MAX);
+        CHECK(text_has(row_text(&w.rows[0], &row), cases[i].row, "abandoned", "row"));
+        buf_deinit(&row);
+        CHECK_INT(metrics_read(w.gateway.meters.metrics, w.gateway.meters.cost_unknown), i == 0);
+        world_close(&w);
+    }
+}
+
 TEST(a_browser_may_ask_first)
 {
     struct world w;
