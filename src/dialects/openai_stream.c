@@ -325,7 +325,7 @@ enum err openai_event_in(struct stream_in *in, struct arena *scratch, const stru
     if (w.amended)
         out->amended = w.text;
     else if (out->choices == 1 && out->count == 1 && out->v[0].kind == DELTA_TEXT) {
-        in->like_choice = out->v[0].choice;
+        in->like_choice = (unsigned)out->v[0].choice;
         likeness_learn(&in->likeness, in->a, event->data, out->v[0].text);
     }
     return w.overflow ? ERR_UPSTREAM_INVALID : OK;
