@@ -6,6 +6,8 @@
 
 void runtime_rebuild_catalog(struct runtime *rt)
 {
+    if (rt->stopping)
+        return; /* no worker takes it */
     struct catalog *next =
         catalog_build(rt->config, rt->gateway.live, rt->discovered, rt->discovered_count);
     catalog_unref(rt->catalog);
@@ -42,6 +44,10 @@ static bool may_use(struct runtime *rt, const struct config *next)
 void runtime_reload(struct runtime *rt)
 {
     char *why = NULL;
+    if (!rt->serving) {
+        rt->reload_wanted = true; /* the first models are still being asked for */
+        return;
+    }
     struct config *next = config_load(&rt->source, &why);
     if (next == NULL) {
         (void)refuse(rt, why);

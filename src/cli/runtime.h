@@ -53,6 +53,8 @@ struct runtime {
     size_t discovered_count;
     struct arena discovered_arena;
     pthread_t signals;
+    bool serving;       /* the workers are there */
+    bool reload_wanted; /* asked for before that */
     bool stopping;
     int exit_code;
     int sim_pid; /* of the relay-sim that this process started; 0: none */

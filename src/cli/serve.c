@@ -173,6 +173,8 @@ static void give_up(struct runtime *rt, int code)
  */
 static void first_models(struct runtime *rt)
 {
+    if (rt->stopping)
+        return;
     catalog_unref(rt->catalog);
     rt->catalog = catalog_build(rt->config, rt->gateway.live, rt->discovered, rt->discovered_count);
     if (rt->catalog->model_count == 0 && rt->demo && rt->sim_pid == 0) {
@@ -197,6 +199,9 @@ static void first_models(struct runtime *rt)
     workers_start(rt);
     loop_timer_start(&rt->tick, TICK_MS);
     loop_timer_start(&rt->discover_timer, DISCOVER_EVERY_MS);
+    rt->serving = true;
+    if (rt->reload_wanted)
+        runtime_reload(rt);
 }
 
 /* Every connection is a descriptor, and has one at a provider. */
