@@ -13,6 +13,10 @@
     "\"c1\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},"          \
     "\"finish_reason\":\"tool_calls\"}],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,"  \
     "\"total_tokens\":15}}"
+#define LAMA_ANSWERS                                                                               \
+    REFUSES("lama", 200,                                                                           \
+            "{\"model\":\"native\",\"message\":{\"role\":\"assistant\",\"content\":\"Hello\"},"        \
+            "\"done\":true,\"done_reason\":\"stop\",\"prompt_eval_count\":10,\"eval_count\":5}")
 #define CALL_BEGINS                                                                                \
     CHUNK_HEAD "{\"tool_calls\":[{\"index\":0,\"id\":\"c1\",\"type\":\"function\",\"function\":{"  \
                "\"name\":\"f\",\"arguments\":\"\"}}]},\"finish_reason\":null}]}\n\n"
@@ -112,8 +116,7 @@ static const struct scenario scenarios[] = {
      "tent\":\"Hello\"},\"finish_reason\":\"stop\"}]}")},
      .status = 200, .calls = "one/small", .answer = "Hello", .row = "usage=estimated priced=estimated"},
     {.title = "another dialect", .body = ASK_WITH("lama/native", "\"max_tokens\":9"),
-     .replies = {REFUSES("lama", 200, "{\"model\":\"native\",\"message\":{\"role\":\"assistant\",\"content\":\"Hello\"},"
-     "\"done\":true,\"done_reason\":\"stop\",\"prompt_eval_count\":10,\"eval_count\":5}")},
+     .replies = {LAMA_ANSWERS},
      .status = 200, .calls = "lama/native", .answer = "\"content\":\"Hello\"|chat.completion|chatcmpl-|\"model\":\"native\"",
      .sent = "/api/chat|\"num_predict\":9", .row = "provider=lama prompt=10 completion=5 cost=0 priced=catalog"},
     {.title = "another dialect, streamed", .body = ASK_STREAM("lama/native"),
@@ -193,6 +196,23 @@ TEST(a_row_that_the_disk_refuses_does_not_cost_the_answer)
     world_run(&w);
     CHECK_INT(v->status, 200);
     CHECK_INT(w.rows_lost, 1);
+    world_close(&w);
+}
+
+TEST(a_providers_own_tokens_are_settled)
+{
+    /* Its limit of 1100 tokens holds one estimate of about a thousand at a time. */
+    const struct reply replies[] = {REFUSES("lama", 500, ""), LAMA_ANSWERS, LAMA_ANSWERS,
+                                    end_of_replies};
+    struct world w;
+    world_open(&w, NULL);
+    world_replies(&w, replies);
+    for (int i = 0; i < 3; i++) {
+        struct visit *v =
+            world_visit(&w, NULL, "alice", "x-relay-cache: off\n", ASK("lama/native"));
+        world_run(&w);
+        CHECK_INT(v->status, i == 0 ? 502 : 200);
+    }
     world_close(&w);
 }
 

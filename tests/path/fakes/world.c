@@ -18,7 +18,7 @@ static const char common[] =
     "  one: {kind: openai, base_url: http://one.test/v1, api_key: [key-one-a, key-one-b]}\n"
     "  two: {kind: openai, base_url: http://two.test/v1, api_key: key-two}\n"
     "  three: {kind: openai, base_url: http://three.test/v1, api_key: key-three}\n"
-    "  lama: {kind: ollama, base_url: http://lama.test}\n"
+    "  lama: {kind: ollama, base_url: http://lama.test, tpm: 1100}\n"
     "  four: {kind: openai, base_url: http://four.test/v1, api_key: key-four, rpm: 1}\n"
     "models:\n"
     "  - {id: one/small, input: 1, output: 2, quality: 50, context: 8000, max_output: 4000,\n"
