@@ -94,7 +94,8 @@ struct journal *journal_open(const struct journal_options *options, char **why)
     j->bytes_max = options->bytes_max;
     j->refuse_when_full = options->refuse_when_full;
     j->writer_count = options->writers;
-    /* A small maximum needs small segments, or those in use would fill it. */
+    /* A small maximum needs small segments: those in use are never dropped, and if they could fill
+     * it, a journal that was full once would be so for ever. */
     j->segment_bytes = options->bytes_max / (4 * (int64_t)options->writers);
     if (j->segment_bytes > (int64_t)JOURNAL_SEGMENT_BYTES) {
         j->segment_bytes = JOURNAL_SEGMENT_BYTES;

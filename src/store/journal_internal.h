@@ -17,7 +17,7 @@
 #define SEGMENT_HEAD_BYTES  16u
 #define RECORD_HEAD_BYTES   8u
 #define RECORD_BYTES_MAX    (192u << 10) /* of a payload; a row with all its texts takes less */
-#define SEGMENT_BYTES_MIN   (64u << 10)
+#define SEGMENT_BYTES_MIN   (1u << 10)
 #define JOURNAL_WRITERS_MAX 64u
 
 /* What was written to the file survives a power cut once this returned; 0 or -1 with errno. */
