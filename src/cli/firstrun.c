@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -116,15 +117,28 @@ static int first_key(struct runtime *rt, struct arena *a)
     return ok ? 0 : EXIT_FAILED;
 }
 
+/* Two gateways that start together make one pair of keys: the second waits and finds the first's. */
+static int lock_folder(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0)
+        (void)flock(fd, LOCK_EX);
+    return fd;
+}
+
 int firstrun_prepare(struct runtime *rt)
 {
     struct arena a;
     arena_init(&a, 0);
     int code = EXIT_FAILED;
-    if (make_folder(arena_copy(&a, rt->config->data_dir).p)) {
+    const char *folder = arena_copy(&a, rt->config->data_dir).p;
+    if (make_folder(folder)) {
+        int lock = lock_folder(folder);
         code = admin_key(rt, &a);
         if (code == 0)
             code = first_key(rt, &a);
+        if (lock >= 0)
+            close(lock);
     }
     arena_deinit(&a);
     return code;
