@@ -131,9 +131,9 @@ static void count_request(struct request *r, const struct record *row)
         metrics_add(x, w->index, m->saved_routing, row->routing_saved);
 }
 
-/* Refused keys have no row; they are logged at a bounded rate, so that a flood of wrong keys does
- * not become a flood of lines. */
-static bool may_log_refusal(struct gateway *g, int64_t now_s)
+/* Refused keys have no row, and a full journal loses rows: both are logged at a bounded rate, so
+ * that a flood of them does not become a flood of lines. */
+static bool may_log(struct gateway *g, int64_t now_s)
 {
     int64_t second = atomic_load_explicit(&g->refused_logged_s, memory_order_relaxed);
     if (second != now_s) {
@@ -156,7 +156,7 @@ static void log_line(struct request *r, const struct record *row)
     enum log_level level = r->fault != OK ? err_info(r->fault)->level : LOG_INFO;
     if (!log_enabled(g->log, level))
         return;
-    if (r->key == NULL && !may_log_refusal(g, r->at_us / 1000000))
+    if (r->key == NULL && !may_log(g, r->at_us / 1000000))
         return;
     struct buf cost;
     buf_init(&cost, 64);
@@ -182,7 +182,7 @@ static void write_row(struct request *r, const struct record *row)
     enum err err = journal_append(r->worker->journal, row, &cause);
     if (err == OK)
         store_notify(g->store);
-    else
+    else if (may_log(g, r->at_us / 1000000))
         LOG(g->log, LOG_ERROR, "a row of the request log was lost",
             LOG_S("id", str_of(r->id_text, UUID_TEXT_BYTES - 1)),
             LOG_S("why",
