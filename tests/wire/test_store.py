@@ -15,7 +15,7 @@ def make(start, sim, **config):
 
 
 def test_a_locked_store_holds_nobody_up(start, sim, word):
-    """Contract 4.6: no request ever waits for the store; what it missed it gets later."""
+    """Reference 4.6: no request ever waits for the store; what it missed it gets later."""
     relay = make(start, sim)
     with relay.http(relay.first_key) as c:
         ask(c, "p/m", word)

@@ -271,7 +271,7 @@ def test_bytes_after_done(gateway, word):
 
 
 def test_tool_calls_without_index_and_finish_stop(gateway, word):
-    """As a sloppy server does it (wire.md 2.2)."""
+    """As the npm package openai-mock-api 0.4.0 does it."""
     def chunk(delta, finish=None):
         return b"data: " + json.dumps({"id": "x", "object": "chat.completion.chunk", "created": 1,
                                        "model": "m", "choices": [{"index": 0, "delta": delta,
