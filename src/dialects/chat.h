@@ -130,7 +130,7 @@ enum delta_kind {
     DELTA_REFUSAL,
     DELTA_SIGNATURE,      /* text = signature of the reasoning since the last one */
     DELTA_REDACTED,       /* text = reasoning that only the provider can read */
-    DELTA_TOOL_CALL,      /* a call begins: index, id, name; text = Gemini's thoughtSignature */
+    DELTA_TOOL_CALL,      /* a call begins: index, id, name */
     DELTA_TOOL_ARGUMENTS, /* index, text = fragment */
     DELTA_FINISH,         /* finish, name = the provider's own word */
     DELTA_USAGE,          /* cumulative: the last one counts */

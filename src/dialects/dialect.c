@@ -38,7 +38,7 @@ const struct dialect dialect_ollama = {
 
 const struct dialect *dialect_find(str kind)
 {
-    static const struct dialect *const all[] = {&dialect_openai, &dialect_ollama};
+    static const struct dialect *const all[] = {&dialect_openai, &dialect_anthropic, &dialect_ollama};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (str_eq(kind, str_of_c(all[i]->name)))
             return all[i];

@@ -140,7 +140,9 @@ struct dialect {
 };
 
 extern const struct dialect dialect_openai;
+extern const struct dialect dialect_gemini;
 extern const struct dialect dialect_ollama;
+extern const struct dialect dialect_anthropic;
 
 /* By a provider's kind; NULL: not part of this version. */
 const struct dialect *dialect_find(str kind);

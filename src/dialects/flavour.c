@@ -25,7 +25,10 @@ static const struct flavour flavours[] = {
      .no_reasoning_back = true,
      .short_call_ids = true,
      .drops = {"user", "store", "safety_identifier", "prompt_cache_retention"}},
-    {.provider = "deepseek", .max_tokens = "max_tokens", .system_only = true},
+    {.provider = "deepseek",
+     .max_tokens = "max_tokens",
+     .system_only = true,
+     .reasoning_back = true},
     {.provider = "xai",
      .max_tokens = "max_completion_tokens",
      .reasoning_outside = true,
@@ -39,7 +42,7 @@ static const struct flavour flavours[] = {
 
 /* What is said by the client goes on as it is: vLLM, llama.cpp, LM Studio and everything unknown.
  */
-static const struct flavour flavour_any = {.provider = NULL};
+static const struct flavour flavour_any = {.provider = NULL, .reasoning_back = true};
 
 const struct flavour *flavour_find(str provider_name, str kind)
 {

@@ -9,11 +9,19 @@
 #include "dialects/dialect.h"
 #include "dialects/spans.h"
 
-#define CALLS_MAX 256
+#define CALLS_MAX    256
+#define THOUGHTS_MAX 256
 
 struct gather_call {
     str id, name; /* in the arena */
     struct buf arguments;
+};
+
+/* Reasoning up to `end`, as the provider signed it or (`hidden`) instead of it. */
+struct gather_thought {
+    size_t end;
+    str text; /* in the arena */
+    bool hidden;
 };
 
 struct gather {
@@ -21,7 +29,9 @@ struct gather {
     size_t bytes_max;
     uint64_t bytes; /* of every choice */
     bool dropped;   /* nothing is kept any more */
-    struct buf text, reasoning, refusal, signature;
+    struct buf text, reasoning, refusal;
+    struct gather_thought *thoughts;
+    unsigned thought_count;
     struct gather_call **calls;
     unsigned call_count;
     str id, model, finish_native;
@@ -38,7 +48,6 @@ struct gather *gather_new(struct arena *a, size_t bytes_max)
     buf_init(&g->text, bytes_max);
     buf_init(&g->reasoning, bytes_max);
     buf_init(&g->refusal, bytes_max);
-    buf_init(&g->signature, bytes_max);
     return g;
 }
 
@@ -50,7 +59,6 @@ void gather_free(struct gather *g)
     buf_deinit(&g->text);
     buf_deinit(&g->reasoning);
     buf_deinit(&g->refusal);
-    buf_deinit(&g->signature);
     for (unsigned i = 0; i < g->call_count; i++)
         buf_deinit(&g->calls[i]->arguments);
     g->call_count = 0;
@@ -71,6 +79,21 @@ static void call_add(struct gather *g, const struct delta *d)
     g->calls[g->call_count++] = call;
 }
 
+static void thought_add(struct gather *g, const struct delta *d)
+{
+    if (g->thought_count == THOUGHTS_MAX) {
+        gather_free(g);
+        return;
+    }
+    if (g->thoughts == NULL)
+        g->thoughts = arena_new(g->a, struct gather_thought, THOUGHTS_MAX);
+    g->thoughts[g->thought_count++] = (struct gather_thought){
+        .end = g->reasoning.len,
+        .text = arena_copy(g->a, d->text),
+        .hidden = d->kind == DELTA_REDACTED,
+    };
+}
+
 static void keep(struct gather *g, const struct delta *d)
 {
     switch (d->kind) {
@@ -88,7 +111,8 @@ static void keep(struct gather *g, const struct delta *d)
         buf_add(&g->refusal, d->text);
         break;
     case DELTA_SIGNATURE:
-        buf_add(&g->signature, d->text);
+    case DELTA_REDACTED:
+        thought_add(g, d);
         break;
     case DELTA_TOOL_CALL:
         call_add(g, d);
@@ -105,7 +129,6 @@ static void keep(struct gather *g, const struct delta *d)
     case DELTA_USAGE:
         g->usage = d->usage;
         break;
-    case DELTA_REDACTED:
     case DELTA_ERROR:
     case DELTA_END:
         break;
@@ -117,7 +140,8 @@ void gather_add(struct gather *g, const struct deltas *deltas)
     for (unsigned i = 0; i < deltas->count; i++) {
         const struct delta *d = &deltas->v[i];
         bool content = d->kind == DELTA_TEXT || d->kind == DELTA_REASONING ||
-                       d->kind == DELTA_REFUSAL || d->kind == DELTA_TOOL_ARGUMENTS;
+                       d->kind == DELTA_REFUSAL || d->kind == DELTA_TOOL_ARGUMENTS ||
+                       d->kind == DELTA_SIGNATURE || d->kind == DELTA_REDACTED;
         if (content)
             g->bytes += d->text.len;
         else if (d->kind == DELTA_TOOL_CALL)
@@ -134,6 +158,29 @@ uint64_t gather_bytes(const struct gather *g)
     return g->bytes;
 }
 
+/* The blocks of reasoning, each with what signs it; the rest of the text is one without. */
+static void thoughts_out(const struct gather *g, struct arena *a, struct answer *out)
+{
+    size_t from = 0;
+    str all = buf_str(&g->reasoning);
+    if (g->thought_count == 0)
+        return;
+    out->thoughts = arena_new(a, struct chat_part, 2 * g->thought_count + 1);
+    for (unsigned i = 0; i <= g->thought_count; i++) {
+        const struct gather_thought *t = i < g->thought_count ? &g->thoughts[i] : NULL;
+        size_t end = t != NULL ? t->end : all.len;
+        struct chat_part part = {.kind = PART_REASONING, .text = str_sub(all, from, end)};
+        from = end;
+        if (t != NULL && !t->hidden)
+            out->signature = part.signature = t->text;
+        if (part.text.len > 0 || part.signature.len > 0)
+            out->thoughts[out->thought_count++] = part;
+        if (t != NULL && t->hidden)
+            out->thoughts[out->thought_count++] =
+                (struct chat_part){.kind = PART_REASONING, .redacted = true, .data = t->text};
+    }
+}
+
 bool gather_answer(struct gather *g, struct arena *a, struct answer *out)
 {
     if (g->dropped)
@@ -144,18 +191,21 @@ bool gather_answer(struct gather *g, struct arena *a, struct answer *out)
         .text = buf_str(&g->text),
         .reasoning = buf_str(&g->reasoning),
         .refusal = buf_str(&g->refusal),
-        .signature = buf_str(&g->signature),
         .finish = g->finish,
         .finish_native = g->finish_native,
         .usage = g->usage,
         .choices = 1,
     };
+    thoughts_out(g, a, out);
     out->tool_calls = arena_new(a, struct chat_tool_call, g->call_count);
     out->tool_call_count = g->call_count;
     for (unsigned i = 0; i < g->call_count; i++) {
         struct gather_call *call = g->calls[i];
         out->tool_calls[i] = (struct chat_tool_call){
-            .id = call->id, .name = call->name, .arguments = buf_str(&call->arguments)};
+            .id = call->id,
+            .name = call->name,
+            .arguments = buf_str(&call->arguments),
+        };
     }
     return true;
 }

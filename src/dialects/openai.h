@@ -15,6 +15,13 @@ enum err openai_request_in(struct arena *a, str body, yyjson_val *root, struct c
 enum err openai_request_out(struct arena *a, const struct chat *chat, const struct target *target,
                             struct outgoing *out, str *why, str *param);
 
+/* An id of a tool call as the provider takes it: the same one always gives the same. */
+str openai_call_id(struct arena *a, const struct flavour *flavour, str id);
+
+/* openai_write.c: the whole body, for a client of another dialect. */
+enum err openai_write(struct arena *a, const struct chat *chat, const struct target *target,
+                      struct outgoing *out, str *why, str *param);
+
 /* Credential, Content-Type and Accept: the same for every provider with a Bearer key. */
 void openai_headers(struct arena *a, const struct target *target, str accept, struct outgoing *out);
 

@@ -102,6 +102,28 @@ static void add_member(struct buf *b, const char *before, str value)
     json_add_str(b, value);
 }
 
+/* Reasoning that is signed or hidden, to be given back: in OpenRouter's form. */
+static void details_out(const struct answer *answer, struct buf *out)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < answer->thought_count; i++) {
+        const struct chat_part *p = &answer->thoughts[i];
+        if (p->signature.len == 0 && p->data.len == 0)
+            continue;
+        buf_add(out, count++ == 0 ? STR(",\"reasoning_details\":[{\"type\":")
+                                  : STR(",{\"type\":"));
+        if (p->redacted) {
+            add_member(out, "\"reasoning.encrypted\",\"data\":", p->data);
+        } else {
+            add_member(out, "\"reasoning.text\",\"text\":", p->text);
+            add_member(out, ",\"signature\":", p->signature);
+        }
+        buf_add_char(out, '}');
+    }
+    if (count > 0)
+        buf_add_char(out, ']');
+}
+
 static void calls_out(const struct answer *answer, struct buf *out)
 {
     for (unsigned i = 0; i < answer->tool_call_count; i++) {
@@ -131,6 +153,7 @@ static bool answer_write(const struct answer *answer, const struct answer_head *
         json_add_str(out, answer->text);
     if (answer->reasoning.len > 0)
         add_member(out, ",\"reasoning_content\":", answer->reasoning);
+    details_out(answer, out);
     buf_add(out, STR(",\"refusal\":"));
     if (answer->refusal.len > 0)
         json_add_str(out, answer->refusal);

@@ -7,6 +7,7 @@
 
 #include "dialects/openai.h"
 #include "dialects/spans.h"
+#include "dialects/writer.h"
 
 #define EDITS_MAX       32
 #define CALL_ID_BYTES   9
@@ -89,15 +90,22 @@ static bool is_short_id(str id)
     return good;
 }
 
-/* The same id always gives the same short one, so that call and answer still belong together. */
-static str short_id(struct arena *a, str id)
+str openai_call_id(struct arena *a, const struct flavour *flavour, str id)
 {
+    if (!flavour->short_call_ids || is_short_id(id))
+        return id;
+
     static const char letters[] = CALL_ID_LETTERS;
     struct digest digest = digest_of(id);
     char text[CALL_ID_BYTES];
     for (size_t i = 0; i < sizeof text; i++)
         text[i] = letters[digest.b[i] % (sizeof letters - 1)];
-    return span_quote(a, str_of(text, sizeof text));
+    return arena_copy(a, str_of(text, sizeof text));
+}
+
+static str short_id(struct arena *a, const struct flavour *flavour, str id)
+{
+    return span_quote(a, openai_call_id(a, flavour, id));
 }
 
 /* The edits to one message that the provider would refuse as it is: a role, a member or an id that
@@ -115,7 +123,7 @@ static size_t message_edits(struct edits *e, const struct flavour *flavour, str 
         return count;
     if (m->tool_call_id.len > 0 && !is_short_id(m->tool_call_id))
         edits[count++] = (struct json_edit){.key = STR("tool_call_id"),
-                                            .value = short_id(e->a, m->tool_call_id)};
+                                            .value = short_id(e->a, flavour, m->tool_call_id)};
     str calls = {0};
     /* Only an assistant's calls were read; the older function_call is among them and not in this
      * list. */
@@ -125,7 +133,7 @@ static size_t message_edits(struct edits *e, const struct flavour *flavour, str 
             continue;
         if (calls.len == 0)
             calls = json_member_raw(span_element(messages, i), STR("tool_calls"));
-        struct json_edit id = {.key = STR("id"), .value = short_id(e->a, m->tool_calls[c].id)};
+        struct json_edit id = {.key = STR("id"), .value = short_id(e->a, flavour, m->tool_calls[c].id)};
         str call = span_element(calls, c);
         calls = span_replace(e->a, calls, call, span_edit(e->a, call, &id, 1));
     }
@@ -169,14 +177,6 @@ static void edit_for_flavour(struct edits *e, const struct flavour *flavour)
         edit_remove(e, flavour->drops[i]);
 }
 
-static void add_header(struct outgoing *out, str name, str value)
-{
-    assert(out->header_count < OUTGOING_HEADERS_MAX);
-    out->headers[out->header_count].name = name;
-    out->headers[out->header_count].value = value;
-    out->header_count++;
-}
-
 static str bearer(struct arena *a, str key)
 {
     static const char prefix[] = "Bearer ";
@@ -191,17 +191,16 @@ void openai_headers(struct arena *a, const struct target *target, str accept, st
 {
     out->header_count = 0;
     if (target->api_key.len > 0)
-        add_header(out, STR("Authorization"), bearer(a, target->api_key));
-    add_header(out, STR("Content-Type"), STR("application/json"));
-    add_header(out, STR("Accept"), accept);
+        outgoing_header(out, STR("Authorization"), bearer(a, target->api_key));
+    outgoing_header(out, STR("Content-Type"), STR("application/json"));
+    outgoing_header(out, STR("Accept"), accept);
 }
 
 enum err openai_request_out(struct arena *a, const struct chat *chat, const struct target *target,
                             struct outgoing *out, str *why, str *param)
 {
-    (void)why;
-    (void)param;
-    assert(chat->door == &dialect_openai);
+    if (chat->door != &dialect_openai)
+        return openai_write(a, chat, target, out, why, param);
     struct edits e = {.a = a, .chat = chat};
     if (!str_eq(chat->model, target->model))
         edit_set(&e, "model", span_quote(a, target->model));

@@ -264,6 +264,18 @@ static void call_write(struct stream_out *s, const struct delta *d, struct buf *
     chunk_end(out);
 }
 
+/* What signs or hides the reasoning, in OpenRouter's form: its text came before. */
+static void detail_write(struct stream_out *s, const struct delta *d, struct buf *out)
+{
+    chunk_begin(s, d->choice, out);
+    buf_add(out, d->kind == DELTA_REDACTED
+                     ? STR("\"reasoning_details\":[{\"type\":\"reasoning.encrypted\",\"data\":")
+                     : STR("\"reasoning_details\":[{\"type\":\"reasoning.text\",\"signature\":"));
+    json_add_str(out, d->text);
+    buf_add(out, STR("}]"));
+    chunk_end(out);
+}
+
 static bool deltas_write(struct stream_out *s, const struct deltas *deltas, struct buf *out)
 {
     for (unsigned i = 0; i < deltas->count; i++) {
@@ -292,8 +304,11 @@ static bool deltas_write(struct stream_out *s, const struct deltas *deltas, stru
         case DELTA_FINISH:
             finish_of(s, d);
             break;
-        case DELTA_SIGNATURE: /* nothing in this dialect carries it */
+        case DELTA_SIGNATURE:
         case DELTA_REDACTED:
+            role_write(s, out);
+            detail_write(s, d, out);
+            break;
         case DELTA_USAGE:
         case DELTA_ERROR:
         case DELTA_END:

@@ -195,6 +195,8 @@ static void body_in(struct arena *a, str body, struct provider_error *out)
     yyjson_val *from = yyjson_is_obj(error) ? error : root;
     out->message = yyjson_is_str(error) ? json_str(error) : json_str(json_get(from, "message"));
     out->code = word_of(a, json_get(from, "code"));
+    if (out->code.len == 0) /* Anthropic */
+        out->code = json_str(json_get(json_get(from, "details"), "error_code"));
     out->type = json_str(json_get(from, "type"));
     if (out->type.len == 0)
         out->type = json_str(json_get(from, "status"));

@@ -98,12 +98,7 @@ str openai_arguments_of(struct arena *a, yyjson_val *function)
     yyjson_val *arguments = json_get(function, "arguments");
     if (!yyjson_is_obj(arguments))
         return json_str(arguments);
-    size_t cap = 64;
-    yyjson_val *end = unsafe_yyjson_get_next(arguments);
-    for (yyjson_val *v = arguments; v < end; v++)
-        cap += 40 + (yyjson_is_str(v) ? 6 * yyjson_get_len(v) : 0);
-    struct buf b = span_buf(a, cap);
-    return json_add_val(&b, arguments) ? buf_str(&b) : STR("{}");
+    return span_text(a, arguments);
 }
 
 /* One element of tool_calls: its index, and its arguments as a string. */

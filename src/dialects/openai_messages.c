@@ -100,6 +100,9 @@ static bool part_read(struct reader *r, yyjson_val *v, struct chat_part *part)
         return reader_fault(r, NULL, "must be an object");
     if (!reader_need_str(r, v, "type", true, &type))
         return false;
+    /* No word of OpenAI's, but of clients that cache prefixes at Anthropic through its dialect. */
+    yyjson_val *mark = json_get(v, "cache_control");
+    part->cache_control = yyjson_is_obj(mark) ? mark : NULL;
     if (str_eq(type, STR("text"))) {
         part->kind = PART_TEXT;
         return reader_need_str(r, v, "text", false, &part->text);
@@ -116,13 +119,13 @@ static bool part_read(struct reader *r, yyjson_val *v, struct chat_part *part)
     }
     if (str_eq(type, STR("thinking")))
         return part_thinking(r, v, part);
-    part->kind =
-        PART_FILE; /* video_url, document_url, …: only a provider of this dialect may know it */
+    part->kind = PART_FILE; /* video_url, document_url, … */
+    part->foreign = true;
     r->chat->files++;
     return true;
 }
 
-static bool content_read(struct reader *r, yyjson_val *v, struct chat_message *m, unsigned spare)
+static bool content_read(struct reader *r, yyjson_val *v, struct chat_message *m, size_t spare)
 {
     if (yyjson_is_str(v)) {
         m->parts = arena_new(r->a, struct chat_part, 1 + spare);
@@ -143,6 +146,7 @@ static bool content_read(struct reader *r, yyjson_val *v, struct chat_message *m
     yyjson_arr_foreach(v, i, n, element)
     {
         reader_enter_index(r, i);
+        m->parts[m->part_count].at = (unsigned)i;
         good = part_read(r, element, &m->parts[m->part_count++]);
         reader_leave(r);
         if (!good)
@@ -168,6 +172,8 @@ static bool call_read(struct reader *r, yyjson_val *v, struct chat_tool_call *ca
     bool good = reader_need_str(r, inner, "name", true, &call->name) &&
                 reader_need_str(r, inner, custom ? "input" : "arguments", false, &call->arguments);
     reader_leave(r);
+    yyjson_val *google = json_get(json_get(v, "extra_content"), "google");
+    call->signature = json_str(json_get(google, "thought_signature"));
     return good;
 }
 
@@ -225,6 +231,23 @@ static bool role_read(struct reader *r, yyjson_val *v, enum chat_role *out)
     return reader_fault(r, "role", "is not a role: use system, developer, user, assistant or tool");
 }
 
+/* One of reasoning_details, the form that OpenRouter gave signed reasoning in this dialect. The text
+ * may stand in the message's own reasoning instead. */
+static void detail_read(yyjson_val *v, str reasoning, struct chat_message *m)
+{
+    struct chat_part part = {
+        .kind = PART_REASONING,
+        .text = json_str(json_get(v, "text")),
+        .signature = json_str(json_get(v, "signature")),
+        .data = json_str(json_get(v, "data")),
+    };
+    part.redacted = part.data.len > 0;
+    if (part.text.len == 0 && !part.redacted)
+        part.text = reasoning;
+    if (part.redacted || part.signature.len > 0)
+        m->parts[m->part_count++] = part;
+}
+
 /* What only an assistant's message has besides its content. */
 static bool assistant_read(struct reader *r, yyjson_val *v, struct chat_message *m)
 {
@@ -232,7 +255,15 @@ static bool assistant_read(struct reader *r, yyjson_val *v, struct chat_message 
     if (!reader_str(r, v, "refusal", &refusal) || !calls_read(r, v, m))
         return false;
     str reasoning = openai_reasoning_of(v);
-    if (reasoning.len > 0)
+    unsigned before = m->part_count;
+    size_t i, n;
+    yyjson_val *detail;
+    yyjson_val *details = json_get(v, "reasoning_details");
+    yyjson_arr_foreach(details, i, n, detail)
+    {
+        detail_read(detail, n == 1 ? reasoning : (str){0}, m);
+    }
+    if (reasoning.len > 0 && m->part_count == before)
         m->parts[m->part_count++] = (struct chat_part){.kind = PART_REASONING, .text = reasoning};
     if (refusal.len > 0)
         m->parts[m->part_count++] = (struct chat_part){.kind = PART_REFUSAL, .text = refusal};
@@ -259,7 +290,8 @@ static bool message_read(struct reader *r, yyjson_val *v, struct chat_message *m
     bool assistant = m->role == ROLE_ASSISTANT;
     if (content == NULL && !assistant && !(m->role == ROLE_TOOL && m->name.len > 0))
         return reader_fault(r, "content", "is missing");
-    if (!content_read(r, content, m, assistant ? 2 : 0))
+    size_t details = yyjson_arr_size(json_get(v, "reasoning_details"));
+    if (!content_read(r, content, m, assistant ? 2 + details : 0))
         return false;
     if (assistant && !assistant_read(r, v, m))
         return false;
@@ -288,6 +320,7 @@ bool openai_read_messages(struct reader *r, yyjson_val *v)
     yyjson_arr_foreach(v, i, n, element)
     {
         reader_enter_index(r, i);
+        chat->messages[i].at = (unsigned)i;
         bool good = message_read(r, element, &chat->messages[chat->message_count++]);
         reader_leave(r);
         if (!good)
@@ -319,6 +352,8 @@ static bool tool_read(struct reader *r, yyjson_val *v, struct chat_tool *tool)
         return false;
     yyjson_val *f = NULL;
     bool good;
+    yyjson_val *mark = json_get(v, "cache_control");
+    tool->cache_control = yyjson_is_obj(mark) ? mark : NULL;
     if (str_eq(type, STR("function"))) {
         if (!reader_need_object(r, v, "function", &f))
             return false;

@@ -130,3 +130,14 @@ str span_quote(struct arena *a, str s)
     assert(fits);
     return buf_str(&b);
 }
+
+str span_text(struct arena *a, yyjson_val *value)
+{
+    /* A value's descendants follow it in memory. */
+    size_t cap = 64;
+    yyjson_val *end = unsafe_yyjson_get_next(value);
+    for (yyjson_val *v = value; v < end; v++)
+        cap += 40 + (yyjson_is_str(v) ? 6 * yyjson_get_len(v) : 0);
+    struct buf b = span_buf(a, cap);
+    return json_add_val(&b, value) ? buf_str(&b) : STR("{}");
+}

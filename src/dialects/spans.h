@@ -22,6 +22,9 @@ str span_edit(struct arena *a, str object_text, struct json_edit *edits, size_t 
 /* The JSON string of s. */
 str span_quote(struct arena *a, str s);
 
+/* The minimal text of a value. */
+str span_text(struct arena *a, yyjson_val *value);
+
 /* A buf over arena memory that holds up to `cap` bytes and must not be deinited: it never grows. */
 struct buf span_buf(struct arena *a, size_t cap);
 

@@ -213,7 +213,7 @@ TEST(kinds)
 {
     CHECK(dialect_find(s("openai")) == &dialect_openai);
     CHECK(dialect_find(s("ollama")) == &dialect_ollama);
-    CHECK(dialect_find(s("anthropic")) == NULL);
+    CHECK(dialect_find(s("anthropic")) == &dialect_anthropic);
     CHECK(dialect_ollama.request_in == NULL);
 }
 
