@@ -188,15 +188,18 @@ str arena_printf(struct arena *a, const char *format, ...)
     return s;
 }
 
+/* Printed into the free space first; only what does not fit is printed again. */
 str arena_vprintf(struct arena *a, const char *format, va_list args)
 {
     va_list again;
     va_copy(again, args);
-    int printed = vsnprintf(NULL, 0, format, args);
+    size_t room = (size_t)(a->end - a->at);
+    int printed = vsnprintf(a->at, room, format, args);
     assert(printed >= 0);
     size_t len = (size_t)printed;
     char *text = arena_alloc(a, len + 1);
-    vsnprintf(text, len + 1, format, again);
+    if (len >= room)
+        vsnprintf(text, len + 1, format, again);
     va_end(again);
     return (str){text, len};
 }

@@ -240,6 +240,26 @@ static void settle(struct building *b, struct live *live)
     }
 }
 
+static void make_briefs(struct catalog *c)
+{
+    c->briefs = arena_new(&c->arena, struct brief, c->model_count + 1);
+    for (unsigned i = 0; i < c->model_count; i++) {
+        const struct model *m = &c->models[i];
+        c->briefs[i] = (struct brief){
+            .input = m->prices.input,
+            .output = m->prices.output,
+            .context = m->context,
+            .max_output = m->max_output,
+            .quality = m->quality,
+            .capabilities = m->capabilities,
+            .provider = m->provider,
+            .live = m->live,
+            .flat = m->tier_count + m->window_count == 0 && m->later.from_us == INT64_MAX &&
+                    pusd_known(m->prices.input) && pusd_known(m->prices.output),
+        };
+    }
+}
+
 struct catalog *catalog_build(struct config *config, struct live *live,
                               const struct discovered_model *discovered, size_t discovered_count)
 {
@@ -260,6 +280,7 @@ struct catalog *catalog_build(struct config *config, struct live *live,
     add_configured(&b);
     add_named_by_aliases(&b);
     settle(&b, live);
+    make_briefs(c);
     map_deinit(&b.drafts);
     arena_deinit(&b.scratch);
     facts_close(b.facts);

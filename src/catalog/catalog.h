@@ -53,7 +53,6 @@ enum capability { /* bits; streaming is taken for granted */
                   CAP_EMBEDDINGS = 128,
 };
 
-/* What every decision reads of every model comes first: it fits into two cache lines. */
 struct model {
     unsigned capabilities, capabilities_unknown; /* bits; unknown is absent for auto (gate.h) */
     int64_t context, max_output;                 /* tokens; -1 unknown */
@@ -82,6 +81,15 @@ struct discovered_model {
     unsigned capabilities, capabilities_unknown;
 };
 
+/* What a decision reads of every model, in one cache line: a decision looks at hundreds. */
+struct brief {
+    pusd input, output; /* where `flat` */
+    int64_t context, max_output;
+    double quality;
+    unsigned capabilities, provider, live;
+    bool flat; /* these prices hold at any time and for prompts of any length */
+};
+
 struct live; /* live.h */
 
 struct catalog {
@@ -90,6 +98,7 @@ struct catalog {
     struct config *config; /* a reference */
     struct model *models;  /* of providers that are on, sorted by id */
     unsigned model_count;
+    struct brief *briefs; /* of the models, in their order */
     struct speed *speeds; /* by provider */
     struct map by_id;     /* "provider/model" */
     str data_date;        /* of the built-in file */

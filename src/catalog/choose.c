@@ -36,7 +36,7 @@ struct choosing {
     const struct ask *ask;
     struct decision *out;
     bool by_name;
-    bool all_well; /* no provider is down, no key rests */
+    bool all_well; /* no provider is down, no key rests, no model is out */
     bool lists;    /* somebody named models that may or may not be used */
     enum unsure unsure;
     unsigned wanted;
@@ -96,15 +96,15 @@ static int64_t expected_cached(const struct choosing *w, unsigned slot)
     return most < w->ask->prompt_tokens ? most : w->ask->prompt_tokens;
 }
 
-static double expected_answer(const struct choosing *w, const struct model *m)
+static double expected_answer(const struct choosing *w, const struct brief *b)
 {
     const struct ask *ask = w->ask;
     if (ask->needs & CAP_EMBEDDINGS)
         return 0;
-    double tokens = live_answer_tokens(w->l, m->live, w->answer);
+    double tokens = live_answer_tokens(w->l, b->live, w->answer);
     if (ask->max_tokens > 0 && tokens > (double)ask->max_tokens)
         tokens = (double)ask->max_tokens;
-    return m->max_output > 0 && tokens > (double)m->max_output ? (double)m->max_output : tokens;
+    return b->max_output > 0 && tokens > (double)b->max_output ? (double)b->max_output : tokens;
 }
 
 /* A log-logistic with shape 3 around the median of the provider's speed class: nine in ten
@@ -146,68 +146,82 @@ static enum refusal_reason check_money(const struct choosing *w, pusd cost)
 }
 
 /* Which bar is missed; those who ask by name set none. */
-static enum refusal_reason check_bars(const struct choosing *w, const struct candidate *k)
+static enum refusal_reason check_bars(const struct choosing *w, const struct brief *b,
+                                      double chance)
 {
     const struct ask *ask = w->ask;
     if (w->by_name)
         return REFUSED_NONE;
-    if (k->model->quality < ask->min_quality) /* unknown does not compare: see gate() */
+    if (b->quality < ask->min_quality) /* unknown does not compare: see gate() */
         return REFUSED_QUALITY;
-    return k->chance + EPSILON < ask->confidence ? REFUSED_LATENCY : REFUSED_NONE;
+    return chance + EPSILON < ask->confidence ? REFUSED_LATENCY : REFUSED_NONE;
 }
 
-static enum refusal_reason gate(const struct choosing *w, const struct model *m)
+static enum refusal_reason gate(const struct choosing *w, const struct brief *b,
+                                const struct model *m)
 {
     const struct ask *ask = w->ask;
     enum refusal_reason reason = REFUSED_NONE;
     if (w->lists)
         reason = gate_lists(w->c, ask, subject_of(w->c, ask, m));
-    if (reason == REFUSED_NONE && (ask->needs & ~m->capabilities) != 0)
+    if (reason == REFUSED_NONE && (ask->needs & ~b->capabilities) != 0)
         reason = gate_capabilities(ask, m, w->unsure);
     if (reason != REFUSED_NONE || w->by_name)
         return reason;
-    if (ask->min_quality > 0 && isnan(m->quality) && ask->among->kind == RESOLVED_AUTO)
+    if (ask->min_quality > 0 && isnan(b->quality) && ask->among->kind == RESOLVED_AUTO)
         return REFUSED_NO_QUALITY;
-    return gate_size(ask, m);
+    return gate_size(ask, b);
 }
 
-static enum refusal_reason illness_of(struct choosing *w, const struct model *m)
+static enum refusal_reason illness_of(struct choosing *w, const struct brief *b)
 {
-    enum refusal_reason reason = sickness_of(w, m->provider);
-    if (reason == REFUSED_NONE && model_out_until(w->l, m->live, w->ask->now_ms) > 0)
+    enum refusal_reason reason = sickness_of(w, b->provider);
+    if (reason == REFUSED_NONE && model_out_until(w->l, b->live, w->ask->now_ms) > 0)
         reason = REFUSED_MODEL_OUT;
     return reason;
+}
+
+static pusd expected_cost(const struct choosing *w, const struct brief *b, const struct model *m,
+                          int64_t cached, double answer)
+{
+    const struct ask *ask = w->ask;
+    int64_t tokens = (int64_t)(answer + 0.5);
+    if (b->flat && cached == 0)
+        return pusd_add(pusd_times(b->input, ask->prompt_tokens), pusd_times(b->output, tokens));
+    return price_expect(m, ask->prompt_tokens, cached, tokens, ask->at_us);
 }
 
 static void score(struct choosing *w, const struct model *m)
 {
     const struct ask *ask = w->ask;
-    enum refusal_reason reason = gate(w, m);
+    const struct brief *b = &w->c->briefs[m - w->c->models];
+    enum refusal_reason reason = gate(w, b, m);
     if (reason != REFUSED_NONE) {
         w->out->refused[reason]++;
         return;
     }
-    double answer = expected_answer(w, m);
-    int64_t cached = w->affinity_count > 0 ? expected_cached(w, m->live) : 0;
-    pusd cost = price_expect(m, ask->prompt_tokens, cached, (int64_t)(answer + 0.5), ask->at_us);
+    double answer = expected_answer(w, b);
+    int64_t cached = w->affinity_count > 0 ? expected_cached(w, b->live) : 0;
+    pusd cost = expected_cost(w, b, m, cached, answer);
     reason = check_money(w, cost);
     if (reason != REFUSED_NONE) {
         w->out->refused[reason]++;
         return;
     }
-    reason = illness_of(w, m);
+    reason = w->all_well ? REFUSED_NONE : illness_of(w, b);
     w->sick_count[reason]++;
     struct candidate *k = scoring_next(reason != REFUSED_NONE ? &w->sick : &w->healthy);
+    double chance = ask->max_latency_ms < 0 ? 1 : chance_of(w, m, answer);
     *k = (struct candidate){
         .model = m,
-        .provider = m->provider,
+        .provider = b->provider,
         .expected_cost = cost,
-        .chance = ask->max_latency_ms < 0 ? 1 : chance_of(w, m, answer),
+        .chance = chance,
         .expected_answer = answer,
         .expected_cached = cached,
+        .missed = check_bars(w, b, chance),
         .unhealthy = reason != REFUSED_NONE,
     };
-    k->missed = check_bars(w, k);
     scoring_rank(k);
 }
 
@@ -363,7 +377,7 @@ static void start(struct choosing *w, const struct catalog *c, struct live *l,
     w->lists = ask->allow_count + ask->only_count + ask->ignore_count > 0;
     w->unsure = w->by_name ? ALL_IS_PRESENT : UNKNOWN_IS_ABSENT;
     w->wanted = ask->keep > 0 && ask->keep < CANDIDATES_MAX ? ask->keep : CANDIDATES_MAX;
-    w->all_well = health_all_well(l, ask->now_ms);
+    w->all_well = health_all_well(l, ask->now_ms) && live_none_out(l, ask->now_ms);
     for (unsigned i = 0; i < c->config->provider_count; i++)
         w->providers[i] = (struct looked_at){0};
     w->answer = isnan(ask->expected_answer) ? ANSWER_TOKENS_DEFAULT : ask->expected_answer;

@@ -130,16 +130,6 @@ enum refusal_reason gate_capabilities(const struct ask *ask, const struct model 
     return REFUSED_NONE;
 }
 
-enum refusal_reason gate_size(const struct ask *ask, const struct model *m)
-{
-    int64_t answer = ask->max_tokens > 0 ? ask->max_tokens : 0;
-    if (m->max_output >= 0 && answer > m->max_output)
-        return REFUSED_MAX_OUTPUT;
-    if (m->context >= 0 && ask->prompt_tokens + answer > m->context)
-        return REFUSED_CONTEXT;
-    return REFUSED_NONE;
-}
-
 static bool is_among(const struct ask *ask, const struct model *m)
 {
     const struct model **list = ask->ordered;

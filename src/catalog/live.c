@@ -368,6 +368,10 @@ void model_out(struct live *l, unsigned slot, uint64_t until_ms)
 {
     assert(slot < LIVE_SLOTS_MAX);
     atomic_store_explicit(&l->out_until_ms[slot], until_ms, RELAXED);
+    uint64_t latest = atomic_load_explicit(&l->any_out_until_ms, RELAXED);
+    while (until_ms > latest && !atomic_compare_exchange_weak_explicit(
+                                    &l->any_out_until_ms, &latest, until_ms, RELAXED, RELAXED)) {
+    }
 }
 
 uint64_t model_out_until(struct live *l, unsigned slot, uint64_t now_ms)

@@ -39,6 +39,7 @@ struct live {
     struct live_memory **memories;
     uint64_t merged_ms; /* when the last merge ran; 0: never */
     _Atomic uint64_t *out_until_ms;
+    _Atomic uint64_t any_out_until_ms; /* the latest of them */
 
     pthread_mutex_t slots_lock;
     struct map slots; /* id to the address of its entry in slot_ids */
@@ -48,6 +49,12 @@ struct live {
     struct health_table *health;
     struct route_memory *memory;
 };
+
+/* No model is out, so that nobody needs to be looked at. */
+static inline bool live_none_out(const struct live *l, uint64_t now_ms)
+{
+    return atomic_load_explicit(&l->any_out_until_ms, memory_order_relaxed) <= now_ms;
+}
 
 /* Values of the last minute or so, decayed. */
 double live_recent(const struct live *l, unsigned slot, bool streamed);

@@ -24,10 +24,8 @@ bool scoring_breaks_tie(const struct candidate *a, const struct candidate *b)
     return (uintptr_t)a->model < (uintptr_t)b->model; /* one sorted array */
 }
 
-struct candidate *scoring_next(struct scoring *s)
+struct candidate *scoring_replace_worst(struct scoring *s)
 {
-    if (s->count < SCORED_MAX)
-        return &s->list[s->count++];
     unsigned worst = 0;
     for (unsigned i = 1; i < s->count; i++)
         if (scoring_is_before(&s->list[worst], &s->list[i]))

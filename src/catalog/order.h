@@ -16,7 +16,12 @@ struct scoring {
 
 /* Where the next one is to be written; when it is full, in place of the worst. scoring_rank() must
  * follow. */
-struct candidate *scoring_next(struct scoring *s);
+struct candidate *scoring_replace_worst(struct scoring *s);
+
+static inline struct candidate *scoring_next(struct scoring *s)
+{
+    return s->count < SCORED_MAX ? &s->list[s->count++] : scoring_replace_worst(s);
+}
 
 /* Those that clear the bars come first, each part by expected cost (unknown last); equal cost by
  * quality, then chance, then the catalogue's order. The rank is all of this but the ties. */
