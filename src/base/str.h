@@ -74,6 +74,12 @@ int str_compare(str a, str b);
 /* Well-formed UTF-8 without surrogates and overlong forms (Unicode 15, table 3-7). */
 bool str_is_utf8(str s);
 
+/* At most `bytes_max` bytes of it, cut between two characters. */
+str str_head(str s, size_t bytes_max);
+
+/* A byte below 0x20, or 0x7f: such a text must not stand in a header or on a terminal. */
+bool str_has_control(str s);
+
 /* Bytes of the well-formed character that starts at index `at`: 1 to 4, or 0 when none does. */
 size_t str_utf8_at(str s, size_t at);
 

@@ -55,3 +55,26 @@ bool str_is_utf8(str s)
     }
     return true;
 }
+
+str str_head(str s, size_t bytes_max)
+{
+    if (s.len <= bytes_max) {
+        return s;
+    }
+    size_t end = bytes_max;
+    while (end > 0 && ((unsigned char)s.p[end] & 0xc0) == 0x80) {
+        end--;
+    }
+    return str_sub(s, 0, end);
+}
+
+bool str_has_control(str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c < 0x20 || c == 0x7f) {
+            return true;
+        }
+    }
+    return false;
+}

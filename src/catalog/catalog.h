@@ -131,6 +131,7 @@ struct resolution {
     str nearest[3];    /* NOTHING: "did you mean" */
     unsigned nearest_count;
 };
+#define CATALOG_NAME_BYTES_MAX 256u /* longer names, and those with control characters: NOTHING */
 /* The order of reference 3: auto, alias, provider/model, an id that providers serve,
  * provider/anything. */
 struct resolution catalog_resolve(const struct catalog *c, struct arena *a, str asked);

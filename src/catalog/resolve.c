@@ -100,6 +100,9 @@ static unsigned provider_that_is_on(const struct config *config, str name)
 
 struct resolution catalog_resolve(const struct catalog *c, struct arena *a, str asked)
 {
+    /* Such a name would go into headers, logs and upstream requests as it is. */
+    if (asked.len > CATALOG_NAME_BYTES_MAX || str_has_control(asked))
+        return (struct resolution){.kind = RESOLVED_NOTHING};
     if (str_eq(asked, STR("auto")))
         return (struct resolution){.kind = RESOLVED_AUTO};
     const struct alias_config *alias = find_alias(c->config, asked);

@@ -72,7 +72,7 @@ static void closed(struct question *q)
 
 static struct discovered_model *add(struct discovery *d, const struct provider_config *p, str name)
 {
-    if (d->count == FOUND_MAX || name.len == 0 || name.len > 200)
+    if (d->count == FOUND_MAX || name.len == 0 || name.len > 200 || str_has_control(name))
         return NULL;
     struct discovered_model *m = &d->found[d->count++];
     *m = (struct discovered_model){

@@ -117,7 +117,8 @@ static int first_key(struct runtime *rt, struct arena *a)
     return ok ? 0 : EXIT_FAILED;
 }
 
-/* Two gateways that start together make one pair of keys: the second waits and finds the first's. */
+/* Two gateways that start together make one pair of keys: the second waits and finds the first's.
+ */
 static int lock_folder(const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -146,6 +146,6 @@ enum flow authenticate_answer(struct request *r)
     buf_deinit(&out);
     if (!found)
         return request_fail(r, ERR_MODEL_NOT_FOUND, "There is no model '" STR_FMT "'.",
-                            STR_ARG(id));
+                            STR_ARG(str_head(id, SHOWN_NAME_BYTES_MAX)));
     return request_jump(r, STEP_ACCOUNT);
 }

@@ -19,6 +19,12 @@ static void add_text(struct buf *b, const char *name, str value)
     (void)buf_add(b, STR("\r\n"));
 }
 
+/* A name of a configuration or of a provider's list: whoever made it, it stays one header. */
+static void add_name(struct buf *b, const char *name, str value)
+{
+    add_text(b, name, str_has_control(value) ? STR("?") : str_head(value, CATALOG_NAME_BYTES_MAX));
+}
+
 static void add_number(struct buf *b, const char *name, int64_t value)
 {
     (void)buf_add(b, str_of_c(name));
@@ -107,9 +113,9 @@ static void head_lines(struct request *r, struct buf *b, bool plain)
     add_text(b, "x-request-id", r->client_id);
     add_text(b, "x-relay-id", str_of(r->id_text, UUID_TEXT_BYTES - 1));
     if (chat && (t != NULL || r->hit != NULL)) {
-        add_text(b, "x-relay-provider",
+        add_name(b, "x-relay-provider",
                  r->hit != NULL ? r->hit->provider : t->upstream->config->name);
-        add_text(b, "x-relay-model", r->hit != NULL ? r->hit->model : t->model);
+        add_name(b, "x-relay-model", r->hit != NULL ? r->hit->model : t->model);
         add_text(b, "x-relay-route", str_of_c(route_kind_text(route_kind_of(r))));
         add_number(b, "x-relay-attempts", r->try_count);
     }

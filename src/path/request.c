@@ -96,7 +96,7 @@ enum flow request_fail(struct request *r, enum err err, const char *format, ...)
     r->fault_at = r->at;
     va_list args;
     va_start(args, format);
-    r->fault_message = arena_vprintf(&r->arena, format, args);
+    r->fault_message = str_head(arena_vprintf(&r->arena, format, args), FAULT_MESSAGE_BYTES_MAX);
     va_end(args);
     return FLOW_FAIL;
 }

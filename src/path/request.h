@@ -187,6 +187,8 @@ void request_free(struct request *r);
 
 /* Notes the first fault; returns FLOW_FAIL. The message may be empty: the error table's sentence
  * then. It is copied. */
+#define FAULT_MESSAGE_BYTES_MAX 2048u
+#define SHOWN_NAME_BYTES_MAX    100u /* of a name that the client sent, inside a message */
 enum flow request_fail(struct request *r, enum err err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 enum flow request_fail_param(struct request *r, enum err err, str message, str param);

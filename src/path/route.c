@@ -125,17 +125,18 @@ static void build_ask(struct request *r)
 static enum flow not_found(struct request *r)
 {
     const struct resolution *n = &r->among;
+    str asked = str_head(r->chat.model, SHOWN_NAME_BYTES_MAX);
     r->fault_param = STR("model");
     if (n->nearest_count == 0)
         return request_fail(r, ERR_MODEL_NOT_FOUND, "There is no model '" STR_FMT "'.",
-                            STR_ARG(r->chat.model));
+                            STR_ARG(asked));
     struct buf names;
     buf_init(&names, 1024);
     for (unsigned i = 0; i < n->nearest_count; i++)
         (void)buf_printf(&names, "%s'" STR_FMT "'", i > 0 ? ", " : "", STR_ARG(n->nearest[i]));
     enum flow flow = request_fail(r, ERR_MODEL_NOT_FOUND,
                                   "There is no model '" STR_FMT "'. Nearest: " STR_FMT ".",
-                                  STR_ARG(r->chat.model), STR_ARG(buf_str(&names)));
+                                  STR_ARG(asked), STR_ARG(buf_str(&names)));
     buf_deinit(&names);
     return flow;
 }
@@ -153,7 +154,7 @@ static enum flow order_named(struct request *r)
                 arena_printf(&r->arena,
                              "'routing.models[%u]' must be a 'provider/model' of the catalogue; "
                              "'" STR_FMT "' is not.",
-                             i, STR_ARG(r->wants.models[i])),
+                             i, STR_ARG(str_head(r->wants.models[i], SHOWN_NAME_BYTES_MAX))),
                 STR("routing.models"));
         list[count++] = named.models[0];
     }

@@ -196,6 +196,43 @@ def test_no_such_model_names_the_nearest(http):
     error_of(ask(http, "line\nbreak\u0007"), 404, "model_not_found")
 
 
+@pytest.mark.parametrize("name", ["p/evil\r\nx-injected: 1", "p/evil\nset-cookie: a=b", "p/a\x00b",
+                                  "p/\x7f", "p/" + "y" * 300])
+def test_a_name_never_becomes_a_header(relay, http, sim, name):
+    """`provider/anything` goes upstream as it is, but not when it could be more than a name."""
+    before = sim.count()
+    answer = ask(http, name)
+    error_of(answer, 404, "model_not_found")
+    assert "x-injected" not in answer.headers and "set-cookie" not in answer.headers
+    assert sim.count() == before
+
+
+def test_names_of_a_hostile_provider(start, word):
+    sim = start.sim("--set", "record=4096")
+    sim.set(models=["good", "bad\r\nx-injected: 1", "n" * 300])
+    relay = start.relay({"providers": {"p": {"kind": "openai", "base_url": sim.base_url}}})
+    with relay.http(relay.first_key) as c:
+        wait_for(lambda: "p/good" in c.get("/v1/models").text, 5)
+        assert [m["id"] for m in c.get("/v1/models").json()["data"]] == ["p/good"]
+        for i in range(3):
+            answer = ask(c, "auto", f"{word} {i}")
+            assert answer.headers["x-relay-model"] == "good" and "x-injected" not in answer.headers
+
+
+@pytest.mark.parametrize("size", [5000, 70000, 1000000])
+def test_messages_are_short_and_whole(http, size):
+    """A long name must neither come back whole nor break the body."""
+    for body in ({"model": "x" * size}, {"model": "auto", "routing": {"models": ["y" * size]}},
+                 {"model": "auto", "routing": {"only": ["z" * size]}},
+                 {"model": "p/small", "messages": [{"role": "w" * size, "content": "x"}]},
+                 {"model": "p/small", "cache": {"mode": "m" * size}}):
+        answer = post(http, {**GOOD, **body})
+        assert 400 <= answer.status_code < 600
+        assert answer.json()["error"]["message"] and len(answer.content) < 4096, answer.text[:300]
+    answer = http.get("/v1/models/" + "x" * 20000)
+    assert answer.status_code == 404 and len(answer.content) < 4096
+
+
 @pytest.mark.parametrize("method,path,status,code", [
     ("GET", "/v1/chat/completions", 405, "method_not_allowed"),
     ("DELETE", "/v1/models", 405, "method_not_allowed"),
@@ -392,6 +429,32 @@ def test_ambiguous_framing(relay, key, sim, shape):
 def test_the_same_length_twice_is_one_answer_or_400(relay, key):
     data = framed(key, HOST, LENGTH, LENGTH, "Connection: close", body=BODY)
     assert int(raw_exchange(relay.port, data)[0].split()[1]) in (200, 400)
+
+
+@pytest.mark.parametrize("line,status", [
+    ("POST http://127.0.0.1/v1/chat/completions HTTP/1.1", 200),
+    ("POST /v1/chat/completions?api-version=2026-01-01 HTTP/1.1", 200),
+    ("POST //v1/chat/completions HTTP/1.1", 404), ("POST /v1/chat%2Fcompletions HTTP/1.1", 404),
+    ("POST /v1/chat/completions/ HTTP/1.1", 404), ("OPTIONS * HTTP/1.1", 400),
+    ("CONNECT 127.0.0.1:443 HTTP/1.1", 400), ("PRI * HTTP/2.0", 400)])
+def test_request_lines(relay, key, line, status):
+    data = framed(key, HOST, LENGTH, "Connection: close", body=BODY).split(b"\r\n", 1)[1]
+    got, closed = raw_exchange(relay.port, line.encode() + b"\r\n" + data)
+    assert closed and int(got.split()[1]) == status, got[:200]
+
+
+def test_upgrades_are_passed_over(relay, key):
+    data = framed(key, HOST, LENGTH, "Connection: Upgrade, close", "Upgrade: h2c", body=BODY)
+    assert raw_exchange(relay.port, data)[0].startswith(b"HTTP/1.1 200 ")
+
+
+def test_trailers_and_chunk_extensions(relay, key):
+    head = framed(key, HOST, "Transfer-Encoding: chunked", "Connection: close")
+    good = b"%x;a=b\r\n%s\r\n0\r\nAuthorization: Bearer x\r\n\r\n" % (N, BODY)
+    assert raw_exchange(relay.port, head + good)[0].startswith(b"HTTP/1.1 200 ")
+    for flood in (b"1;" + b"a" * 2000000, b"1\r\n{\r\n0\r\n" + b"X-A: b\r\n" * 200000):
+        got, closed = raw_exchange(relay.port, head + flood, seconds=3)
+        assert closed and int(got.split()[1] if got else 400) in (400, 413, 431)
 
 
 def test_pipelining(relay, key):

@@ -208,6 +208,20 @@ TEST(utf8_refuses)
         str_is_utf8(STR("sixteen ascii ch\xC3\xA4r, \xE2\x82\xAC, \xF0\x9F\x98\x80 and NUL \0.")));
 }
 
+TEST(head_and_control)
+{
+    CHECK_STR(str_head(STR("abc"), 3), "abc");
+    CHECK_STR(str_head(STR("abcd"), 3), "abc");
+    CHECK_STR(str_head(STR("ab\xE2\x82\xAC"), 4), "ab");
+    CHECK_STR(str_head(STR("ab\xE2\x82\xAC"), 5), "ab\xE2\x82\xAC");
+    CHECK_STR(str_head(STR("abc"), 0), "");
+    CHECK(!str_has_control(STR("gr\xC3\xBC\xC3\x9F dich")));
+    CHECK(str_has_control(STR("a\r\nx-b: c")));
+    CHECK(str_has_control(STR("a\x7F")));
+    CHECK(str_has_control(str_of("a\0b", 3)));
+    CHECK(!str_has_control(STR("")));
+}
+
 TEST(distance)
 {
     CHECK_INT(str_distance(STR("kitten"), STR("sitting")), 3);
