@@ -149,7 +149,8 @@ static const char *check_base_url(struct provider_config *p, struct arena *a)
 
 static void decide_state(struct loader *l, struct provider_config *p)
 {
-    bool available = str_eq(p->kind, STR("openai")) || str_eq(p->kind, STR("ollama"));
+    bool available = str_eq(p->kind, STR("openai")) || str_eq(p->kind, STR("anthropic")) ||
+                     str_eq(p->kind, STR("ollama"));
     if (p->state == PROVIDER_ON && !available) {
         p->state = PROVIDER_OFF_UNAVAILABLE;
         p->state_reason =

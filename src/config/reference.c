@@ -38,8 +38,8 @@ static void print_providers(struct buf *out)
     }
     buf_add(
         out,
-        STR("\nThe kinds `anthropic` and `gemini` are not available in this version yet: such a "
-            "provider may stand in\nthe file, stays off, and `relay check` says so.\n"));
+        STR("\nThe kind `gemini` is not available in this version yet: such a provider may stand in "
+            "the file,\nstays off, and `relay check` says so.\n"));
 }
 
 void config_print_reference(struct buf *out)

@@ -52,14 +52,16 @@ TEST(kinds_that_are_not_there_yet_are_off_and_stop_nothing)
     static const char *const env[] = {"GEMINI_API_KEY=k", "ANTHROPIC_API_KEY=k", NULL};
     struct config *c =
         load_text("providers:\n"
-                  "  mine: {kind: anthropic, base_url: http://a.test/v1}\n"
+                  "  mine: {kind: gemini, base_url: http://a.test/v1}\n"
+                  "  claude: {kind: anthropic, base_url: http://c.test/v1}\n"
                   "  gemini: {kind: openai, base_url: http://g.test/v1beta/openai/}\n",
                   env);
     REQUIRE(c != NULL);
-    CHECK_INT(provider_of(c, "anthropic")->state, PROVIDER_OFF_UNAVAILABLE);
-    CHECK_STR(provider_of(c, "anthropic")->state_reason,
-              "kind anthropic is not available in this version yet");
     CHECK_INT(provider_of(c, "mine")->state, PROVIDER_OFF_UNAVAILABLE);
+    CHECK_STR(provider_of(c, "mine")->state_reason,
+              "kind gemini is not available in this version yet");
+    CHECK_INT(provider_of(c, "anthropic")->state, PROVIDER_ON);
+    CHECK_INT(provider_of(c, "claude")->state, PROVIDER_ON);
     CHECK_INT(provider_of(c, "gemini")->state, PROVIDER_ON);
     CHECK_STR(provider_of(c, "gemini")->base_url, "http://g.test/v1beta/openai");
     config_unref(c);
