@@ -32,8 +32,7 @@ enum provider_state {
     PROVIDER_ON,
     PROVIDER_OFF_NO_KEY, /* its api_key is an unset variable, or it is built in and nothing names it
                           */
-    PROVIDER_OFF_UNAVAILABLE, /* its dialect is not part of this version (gemini until
-                                 they land) */
+    PROVIDER_OFF_UNAVAILABLE, /* its variable holds no address */
 };
 
 struct header {

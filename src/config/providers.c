@@ -147,18 +147,6 @@ static const char *check_base_url(struct provider_config *p, struct arena *a)
     return why;
 }
 
-static void decide_state(struct loader *l, struct provider_config *p)
-{
-    bool available = str_eq(p->kind, STR("openai")) || str_eq(p->kind, STR("anthropic")) ||
-                     str_eq(p->kind, STR("ollama"));
-    if (p->state == PROVIDER_ON && !available) {
-        p->state = PROVIDER_OFF_UNAVAILABLE;
-        p->state_reason =
-            arena_printf(&l->config->arena, "kind " STR_FMT " is not available in this version yet",
-                         STR_ARG(p->kind));
-    }
-}
-
 /* What is known before the file says more. */
 static void begin_provider(struct loader *l, struct provider_config *p, str name,
                            const struct builtin_provider *b)
@@ -223,7 +211,6 @@ static bool load_named(struct loader *l, struct provider_config *p, const struct
     if (!given && found != NULL && is_api_key(str_trim(str_of_c(found)))) {
         add_key(p, str_trim(str_of_c(found)), &l->config->arena);
     }
-    decide_state(l, p);
     return provider_find_proxy(l, p, null ? key : item);
 }
 
@@ -252,7 +239,6 @@ static bool load_built_in(struct loader *l, struct provider_config *p,
         p->state_reason = arena_printf(a, "%s is not an address: %s", b->url_variable, why);
         return true;
     }
-    decide_state(l, p);
     return p->state != PROVIDER_ON || provider_find_proxy(l, p, NULL);
 }
 

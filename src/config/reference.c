@@ -36,10 +36,6 @@ static void print_providers(struct buf *out)
         const char *variable = b->key_variable != NULL ? b->key_variable : b->url_variable;
         buf_printf(out, "| %s | `%s` | `%s` | `%s` |\n", b->name, b->kind, b->base_url, variable);
     }
-    buf_add(
-        out,
-        STR("\nThe kind `gemini` is not available in this version yet: such a provider may stand in "
-            "the file,\nstays off, and `relay check` says so.\n"));
 }
 
 void config_print_reference(struct buf *out)

@@ -1,5 +1,6 @@
 /* dialect.c - the dialects there are, and the few words they share. */
 #include "dialects/dialect.h"
+#include "dialects/gemini.h"
 #include "dialects/ollama.h"
 #include "dialects/openai.h"
 
@@ -36,9 +37,25 @@ const struct dialect dialect_ollama = {
     .error_in = openai_error_in, /* {"error":"text"} is one of the shapes it knows */
 };
 
+const struct dialect dialect_gemini = {
+    .name = "gemini",
+    .framing = SSE_EVENTS,
+    .request_out = gemini_request_out,
+    .answer_in = gemini_answer_in,
+    .stream_in_new = gemini_stream_in_new,
+    .event_in = gemini_event_in,
+    .stream_in_end = gemini_stream_in_end,
+    .error_in = gemini_error_in,
+};
+
 const struct dialect *dialect_find(str kind)
 {
-    static const struct dialect *const all[] = {&dialect_openai, &dialect_anthropic, &dialect_ollama};
+    static const struct dialect *const all[] = {
+        &dialect_openai,
+        &dialect_anthropic,
+        &dialect_gemini,
+        &dialect_ollama,
+    };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (str_eq(kind, str_of_c(all[i]->name)))
             return all[i];

@@ -5,6 +5,7 @@
  * beside them. Usage is known only when both counts are there: Ollama leaves out a count of 0, and
  * a prompt that came wholly from its cache is not a prompt of no tokens. Source: ollama/ollama,
  * api/types.go (August 2026). */
+#include "dialects/calls.h"
 #include "dialects/ollama.h"
 #include "dialects/openai.h"
 
@@ -17,25 +18,6 @@ struct stream_in {
     str seed; /* what ids of calls are made from */
 };
 
-/* A call's id, the same for the same answer and unlike any other's: clients put it into the next
- * turn. */
-static str call_id(struct arena *a, str seed, unsigned index, str name, str arguments)
-{
-    struct digest_stream d;
-    digest_begin(&d);
-    digest_add(&d, seed.p, seed.len);
-    digest_add(&d, &index, sizeof index);
-    digest_add(&d, name.p, name.len);
-    digest_add(&d, arguments.p, arguments.len);
-    struct digest digest = digest_end(&d);
-    char hex[24];
-    for (size_t i = 0; i < sizeof hex / 2; i++) {
-        hex[2 * i] = "0123456789abcdef"[digest.b[i] >> 4];
-        hex[2 * i + 1] = "0123456789abcdef"[digest.b[i] & 15];
-    }
-    return arena_printf(a, "call_%.*s", (int)sizeof hex, hex);
-}
-
 static struct chat_tool_call call_in(struct arena *a, yyjson_val *v, str seed, unsigned index)
 {
     yyjson_val *function = json_get(v, "function");
@@ -47,7 +29,7 @@ static struct chat_tool_call call_in(struct arena *a, yyjson_val *v, str seed, u
     if (call.arguments.len == 0)
         call.arguments = STR("{}");
     if (call.id.len == 0)
-        call.id = call_id(a, seed, index, call.name, call.arguments);
+        call.id = call_id_make(a, seed, index, call.name, call.arguments);
     return call;
 }
 

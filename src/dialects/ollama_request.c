@@ -3,6 +3,7 @@
  * What this dialect cannot say and an answer would depend on (tool_choice "required", several
  * answers, images behind a URL, …) is refused here with the field's name rather than left out in
  * silence: another candidate may be able to. */
+#include "dialects/calls.h"
 #include "dialects/ollama.h"
 #include "dialects/openai.h"
 
@@ -100,19 +101,6 @@ static bool calls_write(struct writer *w, const struct chat_message *m, unsigned
     return true;
 }
 
-/* A tool's answer names the tool; in other dialects it has the call's id only. */
-static str tool_name_of(const struct chat *chat, unsigned index)
-{
-    const struct chat_message *answer = &chat->messages[index];
-    for (unsigned i = index; i-- > 0;) {
-        const struct chat_message *m = &chat->messages[i];
-        for (unsigned c = 0; c < m->tool_call_count; c++)
-            if (answer->tool_call_id.len > 0 && str_eq(m->tool_calls[c].id, answer->tool_call_id))
-                return m->tool_calls[c].name;
-    }
-    return answer->name;
-}
-
 static bool has_reasoning(const struct chat_message *m)
 {
     for (unsigned i = 0; i < m->part_count; i++)
@@ -138,7 +126,7 @@ static bool message_write(struct writer *w, unsigned index)
     if (!images_write(w, m, index) || !calls_write(w, m, index))
         return false;
     if (m->role == ROLE_TOOL) {
-        add_str(w, ",\"tool_name\":", tool_name_of(w->chat, index));
+        add_str(w, ",\"tool_name\":", call_name_of(w->chat, index));
         if (m->tool_call_id.len > 0)
             add_str(w, ",\"tool_call_id\":", m->tool_call_id);
     }

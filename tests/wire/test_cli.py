@@ -143,7 +143,7 @@ limits: {rpm: 0}
     assert "no limit of requests and 200000 tokens" in lines["limits"]
     assert re.search(r"groq +on +1 ", done.stdout)
     assert re.search(r"openai +off .*OPENAI_API_KEY is not set", done.stdout)
-    assert re.search(r"gemini +off .*kind gemini is not available in this version yet", done.stdout)
+    assert re.search(r"gemini +on +1 ", done.stdout)
     assert re.search(r"anthropic +off .*ANTHROPIC_API_KEY is not set", done.stdout)
     assert re.search(r"mine +on +2 +1 ", done.stdout)
     assert re.search(r"ollama +on .*when it answers", done.stdout)
