@@ -50,7 +50,8 @@ def wait_for(what, seconds=5.0, why="it did not happen in time"):
 
 def clean_environment(**extra):
     """No provider keys, proxies or settings of the machine that runs the tests."""
-    keep = ("PATH", "HOME", "LANG", "TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS")
+    keep = ("PATH", "HOME", "LANG", "TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS",
+            "TSAN_OPTIONS")
     env = {k: v for k, v in os.environ.items() if k in keep}
     # Nothing listens there: an Ollama of this machine has no part in the tests.
     env["OLLAMA_HOST"] = "http://127.0.0.1:1"
