@@ -569,14 +569,20 @@ def test_unknown_models_are_never_chosen(start, word):
         assert answer.headers["x-relay-model"] == "known"
 
 
-def test_dry_run_agrees_with_what_is_served(four, word):
-    for args, routing in ([[], {}], [["--min-quality", "60"], {"min_quality": 60}]):
-        done = json.loads(four.run("route", "--json", *args, word).stdout)
-        text = json.dumps(done)
-        answer = ask(four.client, "auto", f"{word} {routing}", routing=routing)
-        assert f'{answer.headers["x-relay-provider"]}/m' in text or (
-            answer.headers["x-relay-provider"] in text)
-    assert word not in "" and four.run("route", word).stdout.strip()
+def test_dry_run_agrees_with_what_is_served(start, word):
+    sim = start.sim()
+    relay = start.relay({
+        "providers": {"p": provider(sim)},
+        "models": [model(f"p/m{q}", input=q / 10, output=q / 5, quality=q) for q in (20, 40, 60, 80)]})
+    with relay.http(relay.first_key) as c:
+        for q in (0, 20, 35, 55, 75, 80, 95):
+            dry = json.loads(relay.run("route", "--json", "--min-quality", str(q), word).stdout)
+            answer = ask(c, "auto", f"{word} {q}", routing={"min_quality": q})
+            head = answer.headers
+            assert dry["candidates"][0]["model"] == f"{head['x-relay-provider']}/{head['x-relay-model']}"
+            assert dry["target_missed"] == (head["x-relay-route"] == "target-missed") == (q == 95)
+            person = relay.run("route", "--min-quality", str(q), word).stdout
+            assert dry["candidates"][0]["model"] in person
 
 
 def test_the_decision_is_recorded(four, word):
