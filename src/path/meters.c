@@ -98,14 +98,15 @@ unsigned meters_request_series(struct meters *m, unsigned endpoint, int status)
 {
     unsigned row = endpoint < METER_ENDPOINTS ? endpoint : METER_ENDPOINTS - 1;
     unsigned column = status >= 100 && status < 600 ? (unsigned)status - 100 : 0;
-    unsigned known = atomic_load_explicit(&m->requests[row][column], memory_order_relaxed);
+    /* Acquire and release: with the number comes the series that another worker has made. */
+    unsigned known = atomic_load_explicit(&m->requests[row][column], memory_order_acquire);
     if (known != 0)
         return known - 1;
     char text[3] = {(char)('0' + status / 100 % 10), (char)('0' + status / 10 % 10),
                     (char)('0' + status % 10)};
     str labels[2] = {str_of_c(endpoint_text(endpoint)), str_of(text, sizeof text)};
     unsigned made = metrics_series(m->metrics, METER_REQUESTS, labels);
-    atomic_store_explicit(&m->requests[row][column], made + 1, memory_order_relaxed);
+    atomic_store_explicit(&m->requests[row][column], made + 1, memory_order_release);
     return made;
 }
 
