@@ -53,7 +53,7 @@ class Soak:
             sim.set(seed=seed + n, ttft="lognormal:4:40", tps=4000, rules=[
                 {"match": {"chance": chance}, "then": then} for chance, then in FAULTS])
         self.relay = Relay(folder / "relay", {
-            "server": {"workers": 2, "shutdown_grace": "10s"},
+            "server": {"workers": 4, "shutdown_grace": "10s"},
             "providers": {name: provider(sim, api_key=["sk-sim-first-key", "sk-sim-other-key"])
                           for name, sim in self.sims.items()},
             "models": [model(f"{p}/{m}", input=float(i), output=float(o), cached_input=float(i),
@@ -361,18 +361,19 @@ def connections(port, column, state):
 
 
 def be_silent(soak):
-    """All clients pause; the memory of the gateway and its open files, pooled connections apart."""
+    """All clients pause; the gateway's memory, and its open files by kind, pooled connections apart."""
     soak.pause.set()
     wait_for(lambda: soak.working == 0, HANG_SECONDS + 5, "clients do not come to rest")
     wait_for(lambda: soak.relay.metric("relay_inflight") == 0, 10, "requests are left in flight")
     time.sleep(1.5)
-    files = len(os.listdir(f"/proc/{soak.relay.pid}/fd"))
+    folder = f"/proc/{soak.relay.pid}/fd"
+    files = collections.Counter(re.sub(r"\d+", "", os.readlink(f"{folder}/{n}")) for n in os.listdir(folder))
     established, half_closed = "01", "08"
     left = connections(soak.relay.port, 1, established) + connections(soak.relay.port, 1, half_closed)
     if left:
         soak.complain(f"{left} connections of clients that have gone")
     for sim in soak.sims.values():
-        files -= connections(sim.port, 2, established)
+        files["socket:[]"] -= connections(sim.port, 2, established)
         if connections(sim.port, 2, half_closed):
             soak.complain("a connection that its provider has closed is kept")
     return soak.relay.memory_bytes(), files
@@ -396,11 +397,12 @@ def run(soak):
     for thread in threads:
         thread.join(HANG_SECONDS)
     threads[-1].read()
-    print(f"soak: memory {memory / 1e6:.1f} -> {memory_end / 1e6:.1f} MB, open files {files} -> {files_end}")
-    sanitized = b"__asan_init" in Path(RELAY_BIN).read_bytes()
+    print(f"soak: memory {memory / 1e6:.1f} -> {memory_end / 1e6:.1f} MB, "
+          f"open files {files.total()} -> {files_end.total()}")
+    sanitized = re.search(rb"__[at]san_init", Path(RELAY_BIN).read_bytes())
     if memory_end - memory > GROWTH_BYTES_MAX and not sanitized:
         soak.complain(f"memory grew by {memory_end - memory} bytes")
-    if files_end - files > GROWTH_FILES_MAX:
+    if files_end.total() - files.total() > GROWTH_FILES_MAX:
         soak.complain(f"open files grew from {files} to {files_end}")
     spent = next(usd(k["budget_spent_usd"]) for k in soak.relay.keys() if k["name"] == "poor")
     if not soak.relay.is_running() or soak.relay.stop(30) != 0:
