@@ -100,6 +100,23 @@ static void add_list(struct options *o, const char *name, struct slice value)
     bytes_add_text(&o->config, "]");
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* Lines too, which slice_trim() leaves. */
+static struct slice trim_blanks(struct slice s)
+{
+    while (s.size && is_blank(s.at[s.size - 1]))
+        s.size--;
+    while (s.size && is_blank(s.at[0])) {
+        s.at++;
+        s.size--;
+    }
+    return s;
+}
+
 /* The document's members are put in front of those of the flags, which so win. */
 static bool read_config(struct options *o, const char *path, struct bytes *why)
 {
@@ -112,18 +129,11 @@ static bool read_config(struct options *o, const char *path, struct bytes *why)
     for (size_t got; (got = fread(block, 1, sizeof block, file)) > 0;)
         bytes_add(&text, block, got);
     (void)fclose(file);
-    struct slice all = bytes_slice(&text);
-    while (all.size && strchr(" \t\r\n", all.at[all.size - 1]))
-        all.size--;
-    while (all.size && strchr(" \t\r\n", all.at[0])) {
-        all.at++;
-        all.size--;
-    }
+    struct slice all = trim_blanks(bytes_slice(&text));
     bool good = !text.full && all.size >= 2 && all.at[0] == '{' && all.at[all.size - 1] == '}';
     if (good) {
-        struct slice inside = {all.at + 1, all.size - 2};
-        bool empty = strspn(inside.at, " \t\r\n") >= inside.size;
-        if (!empty) {
+        struct slice inside = trim_blanks((struct slice){all.at + 1, all.size - 2});
+        if (inside.size) {
             bytes_add_text(&o->config, o->config.size > 1 ? "," : "");
             bytes_add_slice(&o->config, inside);
         }
