@@ -44,7 +44,7 @@ enum flow receive_ask(struct request *r)
 static enum flow understand(struct request *r)
 {
     str why = {0}, param = {0};
-    yyjson_val *root = json_parse(&r->arena, r->x->body, &why);
+    yyjson_val *root = json_parse(&r->question, r->x->body, &why);
     if (root == NULL)
         return request_fail(r, ERR_INVALID_JSON, "The body is not valid JSON: " STR_FMT ".",
                             STR_ARG(why));
@@ -52,7 +52,7 @@ static enum flow understand(struct request *r)
         return request_fail(r, ERR_INVALID_JSON, "The body must be a JSON object.");
     r->chat.door = r->endpoint->door;
     enum err err =
-        r->endpoint->door->request_in(&r->arena, r->x->body, root, &r->chat, &why, &param);
+        r->endpoint->door->request_in(&r->question, r->x->body, root, &r->chat, &why, &param);
     if (err == OK)
         err = wants_read(r, root, &why, &param);
     if (err != OK)

@@ -8,8 +8,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define ARENA_FIRST_BYTES 2048u
-#define ORPHAN_POLL_MS    250u
+#define ARENA_FIRST_BYTES    2048u
+#define QUESTION_FIRST_BYTES 4096u
+#define ORPHAN_POLL_MS       250u
 
 /* 1-128 of [A-Za-z0-9._-]. */
 static bool id_is_usable(str id)
@@ -38,6 +39,7 @@ struct request *request_new(struct worker *w, struct exchange *x, const struct e
 {
     struct request *r = xcalloc(1, sizeof *r);
     arena_init(&r->arena, ARENA_FIRST_BYTES);
+    arena_init(&r->question, QUESTION_FIRST_BYTES);
     r->worker = w;
     r->view = view_ref(w->view);
     r->x = x;
@@ -83,6 +85,7 @@ void request_free(struct request *r)
     buf_deinit(&r->body);
     atomic_fetch_sub_explicit(&r->worker->gateway->inflight, 1, memory_order_relaxed);
     view_unref(r->view);
+    arena_deinit(&r->question);
     arena_deinit(&r->arena);
     free(r);
 }
@@ -134,6 +137,28 @@ void request_set_head(struct request *r, str model)
         .model = model,
         .chat = &r->chat,
     };
+}
+
+void request_forget_question(struct request *r)
+{
+    struct chat *c = &r->chat;
+    c->model = arena_copy(&r->arena, c->model);
+    c->user = arena_copy(&r->arena, c->user);
+    c->body = (str){0};
+    c->root = NULL;
+    c->schema = NULL;
+    c->messages = NULL;
+    c->tools = NULL;
+    c->message_count = c->tool_count = c->stop_count = 0;
+    for (unsigned i = 0; i < r->try_count; i++) {
+        struct attempt *t = r->tries[i];
+        struct candidate *kept = arena_new(&r->arena, struct candidate, 1);
+        *kept = *t->candidate;
+        t->candidate = kept;
+    }
+    r->candidates = NULL;
+    r->candidate_count = 0;
+    arena_deinit(&r->question);
 }
 
 /* ---- deadlines ---- */

@@ -87,6 +87,7 @@ struct request {
     void (*cancel)(struct request *); /* stops the operation under way, or NULL */
     struct list ready_node, request_node;
     struct arena arena;
+    struct arena question; /* what only a call needs: see request_forget_question() */
     struct uuid id;
     char id_text[UUID_TEXT_BYTES];
     str client_id; /* x-request-id */
@@ -204,6 +205,11 @@ static inline enum flow request_wait(struct request *r, void (*cancel)(struct re
     r->cancel = cancel;
     return FLOW_WAIT;
 }
+
+/* The client has got the first content of a stream: there is no other candidate from here on, so
+ * what was only needed to call one is given back. Of the chat only model, user and the plain values
+ * remain. A stream may last for minutes, and there are thousands of them. */
+void request_forget_question(struct request *r);
 
 /* The attempt under way or the last one; NULL when none was made. */
 static inline struct attempt *request_try(struct request *r)

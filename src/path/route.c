@@ -210,7 +210,7 @@ static enum flow keep_decision(struct request *r, const struct decision *d)
 {
     r->candidate_count = d->count < CANDIDATES_KEPT ? d->count : CANDIDATES_KEPT;
     r->candidates =
-        arena_new(&r->arena, struct candidate, r->candidate_count > 0 ? r->candidate_count : 1);
+        arena_new(&r->question, struct candidate, r->candidate_count > 0 ? r->candidate_count : 1);
     for (unsigned i = 0; i < r->candidate_count; i++)
         r->candidates[i] = d->list[i];
     if (!r->wants.fallbacks && r->candidate_count > 1)

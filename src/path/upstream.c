@@ -312,7 +312,7 @@ static str header_lines(struct request *r, const struct upstream *u, const struc
         if (value.len > 0)
             add_line(b, str_of_c(passed_headers[i]), value);
     }
-    return arena_copy(&r->arena, buf_str(b));
+    return arena_copy(&r->question, buf_str(b));
 }
 
 /* Everything that a former attempt left behind is cleared. */
@@ -387,7 +387,7 @@ enum err upstream_start(struct request *r, struct candidate *c, unsigned key_ind
                           .cost = PUSD_UNKNOWN};
     struct target target = {
         .flavour = u->flavour,
-        .model = c->model != NULL ? c->model->name : r->among.name,
+        .model = c->model != NULL ? c->model->name : arena_copy(&r->arena, r->among.name),
         .api_key = u->config->api_key_count > 0 ? u->config->api_keys[key_index] : (str){0},
         .max_output = c->model != NULL ? c->model->max_output : -1,
         .no_temperature = c->model != NULL && c->model->no_temperature,
@@ -398,7 +398,7 @@ enum err upstream_start(struct request *r, struct candidate *c, unsigned key_ind
         *why = STR("the provider's base_url is not usable");
         return ERR_NO_MODEL_AVAILABLE;
     }
-    enum err err = u->dialect->request_out(&r->arena, &r->chat, &target, &out, why, param);
+    enum err err = u->dialect->request_out(&r->question, &r->chat, &target, &out, why, param);
     if (err == OK)
         err = reserve(r, t);
     if (err != OK)

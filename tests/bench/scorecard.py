@@ -25,6 +25,7 @@ from table import Row, print_markdown, print_rows
 EVENTS = 35  # of the mock's stream: 34 and [DONE]
 BODY_BYTES = 600
 MARK = "#" * 16
+RAMP_SECONDS = 8
 
 
 def write_bodies(folder):
@@ -155,9 +156,11 @@ class Bench:
         return self.nginx
 
     def held(self, side, streams):
-        """kB that a side grows by while so many slow streams are open; one run of all of them."""
+        """kB that a side grows by while so many slow streams are open. They begin over some seconds, as
+        clients come, not all in one instant."""
         before = side.memory_kb()
-        options = {"connections": streams, "requests": streams, "seconds": 600, "announce": True}
+        options = {"connections": streams, "requests": streams, "seconds": 600, "announce": True,
+                   "rate": streams / RAMP_SECONDS}
         child = self.load.start(*self.arguments(side, "stream", True, options))
         child.stdout.readline()  # every answer has begun
         time.sleep(2)
@@ -167,12 +170,13 @@ class Bench:
         return {name: now[name] - before[name] for name in now}
 
     def stream_rows(self, relay):
-        streams, gap_ms = (500 if self.quick else 5000), (300 if self.quick else 1000)
+        streams, gap_ms = (500 if self.quick else 5000), 500 if self.quick else 1000
         self.mock.pace(gap_ms)
         grown, beside = self.held(relay, streams), self.held(self.nginx, streams)
         self.mock.pace(0)
         # What the request and its answer so far weigh: the body, and some events of 212 bytes.
-        own_kb = (BODY_BYTES + 212 * (2000 / gap_ms + 1)) / 1024
+        events = (RAMP_SECONDS / 2 + 2) * 1000 / gap_ms
+        own_kb = (BODY_BYTES + 212 * events) / 1024
         name = f"memory per idle stream, {streams} streams"
         self.rows.append(Row(f"{name}, raw", "kB", [grown["rss"] / streams], [beside["rss"] / streams],
                              None))
