@@ -3,6 +3,7 @@
 #include "dialects/gemini.h"
 #include "dialects/ollama.h"
 #include "dialects/openai.h"
+#include "dialects/responses.h"
 
 #define BYTES_PER_TOKEN    4
 #define TOKENS_PER_MESSAGE 4
@@ -46,6 +47,20 @@ const struct dialect dialect_gemini = {
     .event_in = gemini_event_in,
     .stream_in_end = gemini_stream_in_end,
     .error_in = gemini_error_in,
+};
+
+const struct dialect dialect_responses = {
+    .name = "responses",
+    .request_in = responses_request_in,
+    .answer_out = responses_answer_out,
+    .stream_out_new = responses_stream_out_new,
+    .event_out = responses_event_out,
+    .stream_end = responses_stream_end,
+    .stream_error = responses_stream_error,
+    .error_out = openai_error_out,
+    .replay = responses_replay,
+    .id_prefix = "resp_",
+    .comment = ": keep-alive\n\n",
 };
 
 const struct dialect *dialect_find(str kind)

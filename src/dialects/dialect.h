@@ -141,6 +141,7 @@ struct dialect {
 
 extern const struct dialect dialect_openai;
 extern const struct dialect dialect_gemini;
+extern const struct dialect dialect_responses; /* a door only */
 extern const struct dialect dialect_ollama;
 extern const struct dialect dialect_anthropic;
 

@@ -45,6 +45,8 @@ bool openai_stream_end(struct stream_out *s, const struct usage *usage, pusd cos
 bool openai_stream_error(struct stream_out *s, const struct client_error *error, struct buf *out);
 
 /* openai_replay.c */
+/* Bytes of the first piece of a text that is replayed as a stream, cut between characters. */
+size_t openai_replay_piece(str text);
 bool openai_replay(struct arena *a, const struct chat *chat, str stored, yyjson_val *root,
                    const struct answer_head *head, struct buf *out);
 

@@ -56,7 +56,7 @@ static void piece_write(struct replay *r, const char *name, str piece, str logpr
 }
 
 /* Up to PIECE_BYTES, cut between characters. */
-static size_t piece_len(str text)
+size_t openai_replay_piece(str text)
 {
     if (text.len <= PIECE_BYTES)
         return text.len;
@@ -75,7 +75,7 @@ static void text_write(struct replay *r, yyjson_val *message, const char *name, 
         return;
     }
     while (text.len > 0) {
-        size_t len = piece_len(text);
+        size_t len = openai_replay_piece(text);
         piece_write(r, name, str_sub(text, 0, len), (str){0});
         text = str_sub(text, len, text.len);
     }

@@ -1,0 +1,334 @@
+/* responses_request.c - a client's request in OpenAI's Responses into the neutral chat.
+ *
+ * Relay keeps no answers: what would need a stored one (previous_response_id, conversation,
+ * background, a stored prompt) and tools that OpenAI itself runs are refused by name; `store` is
+ * taken and nothing is stored. Members without a row are not read. */
+#include <assert.h>
+
+#include "dialects/responses.h"
+
+#define NUMBER_MAX 1e9
+#define COUNT_MAX  INT64_C(1000000000000)
+
+typedef bool field_fn(struct reader *r, yyjson_val *v);
+
+static bool string_in(struct reader *r, yyjson_val *v, str *out)
+{
+    if (!yyjson_is_str(v))
+        return reader_fault(r, NULL, "must be a string");
+    *out = json_str(v);
+    return true;
+}
+
+static bool bool_in(struct reader *r, yyjson_val *v, bool *out)
+{
+    if (!yyjson_is_bool(v))
+        return reader_fault(r, NULL, "must be true or false");
+    *out = yyjson_get_bool(v);
+    return true;
+}
+
+static bool read_object(struct reader *r, yyjson_val *v)
+{
+    return yyjson_is_obj(v) || reader_fault(r, NULL, "must be an object");
+}
+
+static bool read_model(struct reader *r, yyjson_val *v)
+{
+    if (!string_in(r, v, &r->chat->model))
+        return false;
+    return r->chat->model.len > 0 || reader_fault(r, NULL, "must not be empty");
+}
+
+/* Instructions come first among the messages, wherever they stand in the body. */
+static bool read_input(struct reader *r, yyjson_val *v)
+{
+    return responses_read_input(r, v, json_str(yyjson_obj_get(r->chat->root, "instructions")));
+}
+
+static bool read_string(struct reader *r, yyjson_val *v)
+{
+    str unread;
+    return string_in(r, v, &unread);
+}
+
+static bool read_stream(struct reader *r, yyjson_val *v)
+{
+    return bool_in(r, v, &r->chat->stream);
+}
+
+static bool read_store(struct reader *r, yyjson_val *v)
+{
+    bool store;
+    return bool_in(r, v, &store);
+}
+
+static bool read_max_output_tokens(struct reader *r, yyjson_val *v)
+{
+    return reader_int(r, v, 1, COUNT_MAX, &r->chat->max_tokens);
+}
+
+static bool read_temperature(struct reader *r, yyjson_val *v)
+{
+    return r->chat->has_temperature = reader_num(r, v, 0, NUMBER_MAX, &r->chat->temperature);
+}
+
+static bool read_top_p(struct reader *r, yyjson_val *v)
+{
+    return r->chat->has_top_p = reader_num(r, v, 0, 1, &r->chat->top_p);
+}
+
+static bool read_tool_choice(struct reader *r, yyjson_val *v)
+{
+    static const struct {
+        const char *word;
+        enum tool_choice choice;
+    } words[] = {
+        {"auto", TOOL_CHOICE_AUTO}, {"none", TOOL_CHOICE_NONE}, {"required", TOOL_CHOICE_REQUIRED}};
+    struct chat *chat = r->chat;
+    if (yyjson_is_obj(v)) {
+        str type = {0};
+        if (!reader_need_str(r, v, "type", true, &type))
+            return false;
+        if (!str_eq(type, STR("function")))
+            return reader_fault(r, "type", "must be function: Relay runs no tools of OpenAI's");
+        chat->tool_choice = TOOL_CHOICE_NAMED;
+        return reader_need_str(r, v, "name", true, &chat->tool_choice_name);
+    }
+    str word = {0};
+    if (!yyjson_is_str(v))
+        return reader_fault(r, NULL, "must be a string or an object");
+    word = json_str(v);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (str_eq(word, str_of_c(words[i].word))) {
+            chat->tool_choice = words[i].choice;
+            return true;
+        }
+    }
+    return reader_fault(r, NULL, "is not a mode: use auto, none, required or a function");
+}
+
+static bool read_parallel_tool_calls(struct reader *r, yyjson_val *v)
+{
+    bool parallel = false;
+    if (!bool_in(r, v, &parallel))
+        return false;
+    r->chat->parallel_tool_calls = parallel;
+    return true;
+}
+
+static bool read_schema(struct reader *r, yyjson_val *format)
+{
+    struct chat *chat = r->chat;
+    bool strict = false;
+    chat->format = FORMAT_JSON_SCHEMA;
+    if (!reader_need_str(r, format, "name", true, &chat->schema_name) ||
+        !reader_need_object(r, format, "schema", &chat->schema) ||
+        !reader_bool(r, format, "strict", &strict))
+        return false;
+    chat->schema_strict = json_get(format, "strict") != NULL ? strict : -1;
+    chat->text_bytes += reader_text_bytes(chat->schema);
+    return true;
+}
+
+static bool read_format(struct reader *r, yyjson_val *format)
+{
+    str type = {0};
+    if (!reader_need_str(r, format, "type", true, &type))
+        return false;
+    if (str_eq(type, STR("json_schema")))
+        return read_schema(r, format);
+    if (str_eq(type, STR("text")))
+        r->chat->format = FORMAT_TEXT;
+    else if (str_eq(type, STR("json_object")))
+        r->chat->format = FORMAT_JSON_OBJECT;
+    else
+        return reader_fault(r, "type", "is not a format: use text, json_object or json_schema");
+    return true;
+}
+
+static bool read_text(struct reader *r, yyjson_val *v)
+{
+    yyjson_val *format = NULL;
+    str verbosity = {0};
+    if (!read_object(r, v) || !reader_object(r, v, "format", &format) ||
+        !reader_str(r, v, "verbosity", &verbosity))
+        return false;
+    if (format == NULL)
+        return true;
+    reader_enter(r, "format");
+    bool good = read_format(r, format);
+    reader_leave(r);
+    return good;
+}
+
+static bool read_reasoning(struct reader *r, yyjson_val *v)
+{
+    str summary = {0};
+    return read_object(r, v) && reader_str(r, v, "effort", &r->chat->reasoning_effort) &&
+           reader_str(r, v, "summary", &summary);
+}
+
+static bool read_user(struct reader *r, yyjson_val *v)
+{
+    return string_in(r, v, &r->chat->user);
+}
+
+static bool read_service_tier(struct reader *r, yyjson_val *v)
+{
+    str tier = {0};
+    if (!string_in(r, v, &tier))
+        return false;
+    if (!str_eq(tier, STR("auto")) && !str_eq(tier, STR("default")))
+        r->chat->priced_field = STR("service_tier");
+    return true;
+}
+
+static bool read_include(struct reader *r, yyjson_val *v)
+{
+    if (!yyjson_is_arr(v))
+        return reader_fault(r, NULL, "must be an array of strings");
+    size_t i, n;
+    yyjson_val *element;
+    yyjson_arr_foreach(v, i, n, element)
+    {
+        str name = {0};
+        reader_enter_index(r, i);
+        bool good = string_in(r, element, &name);
+        if (good && str_eq(name, STR("message.output_text.logprobs")))
+            good = reader_fault(r, NULL, "asks for log probabilities, which are not given here");
+        reader_leave(r);
+        if (!good)
+            return false;
+    }
+    return true;
+}
+
+static bool read_top_logprobs(struct reader *r, yyjson_val *v)
+{
+    int64_t count = 0;
+    if (!reader_int(r, v, 0, COUNT_MAX, &count))
+        return false;
+    return count == 0 || reader_fault(r, NULL, "must be 0: log probabilities are not given here");
+}
+
+static bool read_background(struct reader *r, yyjson_val *v)
+{
+    bool background = false;
+    if (!bool_in(r, v, &background))
+        return false;
+    return !background ||
+           reader_fault(r, NULL, "must be false: Relay answers at once or not at all");
+}
+
+static bool refuse_stored(struct reader *r, yyjson_val *v)
+{
+    (void)v;
+    return reader_fault(r, NULL,
+                        "needs a stored answer, and Relay stores none: send the whole "
+                        "conversation as input");
+}
+
+static bool refuse_prompt(struct reader *r, yyjson_val *v)
+{
+    (void)v;
+    return reader_fault(r, NULL, "needs a stored prompt, and Relay stores none: send it as input");
+}
+
+static const struct field {
+    const char *name;
+    field_fn *read;
+} fields[] = {
+    {"model", read_model},
+    {"input", read_input},
+    {"instructions", read_string},
+    {"stream", read_stream},
+    {"max_output_tokens", read_max_output_tokens},
+    {"temperature", read_temperature},
+    {"top_p", read_top_p},
+    {"tools", responses_read_tools},
+    {"tool_choice", read_tool_choice},
+    {"parallel_tool_calls", read_parallel_tool_calls},
+    {"text", read_text},
+    {"reasoning", read_reasoning},
+    {"user", read_user},
+    {"metadata", read_object},
+    {"store", read_store},
+    {"service_tier", read_service_tier},
+    {"include", read_include},
+    {"top_logprobs", read_top_logprobs},
+    {"truncation", read_string},
+    {"stream_options", read_object},
+    {"background", read_background},
+    {"previous_response_id", refuse_stored},
+    {"conversation", refuse_stored},
+    {"prompt", refuse_prompt},
+    {"routing", read_object},
+    {"cache", read_object},
+};
+
+#define FIELD_COUNT (sizeof fields / sizeof *fields)
+static_assert(FIELD_COUNT <= 64, "the fields seen are bits of one word");
+
+static size_t field_find(str key)
+{
+    for (size_t i = 0; i < FIELD_COUNT; i++)
+        if (str_eq(key, str_of_c(fields[i].name)))
+            return i;
+    return FIELD_COUNT;
+}
+
+static bool body_read(struct reader *r, yyjson_val *root)
+{
+    uint64_t seen = 0;
+    size_t i, n;
+    yyjson_val *key, *value;
+    yyjson_obj_foreach(root, i, n, key, value)
+    {
+        size_t index = field_find(json_str(key));
+        if (index == FIELD_COUNT)
+            continue;
+        if ((seen >> index & 1) != 0)
+            return reader_fault(r, fields[index].name, "is there twice");
+        seen |= UINT64_C(1) << index;
+        if (yyjson_is_null(value))
+            continue;
+        reader_enter(r, fields[index].name);
+        bool good = fields[index].read(r, value);
+        reader_leave(r);
+        if (!good)
+            return false;
+    }
+    if (r->chat->model.len == 0)
+        return reader_fault(r, "model", "is missing");
+    if (r->chat->message_count == 0)
+        return reader_fault(r, "input", "is missing");
+    return true;
+}
+
+enum err responses_request_in(struct arena *a, str body, yyjson_val *root, struct chat *out,
+                              str *why, str *param)
+{
+    *out = (struct chat){
+        .door = &dialect_responses,
+        .body = body,
+        .root = root,
+        .include_usage = true,
+        .parallel_tool_calls = -1,
+        .schema_strict = -1,
+        .max_tokens = -1,
+        .n = 1,
+    };
+    struct reader r = {.a = a, .chat = out};
+    *why = (str){0};
+    *param = (str){0};
+    if (!yyjson_is_obj(root)) {
+        *why = STR("The body must be a JSON object.");
+        return ERR_INVALID_REQUEST;
+    }
+    if (body_read(&r, root))
+        return OK;
+    *why = r.why;
+    *param = r.param;
+    return ERR_INVALID_REQUEST;
+}
