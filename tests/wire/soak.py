@@ -288,8 +288,9 @@ class Keeper(threading.Thread):
                 self.soak.relay.signal(signal.SIGHUP)
 
     def reload(self):
-        self.soak.relay.configure({"aliases": {"both": self.random.sample(["a/m", "b/m"], 2)},
-                                   "routing": {"explore": self.random.choice([0, 0.1])}})
+        with self.soak.file_lock:
+            self.soak.relay.configure({"aliases": {"both": self.random.sample(["a/m", "b/m"], 2)},
+                                       "routing": {"explore": self.random.choice([0, 0.1])}})
         self.hup()
         self.soak.counts["reloads"] += 1
 
