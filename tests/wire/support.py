@@ -55,6 +55,8 @@ def clean_environment(**extra):
     env = {k: v for k, v in os.environ.items() if k in keep}
     # Nothing listens there: an Ollama of this machine has no part in the tests.
     env["OLLAMA_HOST"] = "http://127.0.0.1:1"
+    # Nor does anything leave this machine: https to elsewhere ends at a proxy that is not there.
+    env["HTTPS_PROXY"] = "http://127.0.0.1:1"
     env.update({k: str(v) for k, v in extra.items()})
     return env
 
