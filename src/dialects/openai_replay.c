@@ -119,15 +119,13 @@ static void choice_write(struct replay *r, size_t position, yyjson_val *choice)
     chunk_end(r, (str){0}, finish);
 }
 
-/* The stored usage with a cost of 0 where it has one. */
+/* The stored usage with the cost of a hit, which is nothing. */
 static str usage_of(struct arena *a, str stored, yyjson_val *root)
 {
     yyjson_val *usage = json_get(root, "usage");
     if (!yyjson_is_obj(usage))
         return (str){0};
     str text = json_member_raw(stored, STR("usage"));
-    if (yyjson_obj_get(usage, "cost") == NULL)
-        return text;
     struct json_edit cost = {.key = STR("cost"), .value = STR("0")};
     return span_edit(a, text, &cost, 1);
 }

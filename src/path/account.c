@@ -37,11 +37,11 @@ static struct spent sum_attempts(struct request *r)
 }
 
 /* An answer goes into the cache as a plain body in its door's dialect, so that it can be replayed
- * in either shape; with the cost of a hit, which is nothing. */
+ * in either shape; without a cost, which a hit has not. */
 static bool plain_body(struct request *r, struct buf *out)
 {
     if (!r->chat.stream)
-        return r->chat.door->answer_out(&r->answer, &r->head, r->native, 0, out);
+        return r->chat.door->answer_out(&r->answer, &r->head, r->native, PUSD_UNKNOWN, out);
     struct answer whole = {0};
     if (r->gather == NULL || !gather_answer(r->gather, &r->arena, &whole))
         return false;
@@ -49,7 +49,7 @@ static bool plain_body(struct request *r, struct buf *out)
     struct answer_head head = r->head;
     if (whole.model.len > 0)
         head.model = whole.model;
-    return r->chat.door->answer_out(&whole, &head, (str){0}, 0, out);
+    return r->chat.door->answer_out(&whole, &head, (str){0}, PUSD_UNKNOWN, out);
 }
 
 static struct stored_answer *keep(struct request *r)
@@ -64,10 +64,10 @@ static struct stored_answer *keep(struct request *r)
     struct stored_answer *kept = NULL;
     if (plain_body(r, &body)) {
         int64_t ttl_ms = r->wants.cache_ttl_ms >= 0 ? r->wants.cache_ttl_ms : config->cache.ttl_ms;
-        struct digest owner = digest_of(cache_owner_of(r, &r->arena));
         struct stored_answer s = {
             .key = r->cache_key,
             .source_id = r->id,
+            .owner = cache_owner_of(r).id,
             .provider = t->upstream->config->name,
             .model = t->model,
             .body = buf_str(&body),
@@ -76,7 +76,6 @@ static struct stored_answer *keep(struct request *r)
             .stored_us = clock_utc_us(),
         };
         s.expires_us = s.stored_us + ttl_ms * 1000;
-        memcpy(s.owner.b, owner.b, sizeof s.owner.b);
         kept = answers_keep(r->worker->gateway->answers, &s, r->wants.cache_replace, s.stored_us);
     }
     buf_deinit(&body);

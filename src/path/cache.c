@@ -38,20 +38,17 @@ static int by_key(const void *a, const void *b)
     return str_compare(((const struct member *)a)->key, ((const struct member *)b)->key);
 }
 
-str cache_owner_of(const struct request *r, struct arena *a)
+struct cache_owner cache_owner_of(const struct request *r)
 {
-    switch (r->view->config->cache.scope) {
-    case CACHE_SCOPE_GLOBAL:
-        return STR("global");
-    case CACHE_SCOPE_GROUP:
-    case CACHE_SCOPE_KEY:
-        break;
-    }
+    if (r->view->config->cache.scope == CACHE_SCOPE_GLOBAL)
+        return (struct cache_owner){.kind = 'o'};
     /* An administrator's group wins over the key alone; a client cannot choose it. */
-    if (r->key->cache_group.len > 0)
-        return arena_printf(a, "group:" STR_FMT, STR_ARG(r->key->cache_group));
-    char id[UUID_TEXT_BYTES];
-    return arena_printf(a, "key:" STR_FMT, STR_ARG(uuid_text(r->key->id, id)));
+    if (r->key->cache_group.len == 0)
+        return (struct cache_owner){.kind = 'k', .id = r->key->id};
+    struct cache_owner owner = {.kind = 'g'};
+    struct digest name = digest_of(r->key->cache_group);
+    memcpy(owner.id.b, name.b, sizeof owner.id.b);
+    return owner;
 }
 
 static void add_text(struct digest_stream *d, str s)
@@ -75,7 +72,9 @@ struct digest cache_key_of(struct request *r)
     struct digest_stream d;
     digest_begin(&d);
     add_text(&d, STR("relay-exact-1"));
-    add_text(&d, cache_owner_of(r, &r->arena));
+    struct cache_owner owner = cache_owner_of(r);
+    digest_add(&d, &owner.kind, 1);
+    digest_add(&d, owner.id.b, sizeof owner.id.b);
     add_text(&d, str_of_c(r->endpoint->path));
     add_text(&d, r->wants.cache_namespace);
     for (size_t i = 0; i < count; i++) {

@@ -131,8 +131,12 @@ struct client_error request_client_error(struct request *r)
 
 void request_set_head(struct request *r, str model)
 {
+    str prefix = str_of_c(r->chat.door->id_prefix);
+    char *id = arena_alloc(&r->arena, prefix.len + UUID_TEXT_BYTES);
+    memcpy(id, prefix.p, prefix.len);
+    memcpy(id + prefix.len, r->id_text, UUID_TEXT_BYTES);
     r->head = (struct answer_head){
-        .id = arena_printf(&r->arena, "%s%s", r->chat.door->id_prefix, r->id_text),
+        .id = str_of(id, prefix.len + UUID_TEXT_BYTES - 1),
         .created_s = r->at_us / 1000000,
         .model = model,
         .chat = &r->chat,

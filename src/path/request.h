@@ -241,7 +241,11 @@ enum err wants_read(struct request *r, yyjson_val *root, str *why, str *param);
 /* cache.c */
 struct digest cache_key_of(struct request *r);
 bool cache_may_store(const struct request *r);
-str cache_owner_of(const struct request *r, struct arena *a);
+struct cache_owner {
+    char kind; /* 'k'ey, 'g'roup or every'o'ne */
+    struct uuid id;
+};
+struct cache_owner cache_owner_of(const struct request *r);
 
 /* upstream.c: one call of one candidate with one of its keys. Other than OK it did not begin: a
  * limit of the provider's, the key's budget, or the request cannot be said in its dialect (*why).

@@ -155,7 +155,8 @@ static void on_head(struct http_call *call)
     t->status = call->status;
     t->sent = true;
     r->last_byte_ms = loop_now_ms(r->worker->loop);
-    r->refusal_retry_ms = refusal_retry_after(r);
+    if (!is_success(call->status))
+        r->refusal_retry_ms = refusal_retry_after(r);
     bool streams = r->chat.stream && is_success(call->status);
     buf_deinit(&r->body);
     buf_init(&r->body, is_success(call->status) ? PLAIN_ANSWER_MAX : REFUSAL_BYTES_MAX);
