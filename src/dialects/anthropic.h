@@ -43,4 +43,35 @@ enum err anthropic_event_in(struct stream_in *in, struct arena *scratch,
 void anthropic_error_in(struct arena *a, const struct target *target, int status, str body,
                         struct provider_error *out);
 
+/* anthropic_in.c: as door */
+enum err anthropic_request_in(struct arena *a, str body, yyjson_val *root, struct chat *out,
+                              str *why, str *param);
+
+/* anthropic_out.c */
+bool anthropic_answer_out(const struct answer *answer, const struct answer_head *head, str native,
+                          pusd cost, struct buf *out);
+bool anthropic_error_out(const struct client_error *error, struct buf *out);
+/* A usage object; without known usage its counts are 0, since the format demands numbers. */
+void anthropic_usage_out(const struct usage *usage, pusd cost, struct buf *out);
+/* The usage object as it came, with `cost` put in when it is known. */
+bool anthropic_usage_with_cost(str object_text, pusd cost, struct buf *out);
+/* `refused`: what was said is a refusal, which other dialects end like any other text. */
+const char *anthropic_stop_reason(enum finish finish, bool refused);
+
+/* anthropic_events.c */
+struct stream_out *anthropic_stream_out_new(struct arena *a, const struct chat *chat,
+                                            const struct answer_head *head, bool native);
+bool anthropic_event_out(struct stream_out *s, const struct sse_event *event,
+                         const struct deltas *deltas, struct buf *out);
+bool anthropic_stream_end(struct stream_out *s, const struct usage *usage, pusd cost,
+                          struct buf *out);
+bool anthropic_stream_error(struct stream_out *s, const struct client_error *error,
+                            struct buf *out);
+/* "event: <name>\ndata: ", and the end of an event. Line feeds in `data` become blanks. */
+void anthropic_event_write(str name, str data, struct buf *out);
+
+/* anthropic_replay.c */
+bool anthropic_replay(struct arena *a, const struct chat *chat, str stored, yyjson_val *root,
+                      const struct answer_head *head, struct buf *out);
+
 #endif

@@ -1,8 +1,7 @@
 /* openai_request.c - a client's OpenAI request into the neutral chat.
  *
- * One pass over the members of the body, each read by its row in a table; members without a row go
- * upstream unread. A member that Relay reads may be there only once: with two, Relay and the
- * provider could each believe another one. */
+ * Each member of the body is read by its row in a table; members without a row go upstream unread.
+ */
 #include <assert.h>
 
 #include "dialects/openai_in.h"
@@ -10,44 +9,21 @@
 #define NUMBER_MAX 1e9
 #define COUNT_MAX  INT64_C(1000000000000)
 
-typedef bool field_fn(struct reader *r, yyjson_val *v);
-
-static bool string_in(struct reader *r, yyjson_val *v, str *out)
-{
-    if (!yyjson_is_str(v))
-        return reader_fault(r, NULL, "must be a string");
-    *out = json_str(v);
-    return true;
-}
-
-static bool bool_in(struct reader *r, yyjson_val *v, bool *out)
-{
-    if (!yyjson_is_bool(v))
-        return reader_fault(r, NULL, "must be true or false");
-    *out = yyjson_get_bool(v);
-    return true;
-}
-
-static bool object_in(struct reader *r, yyjson_val *v)
-{
-    return yyjson_is_obj(v) || reader_fault(r, NULL, "must be an object");
-}
-
 static bool read_model(struct reader *r, yyjson_val *v)
 {
-    if (!string_in(r, v, &r->chat->model))
+    if (!reader_is_str(r, v, &r->chat->model))
         return false;
     return r->chat->model.len > 0 || reader_fault(r, NULL, "must not be empty");
 }
 
 static bool read_stream(struct reader *r, yyjson_val *v)
 {
-    return bool_in(r, v, &r->chat->stream);
+    return reader_is_bool(r, v, &r->chat->stream);
 }
 
 static bool read_stream_options(struct reader *r, yyjson_val *v)
 {
-    return object_in(r, v) && reader_bool(r, v, "include_usage", &r->chat->include_usage);
+    return reader_is_object(r, v) && reader_bool(r, v, "include_usage", &r->chat->include_usage);
 }
 
 static bool read_max_tokens(struct reader *r, yyjson_val *v)
@@ -104,7 +80,7 @@ static bool read_n(struct reader *r, yyjson_val *v)
 
 static bool read_logprobs(struct reader *r, yyjson_val *v)
 {
-    return bool_in(r, v, &r->chat->logprobs);
+    return reader_is_bool(r, v, &r->chat->logprobs);
 }
 
 static bool read_top_logprobs(struct reader *r, yyjson_val *v)
@@ -115,7 +91,7 @@ static bool read_top_logprobs(struct reader *r, yyjson_val *v)
 
 static bool read_logit_bias(struct reader *r, yyjson_val *v)
 {
-    if (!object_in(r, v))
+    if (!reader_is_object(r, v))
         return false;
     r->chat->has_logit_bias = yyjson_obj_size(v) > 0;
     return true;
@@ -137,7 +113,7 @@ static bool read_stop(struct reader *r, yyjson_val *v)
     yyjson_arr_foreach(v, i, n, element)
     {
         reader_enter_index(r, i);
-        bool good = string_in(r, element, &chat->stops[chat->stop_count++]);
+        bool good = reader_is_str(r, element, &chat->stops[chat->stop_count++]);
         reader_leave(r);
         if (!good)
             return false;
@@ -195,7 +171,7 @@ static bool read_function_call(struct reader *r, yyjson_val *v)
 static bool read_parallel_tool_calls(struct reader *r, yyjson_val *v)
 {
     bool parallel = false;
-    if (!bool_in(r, v, &parallel))
+    if (!reader_is_bool(r, v, &parallel))
         return false;
     r->chat->parallel_tool_calls = parallel;
     return true;
@@ -222,7 +198,7 @@ static bool read_json_schema(struct reader *r, yyjson_val *v)
 static bool read_response_format(struct reader *r, yyjson_val *v)
 {
     str type = {0};
-    if (!object_in(r, v) || !reader_need_str(r, v, "type", true, &type))
+    if (!reader_is_object(r, v) || !reader_need_str(r, v, "type", true, &type))
         return false;
     if (str_eq(type, STR("json_schema")))
         return read_json_schema(r, v);
@@ -237,12 +213,12 @@ static bool read_response_format(struct reader *r, yyjson_val *v)
 
 static bool read_reasoning_effort(struct reader *r, yyjson_val *v)
 {
-    return string_in(r, v, &r->chat->reasoning_effort);
+    return reader_is_str(r, v, &r->chat->reasoning_effort);
 }
 
 static bool read_user(struct reader *r, yyjson_val *v)
 {
-    return string_in(r, v, &r->chat->user);
+    return reader_is_str(r, v, &r->chat->user);
 }
 
 static bool read_modalities(struct reader *r, yyjson_val *v)
@@ -255,7 +231,7 @@ static bool read_modalities(struct reader *r, yyjson_val *v)
     {
         str name = {0};
         reader_enter_index(r, i);
-        bool good = string_in(r, element, &name);
+        bool good = reader_is_str(r, element, &name);
         reader_leave(r);
         if (!good)
             return false;
@@ -268,7 +244,7 @@ static bool read_modalities(struct reader *r, yyjson_val *v)
 static bool read_service_tier(struct reader *r, yyjson_val *v)
 {
     str tier = {0};
-    if (!string_in(r, v, &tier))
+    if (!reader_is_str(r, v, &tier))
         return false;
     if (!str_eq(tier, STR("auto")) && !str_eq(tier, STR("default")))
         r->chat->priced_field = STR("service_tier");
@@ -278,17 +254,13 @@ static bool read_service_tier(struct reader *r, yyjson_val *v)
 static bool read_store(struct reader *r, yyjson_val *v)
 {
     bool store = false;
-    return bool_in(r, v, &store);
+    return reader_is_bool(r, v, &store);
 }
 
 /* A row with `priced` chooses another model or another price (reference 3); its value is the
  * provider's business. OpenRouter: models, route, provider, plugins, preset. OpenAI:
  * web_search_options. xAI: search_parameters. Groq: search_settings, compound_custom. */
-static const struct field {
-    const char *name;
-    field_fn *read;
-    bool priced;
-} fields[] = {
+static const struct reader_field fields[] = {
     {"model", read_model, false},
     {"messages", openai_read_messages, false},
     {"stream", read_stream, false},
@@ -316,10 +288,10 @@ static const struct field {
     {"function_call", read_function_call, false},
     {"modalities", read_modalities, false},
     {"service_tier", read_service_tier, false},
-    {"metadata", object_in, false},
+    {"metadata", reader_is_object, false},
     {"store", read_store, false},
-    {"routing", object_in, false},
-    {"cache", object_in, false},
+    {"routing", reader_is_object, false},
+    {"cache", reader_is_object, false},
     {"models", NULL, true},
     {"route", NULL, true},
     {"provider", NULL, true},
@@ -332,44 +304,12 @@ static const struct field {
 };
 
 #define FIELD_COUNT (sizeof fields / sizeof *fields)
-static_assert(FIELD_COUNT <= 64, "the fields seen are bits of one word");
-
-static bool field_read(struct reader *r, size_t index, yyjson_val *v)
-{
-    if (fields[index].priced) {
-        r->chat->priced_field = str_of_c(fields[index].name);
-        return true;
-    }
-    reader_enter(r, fields[index].name);
-    bool good = fields[index].read(r, v);
-    reader_leave(r);
-    return good;
-}
-
-static size_t field_find(str key)
-{
-    for (size_t i = 0; i < FIELD_COUNT; i++)
-        if (key.len > 0 && key.p[0] == fields[i].name[0] && str_eq(key, str_of_c(fields[i].name)))
-            return i;
-    return FIELD_COUNT;
-}
+static_assert(FIELD_COUNT <= READER_FIELDS_MAX, "the fields seen are bits of one word");
 
 static bool body_read(struct reader *r, yyjson_val *root)
 {
-    uint64_t seen = 0;
-    size_t i, n;
-    yyjson_val *key, *value;
-    yyjson_obj_foreach(root, i, n, key, value)
-    {
-        size_t index = field_find(json_str(key));
-        if (index == FIELD_COUNT)
-            continue;
-        if ((seen >> index & 1) != 0)
-            return reader_fault(r, fields[index].name, "is there twice");
-        seen |= UINT64_C(1) << index;
-        if (!yyjson_is_null(value) && !field_read(r, index, value))
-            return false;
-    }
+    if (!reader_fields(r, root, fields, FIELD_COUNT))
+        return false;
     if (r->chat->model.len == 0)
         return reader_fault(r, "model", "is missing");
     if (r->chat->message_count == 0)

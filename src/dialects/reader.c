@@ -147,3 +147,65 @@ uint64_t reader_text_bytes(yyjson_val *value)
     }
     return bytes;
 }
+
+bool reader_is_str(struct reader *r, yyjson_val *value, str *out)
+{
+    if (!yyjson_is_str(value))
+        return reader_fault(r, NULL, "must be a string");
+    *out = json_str(value);
+    return true;
+}
+
+bool reader_is_bool(struct reader *r, yyjson_val *value, bool *out)
+{
+    if (!yyjson_is_bool(value))
+        return reader_fault(r, NULL, "must be true or false");
+    *out = yyjson_get_bool(value);
+    return true;
+}
+
+bool reader_is_object(struct reader *r, yyjson_val *value)
+{
+    return yyjson_is_obj(value) || reader_fault(r, NULL, "must be an object");
+}
+
+static bool field_read(struct reader *r, const struct reader_field *field, yyjson_val *value)
+{
+    if (field->priced) {
+        r->chat->priced_field = str_of_c(field->name);
+        return true;
+    }
+    reader_enter(r, field->name);
+    bool good = field->read(r, value);
+    reader_leave(r);
+    return good;
+}
+
+static size_t field_find(const struct reader_field *fields, size_t count, str key)
+{
+    for (size_t i = 0; i < count; i++)
+        if (key.len > 0 && key.p[0] == fields[i].name[0] && str_eq(key, str_of_c(fields[i].name)))
+            return i;
+    return count;
+}
+
+bool reader_fields(struct reader *r, yyjson_val *root, const struct reader_field *fields,
+                   size_t count)
+{
+    uint64_t seen = 0;
+    size_t i, n;
+    yyjson_val *key, *value;
+    assert(count <= READER_FIELDS_MAX);
+    yyjson_obj_foreach(root, i, n, key, value)
+    {
+        size_t index = field_find(fields, count, json_str(key));
+        if (index == count)
+            continue;
+        if ((seen >> index & 1) != 0)
+            return reader_fault(r, fields[index].name, "is there twice");
+        seen |= UINT64_C(1) << index;
+        if (!yyjson_is_null(value) && !field_read(r, &fields[index], value))
+            return false;
+    }
+    return true;
+}

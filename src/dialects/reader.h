@@ -45,6 +45,25 @@ bool reader_need_object(struct reader *r, yyjson_val *object, const char *key, y
 bool reader_int(struct reader *r, yyjson_val *value, int64_t least, int64_t most, int64_t *out);
 bool reader_num(struct reader *r, yyjson_val *value, double least, double most, double *out);
 
+bool reader_is_str(struct reader *r, yyjson_val *value, str *out);
+bool reader_is_bool(struct reader *r, yyjson_val *value, bool *out);
+bool reader_is_object(struct reader *r, yyjson_val *value);
+
+/* A member of the body that is read. The reader stands at it when `read` is called. */
+struct reader_field {
+    const char *name;
+    bool (*read)(struct reader *r, yyjson_val *value);
+    bool priced; /* it chooses another model or price: noted, and not read */
+};
+
+#define READER_FIELDS_MAX 64
+
+/* One pass over the members of the body, each read by its row; members without a row are left
+ * alone. One that is read may be there only once: with two, Relay and the provider could each
+ * believe another one. */
+bool reader_fields(struct reader *r, yyjson_val *root, const struct reader_field *fields,
+                   size_t count);
+
 /* Bytes of text in a value with all its descendants: keys, strings, and some for each number and
  * mark. */
 uint64_t reader_text_bytes(yyjson_val *value);

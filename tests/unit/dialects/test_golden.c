@@ -173,7 +173,8 @@ static void check_stream(struct golden *g, str stream)
 
 static const struct dialect *door_find(str name)
 {
-    static const struct dialect *const doors[] = {&dialect_openai, &dialect_responses};
+    static const struct dialect *const doors[] = {&dialect_openai, &dialect_anthropic,
+                                                  &dialect_responses};
     for (size_t i = 0; i < sizeof doors / sizeof *doors; i++)
         if (str_eq(name, s(doors[i]->name)))
             return doors[i];
