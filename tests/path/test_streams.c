@@ -7,6 +7,10 @@
 
 #define WITH_USAGE "\"stream\":true,\"stream_options\":{\"include_usage\":true}"
 
+#define GEMINI(text, more)                                                                         \
+    "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"" text "\"}]}" more "}]}\r\n\r\n"
+#define GEMINI_STOP ",\"finishReason\":\"STOP\""
+
 /* clang-format off */
 static const struct scenario scenarios[] = {
     {.title = "usage for a client that wants it", .body = ASK_WITH("one/small", WITH_USAGE), .replies = {STREAMS("one")},
@@ -62,6 +66,28 @@ static const struct scenario scenarios[] = {
      .replies = {REFUSES("one", 200, CHUNK("Hel") THEN "data: {nonsense\n\n"), STREAMS("two")},
      .status = 200, .code = "upstream_invalid", .calls = "one/small", .row = "status=502 code=upstream_invalid",
      .answer = "Hel|!DONE|!nonsense"},
+
+    /* ---- a dialect without a terminator ---- */
+    {.title = "an end in good order", .body = ASK_STREAM("gem/native"),
+     .replies = {REFUSES("gem", 200, GEMINI("Hel", GEMINI_STOP) THEN GEMINI("lo", GEMINI_STOP) THEN
+     "data: {\"usageMetadata\":{\"promptTokenCount\":9,\"candidatesTokenCount\":2}}\r\n\r\n")},
+     .status = 200, .calls = "gem/", .row = "status=200 prompt=9 completion=2 usage=provider finish=stop",
+     .answer = "Hel|lo|\"finish_reason\":\"stop\"|[DONE]"},
+    {.title = "an end that no word announced", .body = ASK_STREAM("gem/native"), .cut = true,
+     .replies = {REFUSES("gem", 200, GEMINI("Hel", "") THEN GEMINI("lo", ""))},
+     .status = 200, .code = "upstream_truncated", .calls = "gem/", .row = "status=502 code=upstream_truncated",
+     .answer = "Hel|lo|!DONE|!\"stop\""},
+    {.title = "a reset after the last word", .body = ASK_STREAM("gem/native"), .cut = true,
+     .replies = {REFUSES("gem", 200, GEMINI("Hel", GEMINI_STOP) RESET)},
+     .status = 200, .code = "upstream_truncated", .calls = "gem/", .row = "status=502 code=upstream_truncated",
+     .answer = "Hel|!DONE|!\"stop\""},
+    {.title = "an end in the provider's word for failure", .body = ASK_STREAM("gem/native"), .cut = true,
+     .replies = {REFUSES("gem", 200, GEMINI("Hel", "") THEN GEMINI("", ",\"finishReason\":\"MALFORMED_FUNCTION_CALL\""))},
+     .status = 200, .code = "upstream_error", .calls = "gem/", .row = "status=502 code=upstream_error",
+     .answer = "Hel|!DONE"},
+    {.title = "nothing but an end", .body = ASK_STREAM("gem/native"),
+     .replies = {REFUSES("gem", 200, ": hello\r\n\r\n")},
+     .status = 502, .code = "upstream_truncated", .calls = "gem/", .row = "status=502"},
 
     /* ---- time ---- */
     {.title = "a first token that does not come", .config = "timeouts: {first_token: 5s}\n", .body = ASK_STREAM("trio"),
