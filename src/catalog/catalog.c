@@ -248,8 +248,9 @@ static void make_briefs(struct catalog *c)
         c->briefs[i] = (struct brief){
             .input = m->prices.input,
             .output = m->prices.output,
-            .context = m->context,
-            .max_output = m->max_output,
+            .context = m->context >= 0 ? m->context : INT64_MAX,
+            .max_output = m->max_output >= 0 ? m->max_output : INT64_MAX,
+            .answer_most = m->max_output > 0 ? (double)m->max_output : INFINITY,
             .quality = m->quality,
             .capabilities = m->capabilities,
             .provider = m->provider,

@@ -40,7 +40,12 @@ struct choosing {
     bool lists;    /* somebody named models that may or may not be used */
     enum unsure unsure;
     unsigned wanted;
-    double answer; /* tokens, where the model's own answers do not tell */
+    double answer;      /* tokens, where the model's own answers do not tell */
+    double answer_most; /* tokens, whatever the model */
+    int64_t answer_asked, room_asked; /* tokens: max_tokens, and with the prompt */
+    pusd cost_most;
+    double min_quality, min_chance; /* those who ask by name set none */
+    bool quality_told;              /* only of models whose quality is known */
     struct latency_target target;
     struct looked_at providers[CONFIG_PROVIDERS_MAX];
     struct affinity affinities[AFFINITIES_MAX];
@@ -96,15 +101,17 @@ static int64_t expected_cached(const struct choosing *w, unsigned slot)
     return most < w->ask->prompt_tokens ? most : w->ask->prompt_tokens;
 }
 
+static double lesser(double a, double b)
+{
+    return a < b ? a : b;
+}
+
 static double expected_answer(const struct choosing *w, const struct brief *b)
 {
-    const struct ask *ask = w->ask;
-    if (ask->needs & CAP_EMBEDDINGS)
-        return 0;
-    double tokens = live_answer_tokens(w->l, b->live, w->answer);
-    if (ask->max_tokens > 0 && tokens > (double)ask->max_tokens)
-        tokens = (double)ask->max_tokens;
-    return b->max_output > 0 && tokens > (double)b->max_output ? (double)b->max_output : tokens;
+    double tokens = w->answer;
+    if (live_is_measured(w->l, b->live))
+        tokens = live_answer_tokens(w->l, b->live, tokens);
+    return lesser(lesser(tokens, w->answer_most), b->answer_most);
 }
 
 /* A log-logistic with shape 3 around the median of the provider's speed class: nine in ten
@@ -133,28 +140,23 @@ static double chance_of(struct choosing *w, const struct model *m, double answer
 static enum refusal_reason check_money(const struct choosing *w, pusd cost)
 {
     const struct ask *ask = w->ask;
+    if (pusd_known(cost) && cost <= w->cost_most)
+        return REFUSED_NONE;
     if (!pusd_known(cost)) {
         bool never = !w->by_name && ask->among->kind == RESOLVED_AUTO && ask->min_quality > 0;
         return never || !ask->unpriced_allow || pusd_known(ask->max_cost) ? REFUSED_UNPRICED
                                                                           : REFUSED_NONE;
     }
-    if (pusd_known(ask->max_cost) && cost > ask->max_cost)
-        return REFUSED_MAX_COST;
-    if (pusd_known(ask->budget_left) && cost > ask->budget_left)
-        return REFUSED_BUDGET;
-    return REFUSED_NONE;
+    return pusd_known(ask->max_cost) && cost > ask->max_cost ? REFUSED_MAX_COST : REFUSED_BUDGET;
 }
 
-/* Which bar is missed; those who ask by name set none. */
+/* Which bar is missed. */
 static enum refusal_reason check_bars(const struct choosing *w, const struct brief *b,
                                       double chance)
 {
-    const struct ask *ask = w->ask;
-    if (w->by_name)
-        return REFUSED_NONE;
-    if (b->quality < ask->min_quality) /* unknown does not compare: see gate() */
+    if (b->quality < w->min_quality) /* unknown does not compare: see gate() */
         return REFUSED_QUALITY;
-    return chance + EPSILON < ask->confidence ? REFUSED_LATENCY : REFUSED_NONE;
+    return chance < w->min_chance ? REFUSED_LATENCY : REFUSED_NONE;
 }
 
 static enum refusal_reason gate(const struct choosing *w, const struct brief *b,
@@ -168,9 +170,11 @@ static enum refusal_reason gate(const struct choosing *w, const struct brief *b,
         reason = gate_capabilities(ask, m, w->unsure);
     if (reason != REFUSED_NONE || w->by_name)
         return reason;
-    if (ask->min_quality > 0 && isnan(b->quality) && ask->among->kind == RESOLVED_AUTO)
+    if (w->quality_told && isnan(b->quality))
         return REFUSED_NO_QUALITY;
-    return gate_size(ask, b);
+    if (w->answer_asked > b->max_output)
+        return REFUSED_MAX_OUTPUT;
+    return w->room_asked > b->context ? REFUSED_CONTEXT : REFUSED_NONE;
 }
 
 static enum refusal_reason illness_of(struct choosing *w, const struct brief *b)
@@ -191,10 +195,11 @@ static pusd expected_cost(const struct choosing *w, const struct brief *b, const
     return price_expect(m, ask->prompt_tokens, cached, tokens, ask->at_us);
 }
 
-static void score(struct choosing *w, const struct model *m)
+/* The model at this place of the catalogue. */
+static inline void score(struct choosing *w, size_t place)
 {
-    const struct ask *ask = w->ask;
-    const struct brief *b = &w->c->briefs[m - w->c->models];
+    const struct model *m = &w->c->models[place];
+    const struct brief *b = &w->c->briefs[place];
     enum refusal_reason reason = gate(w, b, m);
     if (reason != REFUSED_NONE) {
         w->out->refused[reason]++;
@@ -210,11 +215,13 @@ static void score(struct choosing *w, const struct model *m)
     }
     reason = w->all_well ? REFUSED_NONE : illness_of(w, b);
     w->sick_count[reason]++;
-    struct candidate *k = scoring_next(reason != REFUSED_NONE ? &w->sick : &w->healthy);
-    double chance = ask->max_latency_ms < 0 ? 1 : chance_of(w, m, answer);
+    struct scoring *s = reason != REFUSED_NONE ? &w->sick : &w->healthy;
+    double chance = w->ask->max_latency_ms < 0 ? 1 : chance_of(w, m, answer);
+    struct candidate *k = scoring_next(s);
     *k = (struct candidate){
         .model = m,
         .provider = b->provider,
+        .live = b->live,
         .expected_cost = cost,
         .chance = chance,
         .expected_answer = answer,
@@ -228,16 +235,14 @@ static void score(struct choosing *w, const struct model *m)
 static void gather(struct choosing *w)
 {
     const struct ask *ask = w->ask;
-    if (ask->ordered != NULL) {
-        for (unsigned i = 0; i < ask->ordered_count; i++)
-            score(w, ask->ordered[i]);
-    } else if (ask->among->kind == RESOLVED_AUTO) {
-        for (unsigned i = 0; i < w->c->model_count; i++)
-            score(w, &w->c->models[i]);
-    } else {
-        for (unsigned i = 0; i < ask->among->count; i++)
-            score(w, ask->among->models[i]);
+    const struct model **named = ask->ordered != NULL ? ask->ordered : ask->among->models;
+    unsigned count = ask->ordered != NULL ? ask->ordered_count : ask->among->count;
+    if (ask->ordered == NULL && ask->among->kind == RESOLVED_AUTO) {
+        named = NULL;
+        count = w->c->model_count;
     }
+    for (unsigned i = 0; i < count; i++)
+        score(w, named != NULL ? (size_t)(named[i] - w->c->models) : i);
 }
 
 /* provider/anything: nothing is known but whose it is. */
@@ -270,7 +275,7 @@ static void keep_incumbent(struct choosing *w, struct scoring *s)
     pusd cheapest = s->list[s->order[0]].expected_cost;
     for (unsigned i = 0; i < s->count; i++) {
         const struct candidate *k = &s->list[i];
-        if (k->model->live != slot || k->missed != REFUSED_NONE)
+        if (k->live != slot || k->missed != REFUSED_NONE)
             continue;
         bool known = pusd_known(cheapest) && pusd_known(k->expected_cost);
         pusd saved = known ? k->expected_cost - cheapest : 0;
@@ -327,8 +332,7 @@ static const struct model *find_baseline(const struct choosing *w, const struct 
     const struct candidate *last = NULL;
     for (unsigned i = 0; i < s->count; i++) {
         const struct candidate *k = &s->list[i];
-        if (k->missed == REFUSED_NONE && pusd_known(k->expected_cost) &&
-            (last == NULL || scoring_is_before(last, k)))
+        if (scoring_is_clear_and_priced(k) && (last == NULL || scoring_is_before(last, k)))
             last = k;
     }
     return last != NULL ? last->model : NULL;
@@ -362,6 +366,30 @@ static void decide(struct choosing *w, struct scoring *s)
     scoring_write(s, w->wanted, out);
 }
 
+/* What the ask alone decides, so that it is not decided again for each of hundreds of models. */
+static void set_bars(struct choosing *w)
+{
+    const struct ask *ask = w->ask;
+    w->by_name = asked_by_name(ask);
+    w->lists = ask->allow_count + ask->only_count + ask->ignore_count > 0;
+    w->unsure = w->by_name ? ALL_IS_PRESENT : UNKNOWN_IS_ABSENT;
+    w->quality_told = ask->min_quality > 0 && ask->among->kind == RESOLVED_AUTO;
+    w->min_quality = w->by_name ? -INFINITY : ask->min_quality;
+    w->min_chance = w->by_name ? -INFINITY : ask->confidence - EPSILON;
+    w->answer_asked = ask->max_tokens > 0 ? ask->max_tokens : 0;
+    w->room_asked = ask->prompt_tokens + w->answer_asked;
+    w->answer = isnan(ask->expected_answer) ? ANSWER_TOKENS_DEFAULT : ask->expected_answer;
+    w->answer_most = ask->max_tokens > 0 ? (double)ask->max_tokens : INFINITY;
+    if (ask->needs & CAP_EMBEDDINGS)
+        w->answer_most = 0;
+    w->cost_most = INT64_MAX;
+    if (pusd_known(ask->max_cost))
+        w->cost_most = ask->max_cost;
+    if (pusd_known(ask->budget_left) && ask->budget_left < w->cost_most)
+        w->cost_most = ask->budget_left;
+    w->target = latency_target(ask->max_latency_ms);
+}
+
 static void start(struct choosing *w, const struct catalog *c, struct live *l,
                   const struct ask *ask, struct decision *out)
 {
@@ -373,15 +401,11 @@ static void start(struct choosing *w, const struct catalog *c, struct live *l,
     w->l = l;
     w->ask = ask;
     w->out = out;
-    w->by_name = asked_by_name(ask);
-    w->lists = ask->allow_count + ask->only_count + ask->ignore_count > 0;
-    w->unsure = w->by_name ? ALL_IS_PRESENT : UNKNOWN_IS_ABSENT;
+    set_bars(w);
     w->wanted = ask->keep > 0 && ask->keep < CANDIDATES_MAX ? ask->keep : CANDIDATES_MAX;
     w->all_well = health_all_well(l, ask->now_ms) && live_none_out(l, ask->now_ms);
     for (unsigned i = 0; i < c->config->provider_count; i++)
         w->providers[i] = (struct looked_at){0};
-    w->answer = isnan(ask->expected_answer) ? ANSWER_TOKENS_DEFAULT : ask->expected_answer;
-    w->target = latency_target(ask->max_latency_ms);
     memset(w->sick_count, 0, sizeof w->sick_count);
     w->affinity_count = 0;
     w->healthy.count = w->sick.count = 0;

@@ -27,15 +27,4 @@ enum unsure {
 enum refusal_reason gate_capabilities(const struct ask *ask, const struct model *m,
                                       enum unsure unsure);
 
-/* Context and answer length, as far as they are known. */
-static inline enum refusal_reason gate_size(const struct ask *ask, const struct brief *b)
-{
-    int64_t answer = ask->max_tokens > 0 ? ask->max_tokens : 0;
-    if (b->max_output >= 0 && answer > b->max_output)
-        return REFUSED_MAX_OUTPUT;
-    if (b->context >= 0 && ask->prompt_tokens + answer > b->context)
-        return REFUSED_CONTEXT;
-    return REFUSED_NONE;
-}
-
 #endif

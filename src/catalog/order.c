@@ -53,18 +53,34 @@ void scoring_sort(struct scoring *s)
     s->order_count = s->count;
 }
 
+/* Where it belongs among those selected. */
+static unsigned find_place(const struct scoring *s, const struct candidate *k)
+{
+    unsigned low = 0, high = s->order_count;
+    while (low < high) {
+        unsigned middle = (low + high) / 2;
+        if (scoring_is_before(k, &s->list[s->order[middle]]))
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
 void scoring_select(struct scoring *s, unsigned wanted)
 {
+    uint64_t last = UINT64_MAX; /* the rank of the last one selected, once there are enough */
     s->order_count = 0;
     for (unsigned i = 0; i < s->count; i++) {
         const struct candidate *k = &s->list[i];
-        unsigned at = s->order_count;
-        if (at == wanted && !scoring_is_before(k, &s->list[s->order[at - 1]]))
+        if (k->rank > last)
             continue;
-        for (; at > 0 && scoring_is_before(k, &s->list[s->order[at - 1]]); at--)
-            s->order[at] = s->order[at - 1];
+        unsigned at = find_place(s, k);
+        memmove(&s->order[at + 1], &s->order[at], (s->order_count - at) * sizeof *s->order);
         s->order[at] = (uint16_t)i;
         s->order_count += s->order_count < wanted;
+        if (s->order_count == wanted)
+            last = s->list[s->order[wanted - 1]].rank;
     }
 }
 

@@ -31,6 +31,11 @@ static inline void scoring_rank(struct candidate *c)
     c->rank = missed | (pusd_known(c->expected_cost) ? (uint64_t)c->expected_cost : INT64_MAX);
 }
 
+static inline bool scoring_is_clear_and_priced(const struct candidate *c)
+{
+    return c->rank < INT64_MAX;
+}
+
 bool scoring_breaks_tie(const struct candidate *a, const struct candidate *b);
 
 static inline bool scoring_is_before(const struct candidate *a, const struct candidate *b)
