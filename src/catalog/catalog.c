@@ -148,7 +148,10 @@ static void override_capabilities(const struct model_config *from, struct model 
 {
     m->capabilities = (from->tools ? CAP_TOOLS : 0u) | (from->json ? CAP_JSON : 0u) |
                       (from->vision ? CAP_VISION : 0u) | (from->reasoning ? CAP_REASONING : 0u) |
-                      (from->audio ? CAP_AUDIO : 0u) | (from->image_urls ? CAP_IMAGE_URLS : 0u);
+                      (from->audio ? CAP_AUDIO : 0u) | (from->image_urls ? CAP_IMAGE_URLS : 0u) |
+                      (from->embeddings ? CAP_EMBEDDINGS : 0u);
+    if (m->capabilities != CAP_EMBEDDINGS) /* alone it says that there is nothing else */
+        m->capabilities |= CAP_CHAT;
     m->capabilities_unknown = CAP_FILES | (from->image_urls ? 0u : CAP_IMAGE_URLS);
 }
 

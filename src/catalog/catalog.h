@@ -51,6 +51,7 @@ enum capability { /* bits; streaming is taken for granted */
                   CAP_AUDIO = 32,
                   CAP_FILES = 64,
                   CAP_EMBEDDINGS = 128,
+                  CAP_CHAT = 256, /* all but those that make embeddings only */
 };
 
 struct model {

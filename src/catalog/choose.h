@@ -37,6 +37,7 @@ enum refusal_reason { /* words for people in choose.c: "tools", "vision", "conte
                       REFUSED_NOT_ENABLED,
                       REFUSED_REASONING,
                       REFUSED_EMBEDDINGS,
+                      REFUSED_CHAT,
                       REFUSED_REASON_COUNT
 };
 const char *refusal_reason_text(enum refusal_reason r);

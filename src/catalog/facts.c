@@ -107,7 +107,8 @@ void facts_blank(struct model *m)
         .context = -1,
         .max_output = -1,
         .capabilities_unknown = CAP_TOOLS | CAP_VISION | CAP_JSON | CAP_REASONING | CAP_IMAGE_URLS |
-                                CAP_AUDIO | CAP_FILES,
+                                CAP_AUDIO | CAP_FILES | CAP_EMBEDDINGS,
+        .capabilities = CAP_CHAT,
         .quality = NAN,
     };
 }
@@ -194,6 +195,7 @@ void facts_fill(const struct facts *f, size_t i, struct arena *a, struct model *
     fill_capability(value, "vision", CAP_VISION, m);
     fill_capability(value, "json", CAP_JSON, m);
     fill_capability(value, "reasoning", CAP_REASONING, m);
+    m->capabilities_unknown &= ~(unsigned)CAP_EMBEDDINGS; /* the data is of chat models only */
     m->no_temperature = yyjson_is_true(yyjson_obj_get(value, "no_temperature"));
     if (str_to_double(member_text(value, "quality"), &m->quality)) {
         m->quality_estimated = yyjson_is_true(yyjson_obj_get(value, "quality_estimated"));

@@ -32,6 +32,7 @@ static const char *const reason_texts[REFUSED_REASON_COUNT] = {
     [REFUSED_NOT_ENABLED] = "not_enabled",
     [REFUSED_REASONING] = "reasoning",
     [REFUSED_EMBEDDINGS] = "embeddings",
+    [REFUSED_CHAT] = "chat",
 };
 
 const char *refusal_reason_text(enum refusal_reason r)
@@ -114,16 +115,21 @@ enum refusal_reason gate_capabilities(const struct ask *ask, const struct model 
         unsigned bit;
         enum refusal_reason reason;
     } reasons[] = {
-        {CAP_TOOLS, REFUSED_TOOLS},           {CAP_VISION, REFUSED_VISION},
-        {CAP_IMAGE_URLS, REFUSED_IMAGE_URLS}, {CAP_JSON, REFUSED_JSON},
-        {CAP_AUDIO, REFUSED_AUDIO},           {CAP_FILES, REFUSED_FILES},
-        {CAP_REASONING, REFUSED_REASONING},   {CAP_EMBEDDINGS, REFUSED_EMBEDDINGS},
+        {CAP_TOOLS, REFUSED_TOOLS},
+        {CAP_VISION, REFUSED_VISION},
+        {CAP_IMAGE_URLS, REFUSED_IMAGE_URLS},
+        {CAP_JSON, REFUSED_JSON},
+        {CAP_AUDIO, REFUSED_AUDIO},
+        {CAP_FILES, REFUSED_FILES},
+        {CAP_REASONING, REFUSED_REASONING},
+        {CAP_EMBEDDINGS, REFUSED_EMBEDDINGS},
+        {CAP_CHAT, REFUSED_CHAT},
     };
     unsigned missing = ask->needs & ~m->capabilities;
     if (unsure != UNKNOWN_IS_ABSENT)
         missing &= ~m->capabilities_unknown;
     if (unsure == ALL_IS_PRESENT)
-        missing &= CAP_IMAGE_URLS;
+        missing &= CAP_IMAGE_URLS | CAP_EMBEDDINGS | CAP_CHAT;
     for (size_t i = 0; missing != 0 && i < sizeof reasons / sizeof *reasons; i++)
         if (missing & reasons[i].bit)
             return reasons[i].reason;

@@ -22,7 +22,8 @@ enum refusal_reason gate_lists(const struct catalog *c, const struct ask *ask, s
 enum unsure {
     UNKNOWN_IS_ABSENT,  /* auto: never a model that may not be able */
     UNKNOWN_IS_PRESENT, /* a group of which nobody is known to be able */
-    ALL_IS_PRESENT, /* asked by name: all but image addresses, which Relay would have to fetch */
+    ALL_IS_PRESENT, /* asked by name: all but image addresses, which Relay would have to fetch, and
+                       the kind of answer, which no model changes */
 };
 enum refusal_reason gate_capabilities(const struct ask *ask, const struct model *m,
                                       enum unsure unsure);

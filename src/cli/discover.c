@@ -79,7 +79,8 @@ static struct discovered_model *add(struct discovery *d, const struct provider_c
         .provider = arena_copy(&d->arena, p->name),
         .name = arena_copy(&d->arena, name),
         .context = -1,
-        .capabilities_unknown = CAP_TOOLS | CAP_VISION | CAP_JSON | CAP_REASONING,
+        .capabilities = CAP_CHAT,
+        .capabilities_unknown = CAP_TOOLS | CAP_VISION | CAP_JSON | CAP_REASONING | CAP_EMBEDDINGS,
     };
     return m;
 }
@@ -111,11 +112,12 @@ static void take_tags(struct question *q, yyjson_val *root)
 
 static unsigned capability_of(str word)
 {
-    return str_eq(word, STR("tools"))       ? CAP_TOOLS
-           : str_eq(word, STR("vision"))    ? CAP_VISION
-           : str_eq(word, STR("thinking"))  ? CAP_REASONING
-           : str_eq(word, STR("embedding")) ? CAP_EMBEDDINGS
-                                            : 0;
+    return str_eq(word, STR("tools"))        ? CAP_TOOLS
+           : str_eq(word, STR("vision"))     ? CAP_VISION
+           : str_eq(word, STR("thinking"))   ? CAP_REASONING
+           : str_eq(word, STR("embedding"))  ? CAP_EMBEDDINGS
+           : str_eq(word, STR("completion")) ? CAP_CHAT
+                                             : 0;
 }
 
 /* {"capabilities":["completion","tools"],"model_info":{"llama.context_length":131072}} */
@@ -132,6 +134,8 @@ static void take_show(struct question *q, yyjson_val *root)
         yyjson_arr_iter it = yyjson_arr_iter_with(words);
         while ((word = yyjson_arr_iter_next(&it)) != NULL)
             m->capabilities |= capability_of(json_str(word));
+        if (!(m->capabilities & CAP_EMBEDDINGS))
+            m->capabilities |= CAP_CHAT; /* older versions do not say "completion" */
     }
     yyjson_obj_iter it = yyjson_obj_iter_with(info);
     while (yyjson_is_obj(info) && (key = yyjson_obj_iter_next(&it)) != NULL) {

@@ -67,7 +67,7 @@ struct model_config {
     pusd input, output, cached_input, cache_write, cache_write_1h;
     double quality; /* 0-100 */
     int64_t context, max_output;
-    bool tools, json, vision, image_urls, reasoning, audio;
+    bool tools, json, vision, image_urls, reasoning, audio, embeddings;
 };
 
 struct alias_config {

@@ -39,8 +39,8 @@ const struct setting config_provider_settings[] = {
     {0},
 };
 
-static const char *const capability_words[] = {"tools",     "json",  "vision", "image_urls",
-                                               "reasoning", "audio", NULL};
+static const char *const capability_words[] = {"tools",     "json",  "vision",     "image_urls",
+                                               "reasoning", "audio", "embeddings", NULL};
 
 #define PRICE(path, member, has, help)                                                             \
     {                                                                                              \
@@ -70,6 +70,6 @@ const struct setting config_model_settings[] = {
     COUNTED("max_output", max_output, has_max_output, "Longest answer, in tokens."),
     {"capabilities", SETTING_FLAGS, 0, AT(model_config, tools),
      offsetof(struct model_config, has_capabilities), NULL, 0, 0, NULL, capability_words, NULL,
-     "What it can do; what is not listed it cannot."},
+     "What it can do; what is not listed it cannot. `embeddings` alone: no chats."},
     {0},
 };

@@ -72,7 +72,10 @@ enum answer_format { FORMAT_UNSET, FORMAT_TEXT, FORMAT_JSON_OBJECT, FORMAT_JSON_
 
 #define CHAT_STOPS_MAX 16
 
+enum asked_for { ASKED_CHAT, ASKED_EMBEDDINGS };
+
 struct chat {
+    enum asked_for asked;
     const struct dialect *door; /* the client's dialect */
     str body;                   /* as it came */
     yyjson_val *root;           /* of body */
@@ -105,12 +108,19 @@ struct chat {
     str reasoning_effort; /* none, minimal, low, medium, high, xhigh, max; empty: not said */
     str user;
 
+    /* ASKED_EMBEDDINGS: then there are no messages, and the answer is never a stream. */
+    yyjson_val *input;    /* a text, texts, the tokens of a text, or of several */
+    unsigned input_count; /* vectors wanted */
+    bool input_tokens;    /* tokens, not texts */
+    bool base64;          /* each vector as base64 of little-endian f32, not as numbers */
+    int64_t dimensions;   /* -1: not said */
+
     /* What routing and limits need to know, filled by the door. */
     uint64_t text_bytes; /* of all text, for the estimate of prompt tokens */
     unsigned images, image_urls, audios, files;
     bool other_modality; /* asks for audio or images as answer */
     str priced_field;    /* a field that chooses another model or price (reference 3), or empty */
-    str foreign_field;   /* one that only a provider of the door's own dialect can honour, or empty */
+    str foreign_field; /* one that only a provider of the door's own dialect can honour, or empty */
 };
 
 enum finish {
@@ -177,6 +187,7 @@ struct answer {
     unsigned choices; /* how many there were */
     str amended; /* the body in the dialect's proper form, when the provider's was not; else empty
                   */
+    str embeddings; /* ASKED_EMBEDDINGS: the list in OpenAI's form, in the encoding asked for */
 };
 
 #endif

@@ -1,5 +1,6 @@
 /* dialect.c - the dialects there are, and the few words they share. */
 #include "dialects/dialect.h"
+#include "dialects/embeddings.h"
 #include "dialects/gemini.h"
 #include "dialects/ollama.h"
 #include "dialects/openai.h"
@@ -13,6 +14,8 @@ const struct dialect dialect_openai = {
     .framing = SSE_EVENTS,
     .request_out = openai_request_out,
     .answer_in = openai_answer_in,
+    .embed_out = embeddings_openai_out,
+    .embed_in = embeddings_openai_in,
     .stream_in_new = openai_stream_in_new,
     .event_in = openai_event_in,
     .error_in = openai_error_in,
@@ -33,6 +36,8 @@ const struct dialect dialect_ollama = {
     .framing = SSE_LINES,
     .request_out = ollama_request_out,
     .answer_in = ollama_answer_in,
+    .embed_out = embeddings_ollama_out,
+    .embed_in = embeddings_ollama_in,
     .stream_in_new = ollama_stream_in_new,
     .event_in = ollama_event_in,
     .error_in = openai_error_in, /* {"error":"text"} is one of the shapes it knows */

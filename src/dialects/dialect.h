@@ -27,8 +27,8 @@ struct target {
     bool no_temperature; /* the model refuses sampling parameters (catalogue fact): they are dropped
                           */
     bool store_metadata; /* the client's metadata goes upstream */
-    bool no_reasoning;   /* the model does not reason (catalogue fact): a wish for more or less of it
-                            is dropped where another dialect's words are translated */
+    bool no_reasoning; /* the model does not reason (catalogue fact): a wish for more or less of it
+                          is dropped where another dialect's words are translated */
 };
 
 #define OUTGOING_HEADERS_MAX 12
@@ -98,6 +98,11 @@ struct dialect {
      * when it is an error in a 200. */
     enum err (*answer_in)(struct arena *a, const struct target *target, str body,
                           struct answer *out, str *why);
+    /* The same two for embeddings, which know no stream; NULL: its providers have none. */
+    enum err (*embed_out)(struct arena *a, const struct chat *chat, const struct target *target,
+                          struct outgoing *out, str *why, str *param);
+    enum err (*embed_in)(struct arena *a, const struct chat *chat, const struct target *target,
+                         str body, struct answer *out, str *why);
     struct stream_in *(*stream_in_new)(struct arena *a, const struct target *target);
     /* One event of its stream. Deltas borrow from the event or from `scratch`, which the caller
      * resets between feeds. ERR_UPSTREAM_INVALID: not an event of this dialect. */
@@ -144,13 +149,26 @@ extern const struct dialect dialect_gemini;
 extern const struct dialect dialect_responses; /* a door only */
 extern const struct dialect dialect_ollama;
 extern const struct dialect dialect_anthropic;
+extern const struct dialect dialect_embeddings; /* a door only: /v1/embeddings */
 
 /* By a provider's kind; NULL: not part of this version. */
 const struct dialect *dialect_find(str kind);
 
+/* What was asked for, a chat or embeddings, to and from a provider: request_out, answer_in and
+ * error_in, or their like for embeddings. */
+enum err provider_request_out(const struct dialect *provider, struct arena *a,
+                              const struct chat *chat, const struct target *target,
+                              struct outgoing *out, str *why, str *param);
+enum err provider_answer_in(const struct dialect *provider, struct arena *a,
+                            const struct chat *chat, const struct target *target, str body,
+                            struct answer *out, str *why);
+void provider_error_in(const struct dialect *provider, struct arena *a, const struct chat *chat,
+                       const struct target *target, int status, str body,
+                       struct provider_error *out);
+
 /* A stored answer (a plain body in the door's own dialect, as answer_out wrote it) given back under
- * a new head: for the cache. Plain: the body with id and created changed, and usage.cost 0 where it
- * stands (a hit costs nothing). Stream: the whole event stream with its terminator; the usage chunk
+ * a new head: for the cache. Plain: the body with id and created changed, and usage.cost 0 (a hit
+ * costs nothing). Stream: the whole event stream with its terminator; the usage chunk
  * only if asked for. The model stays the stored one. False: `stored` is no such body, or out is
  * full. */
 bool dialect_replay(const struct dialect *door, struct arena *a, const struct chat *chat,

@@ -23,7 +23,7 @@ static struct spent sum_attempts(struct request *r)
     for (unsigned i = 0; i < r->try_count; i++) {
         const struct attempt *t = r->tries[i];
         s.tokens += t->usage.prompt + t->usage.completion;
-        if (t->err == OK && t->usage_source != USAGE_NONE)
+        if (t->err == OK && t->usage_source != USAGE_NONE && r->chat.asked == ASKED_CHAT)
             s.completion = t->usage.completion;
         /* A failed attempt that may have cost something unknown is counted, and adds nothing
          * (reference 4.3). */

@@ -99,7 +99,9 @@ static bool is_cacheable(const struct request *r)
 
 bool cache_may_store(const struct request *r)
 {
-    return r->cacheable && r->wants.cache_write && r->fault == OK && r->finish == FINISH_STOP;
+    /* Embeddings are whole or not there at all; of chats only those that came to their end. */
+    bool whole = r->chat.asked == ASKED_EMBEDDINGS || r->finish == FINISH_STOP;
+    return r->cacheable && r->wants.cache_write && r->fault == OK && whole;
 }
 
 /* The stored answer may serve only if its model may serve this request: capabilities, quality,

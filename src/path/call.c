@@ -138,7 +138,8 @@ static enum flow after(struct request *r, enum after_failure then)
 
 static bool is_empty(const struct answer *a)
 {
-    bool content = a->text.len + a->reasoning.len + a->refusal.len > 0 || a->tool_call_count > 0;
+    bool content = a->text.len + a->reasoning.len + a->refusal.len + a->embeddings.len > 0 ||
+                   a->tool_call_count > 0;
     return a->choices == 0 || (!content && (a->finish == FINISH_NONE || a->finish == FINISH_STOP));
 }
 
@@ -150,8 +151,8 @@ static enum flow take_plain(struct request *r)
                                       STR("the answer is larger than Relay takes")));
     struct target target = {.flavour = t->upstream->flavour, .model = t->model};
     str why = {0};
-    enum err err =
-        t->upstream->dialect->answer_in(&r->arena, &target, buf_str(&r->body), &r->answer, &why);
+    enum err err = provider_answer_in(t->upstream->dialect, &r->arena, &r->chat, &target,
+                                      buf_str(&r->body), &r->answer, &why);
     if (err == OK) {
         t->usage = r->answer.usage;
         t->seen = true;

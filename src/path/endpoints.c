@@ -11,10 +11,10 @@
 static const struct endpoint endpoints[] = {
     {"POST", "/v1/chat/completions", ENDPOINT_CHAT,    &dialect_openai, 0},
     {"GET",  "/v1/models",           ENDPOINT_MODELS,  &dialect_openai, 1},
-    {"POST", "/v1/messages",         ENDPOINT_NOT_YET, &dialect_openai, 2},
-    {"POST", "/v1/responses",        ENDPOINT_NOT_YET, &dialect_openai, 3},
-    {"POST", "/v1/embeddings",       ENDPOINT_NOT_YET, &dialect_openai, 4},
-    {"POST", "/v1/messages/count_tokens", ENDPOINT_NOT_YET, &dialect_openai, 5},
+    {"POST", "/v1/messages",         ENDPOINT_CHAT,    &dialect_anthropic, 2},
+    {"POST", "/v1/responses",        ENDPOINT_CHAT,    &dialect_responses, 3},
+    {"POST", "/v1/embeddings",       ENDPOINT_CHAT,    &dialect_embeddings, 4},
+    {"POST", "/v1/messages/count_tokens", ENDPOINT_COUNT, &dialect_anthropic, 5},
 };
 /* clang-format on */
 

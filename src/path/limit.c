@@ -12,6 +12,8 @@
 
 static int64_t expected_answer(struct request *r)
 {
+    if (r->chat.asked == ASKED_EMBEDDINGS)
+        return 0; /* vectors are no tokens */
     int64_t tokens = limits_expected_answer(r->worker->gateway->limits, &r->key->id);
     if (r->chat.max_tokens > 0 && r->chat.max_tokens < tokens)
         tokens = r->chat.max_tokens;

@@ -43,7 +43,7 @@ static void add_capabilities(struct buf *b, const struct model *m)
         const char *name;
     } names[] = {{CAP_TOOLS, "tools"},         {CAP_VISION, "vision"},         {CAP_JSON, "json"},
                  {CAP_REASONING, "reasoning"}, {CAP_IMAGE_URLS, "image_urls"}, {CAP_AUDIO, "audio"},
-                 {CAP_FILES, "files"}};
+                 {CAP_FILES, "files"},         {CAP_EMBEDDINGS, "embeddings"}};
     (void)buf_add(b, STR(",\"capabilities\":["));
     bool first = true;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -133,7 +133,8 @@ enum after_failure refusal_judge(struct request *r, int64_t retry_ms)
     struct attempt *t = request_try(r);
     struct provider_error e = {.retry_after_ms = -1};
     struct target target = {.flavour = t->upstream->flavour, .model = t->model};
-    t->upstream->dialect->error_in(&r->arena, &target, t->status, buf_str(&r->body), &e);
+    provider_error_in(t->upstream->dialect, &r->arena, &r->chat, &target, t->status,
+                      buf_str(&r->body), &e);
     if (retry_ms < 0)
         retry_ms = e.retry_after_ms;
     enum err err = verdicts[e.kind].err;

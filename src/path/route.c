@@ -18,7 +18,9 @@
 
 static unsigned needs_of(const struct chat *c)
 {
-    unsigned needs = 0;
+    if (c->asked == ASKED_EMBEDDINGS)
+        return CAP_EMBEDDINGS;
+    unsigned needs = CAP_CHAT;
     if (c->tool_count > 0)
         needs |= CAP_TOOLS;
     if (c->images > 0 || c->image_urls > 0)
@@ -95,9 +97,10 @@ static void build_ask(struct request *r)
     if (w->max_latency_ms == NO_TARGET && targeted && r->chat.stream &&
         config->targets.max_latency_ms > 0)
         ask->max_latency_ms = (double)config->targets.max_latency_ms;
-    ask->min_quality = w->min_quality != NO_TARGET      ? w->min_quality
-                       : r->among.kind == RESOLVED_AUTO ? config->targets.min_quality
-                                                        : 0;
+    bool chat = r->chat.asked == ASKED_CHAT; /* qualities are those of chat models */
+    ask->min_quality = w->min_quality != NO_TARGET              ? w->min_quality
+                       : chat && r->among.kind == RESOLVED_AUTO ? config->targets.min_quality
+                                                                : 0;
     ask->max_cost = w->max_cost;
     ask->budget_left = r->limit.budget_left;
     ask->strict = w->strict;
@@ -179,6 +182,14 @@ static enum flow nobody(struct request *r, const struct decision *d)
             r, ERR_INVALID_REQUEST,
             STR("This model takes images only inline: send a data: URI instead of a URL."),
             STR("messages"));
+    bool pinned = r->among.kind == RESOLVED_PINNED;
+    if (pinned && d->refused[REFUSED_EMBEDDINGS] + d->refused[REFUSED_CHAT] > 0)
+        return request_fail_param(
+            r, ERR_INVALID_REQUEST,
+            d->refused[REFUSED_CHAT] > 0
+                ? STR("This model makes embeddings only: ask it at /v1/embeddings.")
+                : STR("This model makes no embeddings."),
+            STR("model"));
     if (d->refused[REFUSED_BUDGET] > 0) {
         r->no_retry = true;
         r->route_err = ERR_BUDGET_EXCEEDED;

@@ -399,7 +399,8 @@ enum err upstream_start(struct request *r, struct candidate *c, unsigned key_ind
         *why = STR("the provider's base_url is not usable");
         return ERR_NO_MODEL_AVAILABLE;
     }
-    enum err err = u->dialect->request_out(&r->question, &r->chat, &target, &out, why, param);
+    enum err err =
+        provider_request_out(u->dialect, &r->question, &r->chat, &target, &out, why, param);
     if (err == OK)
         err = reserve(r, t);
     if (err != OK)

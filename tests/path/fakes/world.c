@@ -34,6 +34,9 @@ static const char common[] =
     "     capabilities: [tools, json, vision]}\n"
     "  - {id: four/slow, input: 0.5, output: 0.5, quality: 25, context: 8000, max_output: 4000,\n"
     "     capabilities: [tools, json]}\n"
+    "  - {id: one/vectors, input: 1, capabilities: [embeddings]}\n"
+    "  - {id: two/vectors, input: 3, capabilities: [embeddings]}\n"
+    "  - {id: lama/vectors, input: 0, output: 0, capabilities: [embeddings]}\n"
     "aliases: {limited: [four/slow, one/small], pair: [one/small, two/mid], trio: [one/small, two/mid, three/big]}\n";
 
 static const char *env_empty(void *ctx, const char *name)

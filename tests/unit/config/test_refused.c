@@ -248,7 +248,7 @@ static const struct refusal entries[] = {
     R("models: [{id: groq/m, capabilities: [tools, telepathy]}]",
       "relay.yaml:1:45: models[0].capabilities[1] must be a list of tools, json, vision, "
       "image_urls, reasoning, "
-      "audio, not \"telepathy\"."),
+      "audio, embeddings, not \"telepathy\"."),
     R("models: [{id: groq/m, context: 10, max_output: 20}]",
       "relay.yaml:1:10: models[0] has a max_output above its context."),
     R("models:\n  - {id: groq/m}\n  - {id: groq/m}\n",

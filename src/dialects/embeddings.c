@@ -1,0 +1,271 @@
+/* embeddings.c - the door POST /v1/embeddings: OpenAI's request and list.
+ *
+ * An embeddings request is a chat value without messages (chat.asked); the providers' half is in
+ * embeddings_provider.c, and answers come from there in OpenAI's form already. `stream` has no
+ * meaning here and is passed over. Form: OpenAI's API reference, "Create embeddings". */
+#include "dialects/embeddings.h"
+#include "dialects/openai.h"
+#include "dialects/reader.h"
+
+#define DIMENSIONS_MAX  1000000
+#define INPUTS_MAX      1000000u
+#define TOKEN_MAX       INT64_C(1000000000000)
+#define BYTES_PER_TOKEN 4u /* as estimate_tokens() counts */
+
+typedef bool field_fn(struct reader *r, yyjson_val *v);
+
+static bool read_model(struct reader *r, yyjson_val *v)
+{
+    if (!yyjson_is_str(v))
+        return reader_fault(r, NULL, "must be a string");
+    r->chat->model = json_str(v);
+    return r->chat->model.len > 0 || reader_fault(r, NULL, "must not be empty");
+}
+
+static bool tokens_in(struct reader *r, yyjson_val *list)
+{
+    size_t i, n;
+    yyjson_val *token;
+    if (yyjson_arr_size(list) == 0)
+        return reader_fault(r, NULL, "must not be empty");
+    yyjson_arr_foreach(list, i, n, token)
+    {
+        int64_t number;
+        reader_enter_index(r, i);
+        bool good = reader_int(r, token, 0, TOKEN_MAX, &number);
+        reader_leave(r);
+        if (!good)
+            return false;
+    }
+    r->chat->text_bytes += n * BYTES_PER_TOKEN;
+    return true;
+}
+
+/* All elements are of the first one's kind. */
+static bool element_in(struct reader *r, yyjson_val *first, yyjson_val *v)
+{
+    if (yyjson_is_str(first)) {
+        r->chat->text_bytes += yyjson_get_len(v);
+        return yyjson_is_str(v) || reader_fault(r, NULL, "must be a string");
+    }
+    return yyjson_is_arr(v) ? tokens_in(r, v) : reader_fault(r, NULL, "must be a list of tokens");
+}
+
+static bool read_input(struct reader *r, yyjson_val *v)
+{
+    static const char what[] =
+        "must be a string, an array of strings, an array of tokens or an array of such arrays";
+    struct chat *chat = r->chat;
+    yyjson_val *first = yyjson_arr_get_first(v);
+    chat->input = v;
+    chat->input_count = 1;
+    if (yyjson_is_str(v)) {
+        chat->text_bytes += yyjson_get_len(v);
+        return true;
+    }
+    if (!yyjson_is_arr(v))
+        return reader_fault(r, NULL, what);
+    if (first == NULL)
+        return reader_fault(r, NULL, "must not be empty");
+    chat->input_tokens = !yyjson_is_str(first);
+    if (yyjson_is_num(first))
+        return tokens_in(r, v);
+    if (!yyjson_is_str(first) && !yyjson_is_arr(first))
+        return reader_fault(r, NULL, what);
+    if (yyjson_arr_size(v) > INPUTS_MAX)
+        return reader_fault(r, NULL, "has too many elements");
+    chat->input_count = (unsigned)yyjson_arr_size(v);
+    size_t i, n;
+    yyjson_val *element;
+    yyjson_arr_foreach(v, i, n, element)
+    {
+        reader_enter_index(r, i);
+        bool good = element_in(r, first, element);
+        reader_leave(r);
+        if (!good)
+            return false;
+    }
+    return true;
+}
+
+static bool read_dimensions(struct reader *r, yyjson_val *v)
+{
+    return reader_int(r, v, 1, DIMENSIONS_MAX, &r->chat->dimensions);
+}
+
+static bool read_encoding_format(struct reader *r, yyjson_val *v)
+{
+    str format = json_str(v);
+    r->chat->base64 = str_eq(format, STR("base64"));
+    return r->chat->base64 || str_eq(format, STR("float")) ||
+           reader_fault(r, NULL, "must be float or base64");
+}
+
+static bool read_user(struct reader *r, yyjson_val *v)
+{
+    r->chat->user = json_str(v);
+    return yyjson_is_str(v) || reader_fault(r, NULL, "must be a string");
+}
+
+static bool read_object(struct reader *r, yyjson_val *v)
+{
+    return yyjson_is_obj(v) || reader_fault(r, NULL, "must be an object");
+}
+
+/* As in openai_request.c: what has no row goes upstream unread, a row may be there only once, and
+ * one without a reader chooses another model or price (OpenRouter's). */
+static const struct field {
+    const char *name;
+    field_fn *read;
+} fields[] = {
+    {"model", read_model},
+    {"input", read_input},
+    {"dimensions", read_dimensions},
+    {"encoding_format", read_encoding_format},
+    {"user", read_user},
+    {"metadata", read_object},
+    {"routing", read_object},
+    {"cache", read_object},
+    {"models", NULL},
+    {"route", NULL},
+    {"provider", NULL},
+    {"preset", NULL},
+    {"plugins", NULL},
+};
+
+#define FIELD_COUNT (sizeof fields / sizeof *fields)
+
+static bool field_in(struct reader *r, const struct field *f, yyjson_val *v)
+{
+    if (f->read == NULL) {
+        r->chat->priced_field = str_of_c(f->name);
+        return true;
+    }
+    reader_enter(r, f->name);
+    bool good = f->read(r, v);
+    reader_leave(r);
+    return good;
+}
+
+static bool body_in(struct reader *r, yyjson_val *root)
+{
+    bool seen[FIELD_COUNT] = {false};
+    size_t i, n;
+    yyjson_val *key, *value;
+    yyjson_obj_foreach(root, i, n, key, value)
+    {
+        size_t f = 0;
+        while (f < FIELD_COUNT && !str_eq(json_str(key), str_of_c(fields[f].name)))
+            f++;
+        if (f == FIELD_COUNT)
+            continue;
+        if (seen[f])
+            return reader_fault(r, fields[f].name, "is there twice");
+        seen[f] = true;
+        if (!yyjson_is_null(value) && !field_in(r, &fields[f], value))
+            return false;
+    }
+    if (r->chat->model.len == 0)
+        return reader_fault(r, "model", "is missing");
+    return r->chat->input != NULL || reader_fault(r, "input", "is missing");
+}
+
+static enum err request_in(struct arena *a, str body, yyjson_val *root, struct chat *out, str *why,
+                           str *param)
+{
+    *out = (struct chat){
+        .asked = ASKED_EMBEDDINGS,
+        .door = &dialect_embeddings,
+        .body = body,
+        .root = root,
+        .parallel_tool_calls = -1,
+        .schema_strict = -1,
+        .max_tokens = -1,
+        .n = 1,
+        .dimensions = -1,
+    };
+    struct reader r = {.a = a, .chat = out};
+    bool good = body_in(&r, root);
+    *why = r.why;
+    *param = r.param;
+    return good ? OK : ERR_INVALID_REQUEST;
+}
+
+/* The list as it is, with the cost in its usage when both are known. */
+static bool list_out(str list, pusd cost, struct buf *out)
+{
+    str usage = {0};
+    if (pusd_known(cost))
+        usage = json_member_raw(list, STR("usage"));
+    if (usage.len == 0 || usage.p[0] != '{') {
+        buf_add(out, list);
+        return !out->full;
+    }
+    size_t before = (size_t)(usage.p - list.p);
+    buf_add(out, str_sub(list, 0, before));
+    openai_usage_with_cost(usage, cost, out);
+    buf_add(out, str_sub(list, before + usage.len, list.len));
+    return !out->full;
+}
+
+static bool answer_out(const struct answer *answer, const struct answer_head *head, str native,
+                       pusd cost, struct buf *out)
+{
+    (void)head;
+    (void)native;
+    return list_out(answer->embeddings, answer->usage.known ? cost : PUSD_UNKNOWN, out);
+}
+
+/* A hit costs nothing; there is nothing else of its first request in the list. */
+static bool replay(struct arena *a, const struct chat *chat, str stored, yyjson_val *root,
+                   const struct answer_head *head, struct buf *out)
+{
+    (void)a;
+    (void)chat;
+    (void)head;
+    return yyjson_is_arr(json_get(root, "data")) && list_out(stored, 0, out);
+}
+
+const struct dialect dialect_embeddings = {
+    .name = "embeddings",
+    .request_in = request_in,
+    .answer_out = answer_out,
+    .error_out = openai_error_out,
+    .replay = replay,
+    .id_prefix = "",
+};
+
+/* ---- chats and embeddings alike ---- */
+
+enum err provider_request_out(const struct dialect *provider, struct arena *a,
+                              const struct chat *chat, const struct target *target,
+                              struct outgoing *out, str *why, str *param)
+{
+    if (chat->asked == ASKED_CHAT)
+        return provider->request_out(a, chat, target, out, why, param);
+    if (provider->embed_out != NULL)
+        return provider->embed_out(a, chat, target, out, why, param);
+    *param = STR("model");
+    *why = STR("'model': this provider has no embeddings.");
+    return ERR_INVALID_REQUEST;
+}
+
+enum err provider_answer_in(const struct dialect *provider, struct arena *a,
+                            const struct chat *chat, const struct target *target, str body,
+                            struct answer *out, str *why)
+{
+    return chat->asked == ASKED_CHAT ? provider->answer_in(a, target, body, out, why)
+                                     : provider->embed_in(a, chat, target, body, out, why);
+}
+
+/* That a server has no embeddings says nothing of its chats: 404, 405 and 501 (llama.cpp) concern
+ * this request alone. */
+void provider_error_in(const struct dialect *provider, struct arena *a, const struct chat *chat,
+                       const struct target *target, int status, str body,
+                       struct provider_error *out)
+{
+    provider->error_in(a, target, status, body, out);
+    bool none = out->kind == REFUSAL_NO_MODEL || status == 405 || status == 501;
+    if (chat->asked == ASKED_EMBEDDINGS && none)
+        out->kind = REFUSAL_MODERATION;
+}
