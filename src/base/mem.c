@@ -8,6 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
+#define KEEP_BYTES_MAX    (4 << 20)   /* free at the end of a heap */
+#define GROW_BYTES        (256 << 10) /* more than was asked for, each time it grows */
+#define APART_BYTES_LEAST (1 << 20)   /* blocks from this size on are mapped on their own */
 
 static _Noreturn void die_out_of_memory(void)
 {
@@ -48,4 +55,13 @@ char *xmemdup0(const void *bytes, size_t len)
         memcpy(copy, bytes, len);
     copy[len] = '\0';
     return copy;
+}
+
+void mem_tune_for_serving(void)
+{
+#ifdef __GLIBC__
+    (void)mallopt(M_TRIM_THRESHOLD, KEEP_BYTES_MAX);
+    (void)mallopt(M_TOP_PAD, GROW_BYTES);
+    (void)mallopt(M_MMAP_THRESHOLD, APART_BYTES_LEAST);
+#endif
 }

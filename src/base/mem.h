@@ -19,4 +19,8 @@ void *xrealloc(void *old, size_t bytes);
 /* A NUL-terminated copy of bytes[0..len); the owner calls free(). */
 char *xmemdup0(const void *bytes, size_t len);
 
+/* For a program that serves requests: freed memory at the end of the heap is kept, up to a few MB,
+ * instead of being given back and asked for again with every request. */
+void mem_tune_for_serving(void);
+
 #endif

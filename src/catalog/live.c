@@ -42,6 +42,7 @@ struct live *live_new(unsigned workers)
     l->workers = workers > 0 ? workers : 1;
     l->shards = xcalloc((size_t)l->workers * LIVE_SLOTS_MAX, sizeof *l->shards);
     l->summaries = xcalloc(LIVE_SLOTS_MAX, sizeof *l->summaries);
+    l->answers = xcalloc(LIVE_SLOTS_MAX, sizeof *l->answers);
     l->memories = xcalloc(LIVE_SLOTS_MAX, sizeof *l->memories);
     l->out_until_ms = xcalloc(LIVE_SLOTS_MAX, sizeof *l->out_until_ms);
     l->slot_ids = xcalloc(LIVE_SLOTS_MAX, sizeof *l->slot_ids);
@@ -65,6 +66,7 @@ void live_free(struct live *l)
     }
     free(l->shards);
     free(l->summaries);
+    free(l->answers);
     free(l->memories);
     free(l->out_until_ms);
     free(l->slot_ids);
@@ -252,8 +254,8 @@ static void merge_slot(struct live *l, unsigned slot, float recent, float memory
     for (unsigned kind = 0; kind < MEASURED_COUNT; kind++)
         publish(m, kind, out);
     double mean = m->decayed_answers > 0 ? m->decayed_tokens / m->decayed_answers : 0;
-    atomic_store_explicit(&out->answers, (float)m->decayed_answers, RELAXED);
-    atomic_store_explicit(&out->answer_tokens, (float)mean, RELAXED);
+    atomic_store_explicit(&l->answers[slot].count, (float)m->decayed_answers, RELAXED);
+    atomic_store_explicit(&l->answers[slot].mean_tokens, (float)mean, RELAXED);
     atomic_store_explicit(&l->summaries[slot], out, memory_order_release);
 }
 
@@ -345,11 +347,10 @@ double live_chance(const struct live *l, unsigned slot, bool streamed, double ta
 
 double live_answer_tokens(const struct live *l, unsigned slot, double fallback)
 {
-    const struct live_summary *s = summary_of(l, slot);
-    if (s == NULL)
+    if (slot >= LIVE_SLOTS_MAX)
         return fallback;
-    double n = (double)atomic_load_explicit(&s->answers, RELAXED);
-    double mean = (double)atomic_load_explicit(&s->answer_tokens, RELAXED);
+    double n = (double)atomic_load_explicit(&l->answers[slot].count, RELAXED);
+    double mean = (double)atomic_load_explicit(&l->answers[slot].mean_tokens, RELAXED);
     return (n * mean + ANSWERS_WEIGHT * fallback) / (n + ANSWERS_WEIGHT);
 }
 

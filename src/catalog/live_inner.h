@@ -27,7 +27,12 @@ struct live_summary {
                         [HISTOGRAM_BUCKETS]; /* values that say something about a target there */
     _Atomic float samples[MEASURED_COUNT], recent[MEASURED_COUNT];
     _Atomic float p50_ms[MEASURED_COUNT], p95_ms[MEASURED_COUNT];
-    _Atomic float answers, answer_tokens;
+};
+
+/* Length of a slot's answers: apart from the summary, and dense, because every decision reads it of
+ * every model. */
+struct live_answers {
+    _Atomic float count, mean_tokens;
 };
 
 struct live_memory; /* of the merge, per slot */
@@ -36,6 +41,7 @@ struct live {
     unsigned workers;
     _Atomic(struct live_shard *) *shards; /* [worker * LIVE_SLOTS_MAX + slot] */
     _Atomic(struct live_summary *) *summaries;
+    struct live_answers *answers;
     struct live_memory **memories;
     uint64_t merged_ms; /* when the last merge ran; 0: never */
     _Atomic uint64_t *out_until_ms;

@@ -314,6 +314,7 @@ int cli_serve(int argc, char **argv)
 {
     const char *config = NULL, *listen = NULL;
     bool demo = false;
+    mem_tune_for_serving();
     const struct args_option options[] = {
         ARGS_CONFIG(&config),
         {"listen", "HOST:PORT", "address to listen on (default 127.0.0.1:8080)", &listen, NULL},

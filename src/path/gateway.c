@@ -109,6 +109,7 @@ void worker_deinit(struct worker *w)
     buf_deinit(&w->scratch);
     arena_deinit(&w->event_arena);
     free(w->deltas.v);
+    request_free_spares(w);
     while (w->spare_buf_count > 0) {
         struct buf *b = w->spare_bufs[--w->spare_buf_count];
         buf_deinit(b);

@@ -88,6 +88,8 @@ struct worker {
     struct deltas deltas;
     struct buf *spare_bufs[64]; /* empty output buffers for streams */
     unsigned spare_buf_count;
+    struct request *spare_requests[32]; /* with their arenas' first blocks: warm memory */
+    unsigned spare_request_count;
     bool draining;
 };
 

@@ -185,6 +185,8 @@ struct request {
 
 struct request *request_new(struct worker *w, struct exchange *x, const struct endpoint *endpoint);
 void request_free(struct request *r);
+/* When the worker ends. */
+void request_free_spares(struct worker *w);
 
 /* Notes the first fault; returns FLOW_FAIL. The message may be empty: the error table's sentence
  * then. It is copied. */
