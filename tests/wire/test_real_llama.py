@@ -5,7 +5,6 @@ what the server did comes through, is counted, priced and logged. RELAY_LLAMA is
 starts the server (scripts/llama.sh prints it)."""
 
 import json
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -16,14 +15,13 @@ import pytest
 from openai import OpenAI
 
 from real import tiny_model
-from support import (ROOT, ask, content_of, error_of, free_port, stream, usd, wait_for)
+from real.llama import SECRET, Llama, user
+from support import ask, content_of, error_of, stream, usd, wait_for
 
 pytestmark = pytest.mark.real
 
-LLAMA = os.environ.get("RELAY_LLAMA", str(ROOT / "build/llama/llama-server"))
 # More than a thousand of the server's tokens, fewer by Relay's estimate: Relay tries, the server refuses.
 TOO_LONG = " forest" * 250
-SECRET = "llama-key-0123456789"
 NARROW_CONTEXT, CLAIMED_CONTEXT, WIDE_CONTEXT = 1024, 4096, 8192
 # Without it the random model's answer may be empty, which Relay takes for a failure.
 GOES_ON = {str(tiny_model.END): -100}
@@ -31,44 +29,6 @@ PLACE = {"type": "json_schema", "json_schema": {"name": "place", "strict": True,
     "type": "object", "required": ["ok", "city"], "additionalProperties": False,
     "properties": {"ok": {"type": "boolean"}, "city": {"enum": ["Oslo", "Rome"]}}}}}
 INPUT, CACHED, OUTPUT = Decimal("0.25"), Decimal("0.025"), Decimal("1.5")
-
-
-class Llama:
-    """One llama-server; `slots` answers at a time, `context` tokens for each."""
-
-    def __init__(self, start, model, name, slots, context):
-        self.maker, self.name, port = start, name, free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        self.command = [
-            LLAMA, "-m", str(model), "--alias", name, "--host", "127.0.0.1", "--port", str(port),
-            "-c", str(slots * context), "-np", str(slots), "-t", "1", "-tb", "1", "-fit", "off",
-            "--jinja", "--offline", "--no-ui", "--metrics", "--slots", "--api-key", SECRET]
-        self.start()
-
-    def start(self):
-        self.process = self.maker.process(self.command, self.name)
-        self.client = httpx.Client(base_url=self.url, trust_env=False, timeout=10,
-                                   headers={"authorization": f"Bearer {SECRET}"})
-        wait_for(self._is_ready, 30, lambda: f"llama-server did not start: {self.process.log()[-3000:]}")
-
-    def _is_ready(self):
-        assert self.process.is_running(), self.process.log()[-3000:]
-        try:
-            return self.client.get("/health").status_code == 200
-        except httpx.TransportError:
-            return False
-
-    def busy_slots(self):
-        return sum(slot["is_processing"] for slot in self.client.get("/slots").json())
-
-    def counted(self, name):
-        for line in self.client.get("/metrics").text.splitlines():
-            if line.startswith(f"llamacpp:{name} "):
-                return float(line.split()[1])
-        raise AssertionError(name)
-
-    def provider(self, **more):
-        return {"kind": "openai", "base_url": self.url + "/v1", "api_key": SECRET, **more}
 
 
 @pytest.fixture(scope="module")
@@ -113,10 +73,6 @@ def listed(relay):
 def client(relay, key):
     with OpenAI(base_url=relay.base_url, api_key=key, max_retries=0, timeout=60) as c:
         yield c
-
-
-def user(text):
-    return [{"role": "user", "content": text}]
 
 
 def cost(usage):
