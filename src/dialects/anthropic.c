@@ -20,3 +20,11 @@ const struct dialect dialect_anthropic = {
     .id_prefix = "msg_",
     .comment = "event: ping\ndata: {\"type\": \"ping\"}\n\n",
 };
+
+/* Nothing is answered but a number: only the question and the errors are Anthropic's. */
+const struct dialect dialect_anthropic_count = {
+    .name = "anthropic",
+    .request_in = anthropic_count_in,
+    .error_out = anthropic_error_out,
+    .id_prefix = "msg_",
+};

@@ -46,6 +46,9 @@ void anthropic_error_in(struct arena *a, const struct target *target, int status
 /* anthropic_in.c: as door */
 enum err anthropic_request_in(struct arena *a, str body, yyjson_val *root, struct chat *out,
                               str *why, str *param);
+/* /v1/messages/count_tokens: the same question, of which no answer is wanted. */
+enum err anthropic_count_in(struct arena *a, str body, yyjson_val *root, struct chat *out, str *why,
+                            str *param);
 
 /* anthropic_out.c */
 bool anthropic_answer_out(const struct answer *answer, const struct answer_head *head, str native,

@@ -16,13 +16,10 @@ enum finish anthropic_finish_in(str word)
         const char *word;
         enum finish finish;
     } words[] = {
-        {"end_turn", FINISH_STOP},
-        {"stop_sequence", FINISH_STOP},
+        {"end_turn", FINISH_STOP},       {"stop_sequence", FINISH_STOP},
         {"pause_turn", FINISH_STOP}, /* no other dialect has a word for it */
-        {"max_tokens", FINISH_LENGTH},
-        {"model_context_window_exceeded", FINISH_LENGTH},
-        {"tool_use", FINISH_TOOL_CALLS},
-        {"refusal", FINISH_CONTENT_FILTER},
+        {"max_tokens", FINISH_LENGTH},   {"model_context_window_exceeded", FINISH_LENGTH},
+        {"tool_use", FINISH_TOOL_CALLS}, {"refusal", FINISH_CONTENT_FILTER},
     };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (str_eq(word, str_of_c(words[i].word)))

@@ -430,8 +430,7 @@ bool anthropic_stream_end(struct stream_out *s, const struct usage *usage, pusd 
     return !out->full;
 }
 
-bool anthropic_stream_error(struct stream_out *s, const struct client_error *error,
-                            struct buf *out)
+bool anthropic_stream_error(struct stream_out *s, const struct client_error *error, struct buf *out)
 {
     (void)s;
     buf_add(out, STR("event: error\ndata: "));

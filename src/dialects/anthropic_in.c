@@ -233,14 +233,14 @@ static const struct reader_field fields[] = {
 #define FIELD_COUNT (sizeof fields / sizeof *fields)
 static_assert(FIELD_COUNT <= READER_FIELDS_MAX, "the fields seen are bits of one word");
 
-static bool body_read(struct reader *r, yyjson_val *root)
+static bool body_read(struct reader *r, yyjson_val *root, bool wants_answer)
 {
     struct chat *chat = r->chat;
     if (!reader_fields(r, root, fields, FIELD_COUNT))
         return false;
     if (chat->model.len == 0)
         return reader_fault(r, "model", "is missing");
-    if (chat->max_tokens < 0)
+    if (wants_answer && chat->max_tokens < 0)
         return reader_fault(r, "max_tokens", "is missing");
     if (json_get(root, "messages") == NULL)
         return reader_fault(r, "messages", "is missing");
@@ -253,8 +253,8 @@ static bool body_read(struct reader *r, yyjson_val *root)
     return good;
 }
 
-enum err anthropic_request_in(struct arena *a, str body, yyjson_val *root, struct chat *out,
-                              str *why, str *param)
+static enum err request_read(struct arena *a, str body, yyjson_val *root, bool wants_answer,
+                             struct chat *out, str *why, str *param)
 {
     *out = (struct chat){
         .door = &dialect_anthropic,
@@ -273,9 +273,21 @@ enum err anthropic_request_in(struct arena *a, str body, yyjson_val *root, struc
         *why = STR("The body must be a JSON object.");
         return ERR_INVALID_REQUEST;
     }
-    if (body_read(&r, root))
+    if (body_read(&r, root, wants_answer))
         return OK;
     *why = r.why;
     *param = r.param;
     return ERR_INVALID_REQUEST;
+}
+
+enum err anthropic_request_in(struct arena *a, str body, yyjson_val *root, struct chat *out,
+                              str *why, str *param)
+{
+    return request_read(a, body, root, true, out, why, param);
+}
+
+enum err anthropic_count_in(struct arena *a, str body, yyjson_val *root, struct chat *out, str *why,
+                            str *param)
+{
+    return request_read(a, body, root, false, out, why, param);
 }

@@ -27,9 +27,10 @@ static bool source_read(struct reader *r, yyjson_val *source, struct chat_part *
         part->foreign = true;
         return true;
     }
-    return reader_fault(r, "type", part->kind == PART_FILE
-                                       ? "is not a source: use base64, url, text, content or file"
-                                       : "is not a source: use base64, url or file");
+    return reader_fault(r, "type",
+                        part->kind == PART_FILE
+                            ? "is not a source: use base64, url, text, content or file"
+                            : "is not a source: use base64, url or file");
 }
 
 static bool media_read(struct reader *r, yyjson_val *v, struct chat_part *part)
@@ -266,8 +267,11 @@ static bool content_read(struct reader *r, yyjson_val *content, str role, size_t
     if (content == NULL)
         return reader_fault(r, NULL, "is missing");
     if (yyjson_is_str(content)) {
-        struct chat_message *m =
-            message_add(r, assistant ? ROLE_ASSISTANT : system ? ROLE_SYSTEM : ROLE_USER, at);
+        struct chat_message *m = message_add(r,
+                                             assistant ? ROLE_ASSISTANT
+                                             : system  ? ROLE_SYSTEM
+                                                       : ROLE_USER,
+                                             at);
         text_set(r, m, json_str(content));
         text_count(r->chat, m);
         return true;
@@ -352,8 +356,8 @@ bool anthropic_read_system(struct reader *r, yyjson_val *v)
 /* Tools that the provider runs, each with its own price. */
 static bool is_run_there(str type)
 {
-    static const str names[] = {{"web_search_", 11}, {"web_fetch_", 10}, {"code_execution_", 15},
-                                {"mcp_", 4}};
+    static const str names[] = {
+        {"web_search_", 11}, {"web_fetch_", 10}, {"code_execution_", 15}, {"mcp_", 4}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (str_starts(type, names[i]))
             return true;

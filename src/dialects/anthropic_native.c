@@ -29,7 +29,8 @@ static void edit_remove(struct edits *e, const char *key)
         edit_set(e, key, (str){0});
 }
 
-/* Relay's tags are in metadata; Anthropic knows user_id there, and refuses what it does not know. */
+/* Relay's tags are in metadata; Anthropic knows user_id there, and refuses what it does not know.
+ */
 static void edit_metadata(struct edits *e)
 {
     yyjson_val *metadata = json_get(e->chat->root, "metadata");
@@ -44,8 +45,7 @@ static void edit_metadata(struct edits *e)
     }
     str text = json_member_raw(e->chat->body, STR("metadata"));
     text = json_member_raw(text, STR("user_id"));
-    edit_set(e, "metadata",
-             arena_printf(e->a, "{\"user_id\":" STR_FMT "}", STR_ARG(text)));
+    edit_set(e, "metadata", arena_printf(e->a, "{\"user_id\":" STR_FMT "}", STR_ARG(text)));
 }
 
 /* Thoughts of another provider, which Relay gave this client without a signature. */

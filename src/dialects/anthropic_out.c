@@ -215,8 +215,8 @@ bool anthropic_error_out(const struct client_error *error, struct buf *out)
 {
     const struct err_info *info = err_info(error->err);
     add_member(out, "{\"type\":\"error\",\"error\":{\"type\":", type_of(error));
-    add_member(out, ",\"message\":",
-               error->message.len > 0 ? error->message : str_of_c(info->sentence));
+    add_member(out,
+               ",\"message\":", error->message.len > 0 ? error->message : str_of_c(info->sentence));
     add_or_null(out, "},\"request_id\":", error->relay_id);
     add_or_null(out, ",\"relay\":{\"id\":", error->relay_id);
     add_or_null(out, ",\"step\":", error->step);

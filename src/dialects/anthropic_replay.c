@@ -55,7 +55,8 @@ static void block_write(struct replay *r, str block, str type)
             delta_event(r, "signature_delta", "signature", signature);
     } else if (str_eq(type, STR("tool_use"))) {
         start_event(r, moved(r, block, "input", STR("{}"), &value));
-        delta_event(r, "input_json_delta", "partial_json", span_quote(r->a, value));
+        if (value.len > 0 && value.p[0] == '{')
+            delta_event(r, "input_json_delta", "partial_json", span_quote(r->a, value));
     } else {
         start_event(r, block);
     }
@@ -105,13 +106,13 @@ static bool replay_stream(struct arena *a, str stored, yyjson_val *root,
     }
     str reason = or_null(json_member_raw(stored, STR("stop_reason")));
     str sequence = or_null(json_member_raw(stored, STR("stop_sequence")));
-    anthropic_event_write(STR("message_delta"),
-                          arena_printf(a,
-                                       "{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":"
-                                       STR_FMT ",\"stop_sequence\":" STR_FMT "},\"usage\":" STR_FMT
-                                       "}",
-                                       STR_ARG(reason), STR_ARG(sequence), STR_ARG(usage)),
-                          out);
+    anthropic_event_write(
+        STR("message_delta"),
+        arena_printf(a,
+                     "{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":" STR_FMT
+                     ",\"stop_sequence\":" STR_FMT "},\"usage\":" STR_FMT "}",
+                     STR_ARG(reason), STR_ARG(sequence), STR_ARG(usage)),
+        out);
     anthropic_event_write(STR("message_stop"), STR("{\"type\":\"message_stop\"}"), out);
     return !out->full;
 }

@@ -6,9 +6,9 @@
 #include "dialects/anthropic.h"
 #include "dialects/spans.h"
 
-#define VERSION          "2023-06-01"
-#define MAX_TOKENS_ELSE  8192 /* where neither the client nor the catalogue knows a limit */
-#define BUDGET_LEAST     1024 /* of thinking, by the API's own rule */
+#define VERSION         "2023-06-01"
+#define MAX_TOKENS_ELSE 8192 /* where neither the client nor the catalogue knows a limit */
+#define BUDGET_LEAST    1024 /* of thinking, by the API's own rule */
 
 /* ---- tools ---- */
 
@@ -167,8 +167,8 @@ static const struct effort {
     const char *level; /* Anthropic's */
     int64_t budget;
 } efforts[] = {
-    {"minimal", "low", 1024},  {"low", "low", 2048},      {"medium", "medium", 8192},
-    {"high", "high", 16384},   {"xhigh", "xhigh", 32768}, {"max", "max", 65536},
+    {"minimal", "low", 1024}, {"low", "low", 2048},      {"medium", "medium", 8192},
+    {"high", "high", 16384},  {"xhigh", "xhigh", 32768}, {"max", "max", 65536},
 };
 
 static const struct effort *effort_find(str word)
@@ -191,7 +191,8 @@ static bool output_write(struct writer *w, int64_t max_tokens)
                              "knows none, minimal, low, medium, high, xhigh and max");
     bool forced =
         chat->tool_choice == TOOL_CHOICE_REQUIRED || chat->tool_choice == TOOL_CHOICE_NAMED;
-    bool may_think = effort != NULL && !(forced && chat->tool_count > 0) && !lacks_its_thoughts(chat);
+    bool may_think =
+        effort != NULL && !(forced && chat->tool_count > 0) && !lacks_its_thoughts(chat);
     bool by_budget = thinks_by_budget(w->target->model);
     if (off)
         writer_add(w, ",\"thinking\":{\"type\":\"disabled\"}");
@@ -273,9 +274,9 @@ static void settings_write(struct writer *w)
 static bool body_write(struct writer *w)
 {
     const struct chat *chat = w->chat;
-    int64_t max_tokens = chat->max_tokens > 0           ? chat->max_tokens
+    int64_t max_tokens = chat->max_tokens > 0        ? chat->max_tokens
                          : w->target->max_output > 0 ? w->target->max_output
-                                                        : MAX_TOKENS_ELSE;
+                                                     : MAX_TOKENS_ELSE;
     if (!is_sayable(w))
         return false;
     writer_add_str(w, "{\"model\":", w->target->model);

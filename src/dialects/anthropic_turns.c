@@ -297,8 +297,9 @@ static bool turns_write(struct writer *w)
             turns++;
     }
     writer_add(w, "]");
-    return turns > 0 || writer_refuse(w, STR("messages"), "needs a message that is not the "
-                                                          "system's, and not empty");
+    return turns > 0 || writer_refuse(w, STR("messages"),
+                                      "needs a message that is not the "
+                                      "system's, and not empty");
 }
 
 static bool system_write(struct writer *w)

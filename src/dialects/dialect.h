@@ -149,6 +149,7 @@ extern const struct dialect dialect_gemini;
 extern const struct dialect dialect_responses; /* a door only */
 extern const struct dialect dialect_ollama;
 extern const struct dialect dialect_anthropic;
+extern const struct dialect dialect_anthropic_count; /* a door only: /v1/messages/count_tokens */
 extern const struct dialect dialect_embeddings; /* a door only: /v1/embeddings */
 
 /* By a provider's kind; NULL: not part of this version. */

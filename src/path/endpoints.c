@@ -14,7 +14,7 @@ static const struct endpoint endpoints[] = {
     {"POST", "/v1/messages",         ENDPOINT_CHAT,    &dialect_anthropic, 2},
     {"POST", "/v1/responses",        ENDPOINT_CHAT,    &dialect_responses, 3},
     {"POST", "/v1/embeddings",       ENDPOINT_CHAT,    &dialect_embeddings, 4},
-    {"POST", "/v1/messages/count_tokens", ENDPOINT_COUNT, &dialect_anthropic, 5},
+    {"POST", "/v1/messages/count_tokens", ENDPOINT_COUNT_TOKENS, &dialect_anthropic_count, 5},
 };
 /* clang-format on */
 
@@ -102,16 +102,6 @@ static bool preflight(struct worker *w, struct exchange *x)
     return true;
 }
 
-static void not_yet(struct worker *w, struct exchange *x, const struct endpoint *e)
-{
-    struct buf text;
-    buf_init(&text, 256);
-    (void)buf_printf(
-        &text, "%s is not available in this version of Relay; use /v1/chat/completions.", e->path);
-    refuse(w, x, ERR_NOT_FOUND, buf_str(&text), "");
-    buf_deinit(&text);
-}
-
 static void serve_v1(struct worker *w, struct exchange *x)
 {
     if (preflight(w, x))
@@ -123,10 +113,7 @@ static void serve_v1(struct worker *w, struct exchange *x)
         same_path = &endpoints[i];
         if (!str_eq(x->method, str_of_c(same_path->method)))
             continue;
-        if (same_path->kind == ENDPOINT_NOT_YET)
-            not_yet(w, x, same_path);
-        else
-            (void)path_begin(w, x, same_path);
+        (void)path_begin(w, x, same_path);
         return;
     }
     if (same_path == NULL)

@@ -27,7 +27,7 @@ static const struct step {
     /* read up to the limit, parse once */
     [STEP_RECEIVE]      = {"receive",      receive_ask,      receive_answer,      0},
     /* one request, estimated tokens: atomically */
-    [STEP_LIMIT]        = {"limit",        limit_reserve,    NULL,                0},
+    [STEP_LIMIT]        = {"limit",        limit_reserve,    NULL,                TO(STEP_ACCOUNT)},
     /* candidates, scored, in order */
     [STEP_ROUTE]        = {"route",        route_pick,       NULL,                0},
     /* same question, same scope? or someone asking it right now */

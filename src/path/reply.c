@@ -253,7 +253,7 @@ enum flow reply_send(struct request *r)
         exchange_abort(r->x, (str){0});
     else if (r->fault != OK)
         reply_error(r);
-    else if (r->endpoint->kind == ENDPOINT_MODELS)
+    else if (r->resource.len > 0)
         reply_json(r, r->resource);
     else if (r->hit != NULL)
         reply_hit(r, &body);

@@ -22,7 +22,7 @@
 #define NO_LIMIT  INT64_MAX
 
 /* A door or another resource: one row of the table in endpoints.c. */
-enum endpoint_kind { ENDPOINT_CHAT, ENDPOINT_MODELS, ENDPOINT_NOT_YET };
+enum endpoint_kind { ENDPOINT_CHAT, ENDPOINT_COUNT_TOKENS, ENDPOINT_MODELS };
 struct endpoint {
     const char *method, *path;
     enum endpoint_kind kind;
@@ -103,7 +103,7 @@ struct request {
     const struct key *key;
     struct key_wait *key_wait;
     enum key_find key_find;
-    str resource; /* body of an answer that needs no provider: the list of models */
+    str resource; /* body of an answer that needs no provider: the list of models, a count */
 
     /* receive */
     bool body_here;
