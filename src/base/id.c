@@ -63,15 +63,19 @@ struct uuid uuid_new(struct uuid_state *state, int64_t utc_us)
     return id;
 }
 
+/* Bit i: a dash stands before byte i of a UUID's text. */
+#define DASHES 0x550u
+
 static bool is_dash_before(unsigned byte)
 {
-    return byte == 4 || byte == 6 || byte == 8 || byte == 10;
+    return DASHES >> byte & 1;
 }
 
 str uuid_text(struct uuid id, char out[UUID_TEXT_BYTES])
 {
     static const char digits[] = "0123456789abcdef";
     char *to = out;
+#pragma GCC unroll 16
     for (unsigned i = 0; i < sizeof id.b; i++) {
         if (is_dash_before(i))
             *to++ = '-';

@@ -2,7 +2,7 @@
  *
  * yyjson builds the document; its memory comes from the arena, so nothing is freed one by one.
  * Depth is limited before parsing, and afterwards code that walks a document may recurse. A text
- * with no more opening brackets than levels cannot be too deep: counting them, eight bytes at a
+ * with no more opening brackets than levels cannot be too deep: counting them, sixteen bytes at a
  * time, is all that most texts need; only the others are scanned with an eye on strings. */
 #include "base/json.h"
 
@@ -24,20 +24,23 @@ static void arena_free(void *ctx, void *p)
     (void)p;
 }
 
-#define EACH_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
+#define LANES 16
+typedef uint8_t lanes __attribute__((vector_size(LANES)));
 
 /* '{' and '[' anywhere, in strings too. */
 static size_t count_openers(str text)
 {
     size_t count = 0, at = 0;
-    for (; at + 8 <= text.len; at += 8) {
-        uint64_t word;
-        memcpy(&word, text.p + at, sizeof word);
-        /* 0x20 makes a '[' a '{' and nothing else one; then the bytes that are zero are counted. */
-        uint64_t other = (word | EACH_BYTE(0x20)) ^ EACH_BYTE('{');
-        uint64_t low = (other & EACH_BYTE(0x7F)) + EACH_BYTE(0x7F);
-        uint64_t found = ~(low | other) & EACH_BYTE(0x80);
-        count += (size_t)((found >> 7) * EACH_BYTE(1) >> 56);
+    while (text.len - at >= LANES) {
+        lanes found = {0}; /* each lane counts for itself, up to 255 */
+        for (unsigned n = 0; n < UINT8_MAX && text.len - at >= LANES; n++, at += LANES) {
+            lanes bytes;
+            memcpy(&bytes, text.p + at, LANES);
+            /* 0x20 makes a '[' a '{' and nothing else one; true is -1. */
+            found -= (lanes)((bytes | 0x20) == '{');
+        }
+        for (unsigned i = 0; i < LANES; i++)
+            count += found[i];
     }
     for (; at < text.len; at++)
         count += text.p[at] == '{' || text.p[at] == '[';

@@ -4,6 +4,8 @@
  * stay inside the text. Nothing recurses: nesting is a counter. */
 #include "base/json.h"
 
+#include <limits.h>
+
 #include "base/json_scan.h"
 
 struct walk {
@@ -20,7 +22,7 @@ static const char *skip_blanks(const char *p, const char *end)
 }
 
 /* The end of the string whose quote is at p, or NULL. */
-static const char *skip_string(const char *p, const char *end)
+static inline const char *skip_string(const char *p, const char *end)
 {
     const char *quote = json_find_quote(p + 1, end);
     return quote < end ? quote + 1 : NULL;
@@ -28,17 +30,19 @@ static const char *skip_string(const char *p, const char *end)
 
 static const char *skip_container(const char *p, const char *end)
 {
+    enum { PLAIN, QUOTE, OPENS, CLOSES };
+    static const unsigned char kinds[UCHAR_MAX + 1] = {
+        ['"'] = QUOTE, ['{'] = OPENS, ['['] = OPENS, ['}'] = CLOSES, [']'] = CLOSES};
     size_t depth = 0;
     while (p != NULL && p < end) {
-        char c = *p;
-        if (c == '"') {
+        unsigned char kind = kinds[(unsigned char)*p];
+        if (kind == QUOTE) {
             p = skip_string(p, end);
             continue;
         }
         p++;
-        if (c == '{' || c == '[')
-            depth++;
-        else if ((c == '}' || c == ']') && --depth == 0)
+        depth += kind == OPENS;
+        if (kind == CLOSES && --depth == 0)
             return p;
     }
     return NULL;
@@ -158,8 +162,9 @@ static size_t resolve_escape(str raw, size_t *at, char out[4])
 /* Whether the raw inside of a JSON string spells `plain`. */
 static bool key_is(str raw, str plain)
 {
-    /* An escape is always longer than what it stands for. */
-    if (raw.len < plain.len)
+    /* An escape is always longer than what it stands for. Most keys differ in their first byte. */
+    if (raw.len < plain.len ||
+        (plain.len != 0 && raw.p[0] != plain.p[0] && raw.p[0] != '\\'))
         return false;
     if (str_find_char(raw, '\\', 0) == SIZE_MAX)
         return str_eq(raw, plain);

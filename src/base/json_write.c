@@ -38,7 +38,9 @@ static size_t plain_run_end(str s, size_t at)
             continue;
         }
         unsigned char c = (unsigned char)s.p[at];
-        size_t bytes = c < 0x20 || c == '"' || c == '\\' ? 0 : str_utf8_at(s, at);
+        if (c < 0x20 || c == '"' || c == '\\')
+            return at;
+        size_t bytes = c < 0x80 ? 1 : str_utf8_at(s, at);
         if (bytes == 0)
             return at;
         at += bytes;

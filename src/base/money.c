@@ -141,18 +141,22 @@ bool pusd_parse_price(str usd_per_million, pusd *out)
 static str write_decimal(char out[MONEY_TEXT_BYTES], const char *sign, uint64_t value,
                          unsigned places)
 {
-    char digits[DECIMALS];
     uint64_t fraction = value % (uint64_t)PUSD_PER_USD, dollars = value / (uint64_t)PUSD_PER_USD;
-    for (unsigned i = DECIMALS; i-- > 0; fraction /= 10)
-        digits[i] = (char)('0' + fraction % 10);
     struct buf b = {.p = out, .cap = MONEY_TEXT_BYTES, .max = MONEY_TEXT_BYTES};
-    buf_add(&b, str_of_c(sign));
+    for (; *sign != '\0'; sign++)
+        buf_add_char(&b, *sign);
     buf_add_u64(&b, dollars);
-    if (places != 0) {
-        buf_add_char(&b, '.');
-        buf_add(&b, (str){digits, places});
+    if (places == 0)
+        return buf_str(&b);
+    buf_add_char(&b, '.');
+    char *digits = out + b.len;
+    assert(b.len + DECIMALS <= MONEY_TEXT_BYTES);
+    for (unsigned i = DECIMALS; i > 0; i -= 2, fraction /= 100) {
+        unsigned two = (unsigned)(fraction % 100);
+        digits[i - 1] = (char)('0' + two % 10);
+        digits[i - 2] = (char)('0' + two / 10);
     }
-    return buf_str(&b);
+    return (str){out, b.len + places};
 }
 
 static uint64_t magnitude(pusd m)
@@ -164,11 +168,12 @@ static str print_exact(char out[MONEY_TEXT_BYTES], pusd m)
 {
     if (!pusd_known(m))
         return STR("null");
-    uint64_t value = magnitude(m), fraction = value % (uint64_t)PUSD_PER_USD;
-    unsigned places = fraction != 0 ? DECIMALS : 0;
-    for (; places != 0 && fraction % 10 == 0; fraction /= 10)
-        places--;
-    return write_decimal(out, m < 0 ? "-" : "", value, places);
+    uint64_t value = magnitude(m);
+    unsigned places = value % (uint64_t)PUSD_PER_USD != 0 ? DECIMALS : 0;
+    str text = write_decimal(out, m < 0 ? "-" : "", value, places);
+    while (places != 0 && text.p[text.len - 1] == '0')
+        text.len--;
+    return text;
 }
 
 bool pusd_print(struct buf *b, pusd m)

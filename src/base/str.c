@@ -25,7 +25,7 @@ bool str_eq_nocase(str a, str b)
     if (a.len != b.len)
         return false;
     for (size_t i = 0; i < a.len; i++)
-        if (fold(a.p[i]) != fold(b.p[i]))
+        if (a.p[i] != b.p[i] && fold(a.p[i]) != fold(b.p[i]))
             return false;
     return true;
 }

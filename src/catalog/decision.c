@@ -106,15 +106,21 @@ static void add_refusals(struct buf *b, const struct decision *d)
     (void)keep(b, before);
 }
 
+/* Uses one of the bytes set apart. */
+static void add_closing(struct buf *b, char bracket)
+{
+    b->cap = ++b->max;
+    buf_add_char(b, bracket);
+}
+
 static void add_others(struct buf *b, const struct ask *ask, const struct decision *d)
 {
     unsigned i = 1;
     while (i < d->count && i <= OTHERS_MAX &&
            add_candidate(b, i == 1 ? STR(",\"others\":[") : STR(","), ask, &d->list[i], SIZE_MAX))
         i++;
-    b->max++;
     if (i > 1)
-        buf_add_char(b, ']');
+        add_closing(b, ']');
 }
 
 static void add_flag(struct buf *b, bool is_so, str member)
@@ -130,9 +136,8 @@ str decision_json(struct arena *a, const struct ask *ask, const struct decision 
 {
     if (bytes_max <= CLOSING_BYTES)
         return STR("{}");
-    struct buf b;
-    buf_init(&b, bytes_max - CLOSING_BYTES);
-    (void)buf_reserve(&b, b.max);
+    size_t room = bytes_max - CLOSING_BYTES;
+    struct buf b = {.p = arena_alloc(a, bytes_max), .cap = room, .max = room};
     str result = STR("{}");
     if (add_bars(&b, ask)) {
         str chosen = STR(",\"chosen\":");
@@ -142,10 +147,8 @@ str decision_json(struct arena *a, const struct ask *ask, const struct decision 
         add_flag(&b, d->target_missed, STR(",\"target_missed\":true"));
         add_refusals(&b, d);
         add_others(&b, ask, d);
-        b.max++;
-        buf_add_char(&b, '}');
-        result = arena_copy(a, buf_str(&b));
+        add_closing(&b, '}');
+        result = buf_str(&b);
     }
-    buf_deinit(&b);
     return result;
 }
