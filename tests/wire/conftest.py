@@ -106,3 +106,8 @@ def key(relay):
 def http(relay, key):
     with relay.http(key) as client:
         yield client
+
+
+@pytest.fixture
+def four(start):
+    return wire.make_four(start)

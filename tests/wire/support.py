@@ -452,6 +452,32 @@ def model(id, **more):
             "capabilities": ["tools", "json", "vision"], **more}
 
 
+# Cheapest first: the order in which an alias tries them.
+CHEAP = [("a", 1), ("b", 2), ("c", 3), ("d", 4)]
+
+
+def make_four(start, **config):
+    """Four providers, one simulator each, and an alias that goes through them in order of price."""
+    sims = {name: start.sim(name=name) for name, _ in CHEAP}
+    relay = start.relay({
+        "providers": {n: provider(sims[n], api_key=f"sk-{n}-secret-1") for n, _ in CHEAP},
+        "models": [model(f"{n}/m", input=p, output=p) for n, p in CHEAP],
+        "aliases": {"any": [f"{n}/m" for n, _ in CHEAP]}, **config})
+    relay.sims = sims
+    relay.client = relay.http(relay.first_key)
+    return relay
+
+
+def counts(relay):
+    """How many requests each of the four got."""
+    return [relay.sims[n].count() for n, _ in CHEAP]
+
+
+def fail(relay, name, **how):
+    """One of the four fails from now on."""
+    relay.sims[name].set(**how)
+
+
 def find_node():
     """(a Node.js, the folder with the installed packages), as scripts/test.sh prepared them."""
     own = sorted(ROOT.glob("build/node-2*/node_modules/node-linux-*/bin/node"))
