@@ -160,8 +160,10 @@ void extras_write(struct bytes *out, const struct ask *a, const struct plan *p, 
                        "{\"modelfile\":\"\",\"template\":\"\",\"details\":{\"format\":\"gguf\","
                        "\"family\":\"sim\",\"parameter_size\":\"1B\",\"quantization_level\":"
                        "\"Q4_0\"},\"model_info\":{\"general.architecture\":\"sim\","
-                       "\"sim.context_length\":131072},"
-                       "\"capabilities\":[\"completion\",\"tools\",\"vision\"]}");
+                       "\"sim.context_length\":131072},\"capabilities\":");
+        bytes_add_text(out, slice_has(a->model, slice_of("embed"))
+                                ? "[\"embedding\"]}"
+                                : "[\"completion\",\"tools\",\"vision\"]}");
         break;
     case TASK_VERSION:
         bytes_add_text(out, "{\"version\":\"0.12.0\"}");
