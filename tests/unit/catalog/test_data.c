@@ -1,5 +1,6 @@
 /* The built-in data: whole, with sources, and on the right sides of the default quality bar. */
 #include "catalog/facts.h"
+#include "catalog/gate.h"
 #include "fixture.h"
 
 #define MIN_QUALITY_DEFAULT 30
@@ -177,6 +178,50 @@ TEST(local_models_are_those_that_the_server_told_of)
     CHECK(isnan(built_in(&w, "ollama/mystery")->quality));
     CHECK(built_in(&w, "ollama/named")->configured && !built_in(&w, "ollama/named")->installed);
     CHECK(!pusd_known(built_in(&w, "ollama/gpt-oss:120b-cloud")->prices.input));
+    world_deinit(&w);
+}
+
+/* The kind of answer: chats, embeddings or both, as the server or the configuration says. */
+TEST(who_makes_embeddings)
+{
+    struct world w;
+    world_init(&w);
+    world_provider(&w, "ollama", "ollama");
+    world_provider(&w, "openai", "openai");
+    struct model_config *only = world_model(&w, "openai/vectors", NULL, NULL, -1);
+    only->tools = only->json = only->vision = only->image_urls = false;
+    only->embeddings = only->has_capabilities = true;
+    world_model(&w, "openai/both", NULL, NULL, -1)->embeddings = true;
+    world_model(&w, "openai/unsaid", NULL, NULL, -1)->has_capabilities = false;
+    struct discovered_model told[] = {
+        {STR("ollama"), STR("nomic-embed-text"), 2048, CAP_EMBEDDINGS, 0},
+        {STR("ollama"), STR("qwen3:8b"), 40960, CAP_CHAT | CAP_TOOLS, 0},
+    };
+    w.catalog = catalog_build(w.config, w.live, told, 2);
+    static const struct {
+        const char *id;
+        unsigned can, unknown;
+    } rows[] = {
+        {"openai/vectors", CAP_EMBEDDINGS, 0},
+        {"openai/both", CAP_CHAT | CAP_EMBEDDINGS, 0},
+        {"openai/unsaid", CAP_CHAT, CAP_EMBEDDINGS},
+        {"openai/gpt-4o", CAP_CHAT, 0},
+        {"ollama/nomic-embed-text", CAP_EMBEDDINGS, 0},
+        {"ollama/qwen3:8b", CAP_CHAT, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct model *m = built_in(&w, rows[i].id);
+        unsigned kinds = CAP_CHAT | CAP_EMBEDDINGS;
+        check_int(m->capabilities & kinds, rows[i].can, __FILE__, __LINE__, rows[i].id);
+        check_int(m->capabilities_unknown & kinds, rows[i].unknown, __FILE__, __LINE__, rows[i].id);
+        const struct ask embed = {.needs = CAP_EMBEDDINGS}, chat = {.needs = CAP_CHAT};
+        bool named = ((rows[i].can | rows[i].unknown) & CAP_EMBEDDINGS) != 0;
+        CHECK((gate_capabilities(&embed, m, ALL_IS_PRESENT) == REFUSED_NONE) == named);
+        CHECK((gate_capabilities(&embed, m, UNKNOWN_IS_ABSENT) == REFUSED_NONE) ==
+              ((rows[i].can & CAP_EMBEDDINGS) != 0));
+        CHECK((gate_capabilities(&chat, m, ALL_IS_PRESENT) == REFUSED_NONE) ==
+              ((rows[i].can & CAP_CHAT) != 0));
+    }
     world_deinit(&w);
 }
 
