@@ -117,7 +117,7 @@ enum args_result args_parse(struct args *args, int argc, char **argv)
         if (options && strcmp(arg, "--") == 0) {
             options = false;
         } else if (options && (strncmp(arg, "--", 2) == 0 || strcmp(arg, "-h") == 0)) {
-            static char help[] = "--help";
+            char help[] = "--help";
             char *one[] = {help};
             int zero = 0;
             enum args_result r = arg[1] == 'h' ? take_option(args, 1, one, &zero)

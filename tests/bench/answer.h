@@ -4,8 +4,8 @@
  * `usage`, the cost; or a chunked stream with a known number of SSE events, `data: [DONE]` as the
  * last and the final chunk behind it; nothing after the end. Nothing is kept but counters:
  * thousands of answers are read at once. */
-#ifndef RELAY_BENCH_ANSWER_H
-#define RELAY_BENCH_ANSWER_H
+#ifndef RELAY_TESTS_BENCH_ANSWER_H
+#define RELAY_TESTS_BENCH_ANSWER_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* latency.h - a histogram of times: 128 steps to every doubling, so a percentile is off by less
  * than one in a hundred. */
-#ifndef RELAY_BENCH_LATENCY_H
-#define RELAY_BENCH_LATENCY_H
+#ifndef RELAY_TESTS_BENCH_LATENCY_H
+#define RELAY_TESTS_BENCH_LATENCY_H
 
 #include <stdint.h>
 
