@@ -91,6 +91,7 @@ static void build_ask(struct dry_run *d, struct resolution *among, const char *p
     d->ask = (struct ask){
         .among = among,
         .streamed = streamed,
+        .needs = CAP_CHAT,
         .prompt_tokens = estimate_tokens(strlen(prompt), 1),
         .max_tokens = -1,
         .expected_answer = ANSWER_TOKENS_FIRST,

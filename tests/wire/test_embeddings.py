@@ -126,6 +126,12 @@ def test_neither_goes_the_other_way(client, http, word):
                                        messages=[{"role": "user", "content": word}])
 
 
+def test_a_dry_run_is_a_chat(relay):
+    """relay route: the cheapest of all makes embeddings only, and is not among the candidates."""
+    text = relay.run("route", "--min-quality", "0", "hello").stdout
+    assert "p/small" in text and "vectors" not in text and "nomic" not in text
+
+
 @pytest.mark.parametrize("field, value", [
     ("input", None), ("input", 7), ("input", []), ("input", [None]), ("input", {"a": "b"}),
     ("model", 5), ("model", ""), ("dimensions", 0), ("dimensions", "8"), ("dimensions", 1e300),
