@@ -66,6 +66,11 @@ static bool is_base64(str text)
     return text.len % 4 == 0 && len % 4 != 1 && len > 0;
 }
 
+bool call_id_is_joined(str id)
+{
+    return str_find(id, MARK_BASE64, 0) != SIZE_MAX || str_find(id, MARK_HEX, 0) != SIZE_MAX;
+}
+
 str call_id_join(struct arena *a, str id, str signature)
 {
     if (signature.len == 0)
@@ -115,12 +120,12 @@ void call_id_split(struct arena *a, str joined, str *id, str *signature)
 {
     *id = joined;
     *signature = (str){0};
+    if (!call_id_is_joined(joined))
+        return;
     size_t at = str_find(joined, MARK_BASE64, 0);
     bool base64 = at != SIZE_MAX;
     if (!base64)
         at = str_find(joined, MARK_HEX, 0);
-    if (at == SIZE_MAX)
-        return;
     str rest = str_sub(joined, at + MARK_HEX.len, joined.len);
     *id = str_sub(joined, 0, at);
     *signature = base64 ? base64_back(a, rest) : hex_back(a, rest);

@@ -20,6 +20,9 @@ bool call_id_is_made(str id);
 /* The id with the signature inside it; the id alone when there is no signature. */
 str call_id_join(struct arena *a, str id, str signature);
 
+/* Is there a signature in it? */
+bool call_id_is_joined(str id);
+
 /* The two apart again; *signature is empty when there is none in it. */
 void call_id_split(struct arena *a, str joined, str *id, str *signature);
 

@@ -5,6 +5,7 @@
  * (flavour.c). */
 #include <assert.h>
 
+#include "dialects/calls.h"
 #include "dialects/openai.h"
 #include "dialects/spans.h"
 #include "dialects/writer.h"
@@ -90,8 +91,11 @@ static bool is_short_id(str id)
     return good;
 }
 
+/* A signature inside an id is of no use here, and would make it longer than OpenAI takes. */
 str openai_call_id(struct arena *a, const struct flavour *flavour, str id)
 {
+    str signature;
+    call_id_split(a, id, &id, &signature);
     if (!flavour->short_call_ids || is_short_id(id))
         return id;
 
@@ -103,9 +107,11 @@ str openai_call_id(struct arena *a, const struct flavour *flavour, str id)
     return arena_copy(a, str_of(text, sizeof text));
 }
 
-static str short_id(struct arena *a, const struct flavour *flavour, str id)
+/* The id that the provider takes, quoted; empty when that is the id as it is. */
+static str other_id(struct arena *a, const struct flavour *flavour, str id)
 {
-    return span_quote(a, openai_call_id(a, flavour, id));
+    str other = openai_call_id(a, flavour, id);
+    return str_eq(other, id) ? (str){0} : span_quote(a, other);
 }
 
 /* The edits to one message that the provider would refuse as it is: a role, a member or an id that
@@ -119,21 +125,22 @@ static size_t message_edits(struct edits *e, const struct flavour *flavour, str 
         edits[count++] = (struct json_edit){.key = STR("role"), .value = STR("\"system\"")};
     if (flavour->no_reasoning_back && yyjson_obj_get(v, "reasoning_content") != NULL)
         edits[count++] = (struct json_edit){.key = STR("reasoning_content")};
-    if (!flavour->short_call_ids)
-        return count;
-    if (m->tool_call_id.len > 0 && !is_short_id(m->tool_call_id))
-        edits[count++] = (struct json_edit){.key = STR("tool_call_id"),
-                                            .value = short_id(e->a, flavour, m->tool_call_id)};
+    struct json_edit answered = {.key = STR("tool_call_id")};
+    if (m->tool_call_id.len > 0)
+        answered.value = other_id(e->a, flavour, m->tool_call_id);
+    if (answered.value.len > 0)
+        edits[count++] = answered;
     str calls = {0};
     /* Only an assistant's calls were read; the older function_call is among them and not in this
      * list. */
     size_t listed = yyjson_arr_size(json_get(v, "tool_calls"));
     for (size_t c = 0; c < listed && c < m->tool_call_count; c++) {
-        if (is_short_id(m->tool_calls[c].id))
+        struct json_edit id = {.key = STR("id"),
+                               .value = other_id(e->a, flavour, m->tool_calls[c].id)};
+        if (id.value.len == 0)
             continue;
         if (calls.len == 0)
             calls = json_member_raw(span_element(messages, i), STR("tool_calls"));
-        struct json_edit id = {.key = STR("id"), .value = short_id(e->a, flavour, m->tool_calls[c].id)};
         str call = span_element(calls, c);
         calls = span_replace(e->a, calls, call, span_edit(e->a, call, &id, 1));
     }
@@ -162,6 +169,16 @@ static void edit_messages(struct edits *e, const struct flavour *flavour)
         edit_set(e, "messages", messages);
 }
 
+/* Did Gemini make a call of this conversation? */
+static bool has_signed_calls(const struct chat *chat)
+{
+    for (unsigned i = 0; i < chat->message_count; i++)
+        for (unsigned c = 0; c < chat->messages[i].tool_call_count; c++)
+            if (call_id_is_joined(chat->messages[i].tool_calls[c].id))
+                return true;
+    return false;
+}
+
 static void edit_for_flavour(struct edits *e, const struct flavour *flavour)
 {
     const struct chat *chat = e->chat;
@@ -171,7 +188,8 @@ static void edit_for_flavour(struct edits *e, const struct flavour *flavour)
         edit_rename(e, "seed", "random_seed");
     if (flavour->required_is_any && chat->tool_choice == TOOL_CHOICE_REQUIRED)
         edit_set(e, "tool_choice", STR("\"any\""));
-    if (flavour->system_only || flavour->no_reasoning_back || flavour->short_call_ids)
+    if (flavour->system_only || flavour->no_reasoning_back || flavour->short_call_ids ||
+        has_signed_calls(chat))
         edit_messages(e, flavour);
     for (size_t i = 0; i < FLAVOUR_DROPS_MAX && flavour->drops[i] != NULL; i++)
         edit_remove(e, flavour->drops[i]);

@@ -201,6 +201,32 @@ TEST(calls_that_gemini_did_not_make)
     check_sent("gemini-2.5-pro", FOREIGN, "\"id\":\"call_x\"}}]}]}");
 }
 
+/* A conversation may go on elsewhere: there the id is as short as it was. */
+TEST(signatures_are_for_gemini_alone)
+{
+    static const struct {
+        const char *provider, *id;
+    } rows[] = {{"openai", "call_x"}, {"my-vllm", "call_x"}, {"mistral", ""}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct harness h;
+        struct outgoing out = {0};
+        struct target target = harness_target(rows[i].provider, "openai", "up");
+        harness_init(&h);
+        harness_ask(
+            &h, s("{\"model\":\"a\",\"messages\":[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":"
+                  "\"call_x__sigb_AAEC\",\"type\":\"function\",\"function\":{\"name\":\"f\","
+                  "\"arguments\":\"{}\"}}]},{\"role\":\"tool\",\"tool_call_id\":"
+                  "\"call_x__sigb_AAEC\",\"content\":\"1\"}]}"));
+        CHECK_INT(dialect_openai.request_out(&h.a, &h.chat, &target, &out, &h.why, &h.param), OK);
+        yyjson_val *messages = json_get(json_parse(&h.a, out.body, NULL), "messages");
+        yyjson_val *calls = json_get(yyjson_arr_get_first(messages), "tool_calls");
+        str id = json_str(json_get(yyjson_arr_get_first(calls), "id"));
+        CHECK(str_eq(id, json_str(json_get(yyjson_arr_get(messages, 1), "tool_call_id"))));
+        CHECK(rows[i].id[0] == '\0' ? id.len == 9 : str_eq(id, s(rows[i].id)));
+        harness_deinit(&h);
+    }
+}
+
 TEST(ids_that_are_not_ours)
 {
     static const char *const ids[] = {

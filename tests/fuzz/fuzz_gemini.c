@@ -1,0 +1,10 @@
+/* What Gemini may send: as a stream, as a plain answer and as an error. */
+#include "dialect_stream.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fuzz_dialect(&dialect_gemini, data, size);
+    return 0;
+}
