@@ -25,7 +25,7 @@ from table import Row, print_markdown, print_rows
 EVENTS = 35  # of the mock's stream: 34 and [DONE]
 BODY_BYTES = 600
 MARK = "#" * 16
-RAMP_SECONDS = 8
+RAMP_SECONDS = 16
 
 
 def write_bodies(folder):
@@ -106,7 +106,7 @@ class Bench:
         print(f"  {time.monotonic() - self.began:5.0f} s  {what}", file=sys.stderr, flush=True)
 
     def cpu_row(self, what, relay, mock, kind, stream, targets, unit="request", **options):
-        count = 3 if self.quick else 15
+        count = 3 if self.quick else self.options.rounds
         options.setdefault("seconds", 0.5 if self.quick else 1)
         sides = [self.nginx, relay] + ([mock] if mock else [])
         got = self.rounds(what, sides, kind, stream, count, **options)
@@ -126,7 +126,7 @@ class Bench:
                                  [cost(r) for r in got[mock]], beside, None))
 
     def latency_rows(self, what, stream, field):
-        count = 3 if self.quick else 15
+        count = 3 if self.quick else self.options.rounds
         got = self.rounds(what, [self.nginx, self.relay, self.mock], "stream" if stream else "plain",
                           stream, count, connections=1, seconds=0.5 if self.quick else 1)
         for share in ("p50", "p99"):
@@ -269,6 +269,7 @@ def main():
     for name in ("relay", "sim", "load"):
         parser.add_argument(f"--{name}", required=True, type=os.path.abspath)
     parser.add_argument("--nginx", default=shutil.which("nginx") or "/usr/sbin/nginx")
+    parser.add_argument("--rounds", type=int, default=15, help="that count, after one that does not")
     parser.add_argument("--quick", action="store_true", help="about a minute, for a first look")
     parser.add_argument("--million", action="store_true", help="the memory row over a million requests")
     parser.add_argument("--only", action="append", help="plain, stream, paced, latency, tls, memory, flat")
