@@ -55,18 +55,18 @@ static void text_write(struct writer *w, const struct chat_message *m, bool reas
     buf_add_char(&w->b, '"');
 }
 
-static bool images_write(struct writer *w, const struct chat_message *m, unsigned index)
+static bool images_write(struct writer *w, const struct chat_message *m)
 {
     unsigned count = 0;
     for (unsigned i = 0; i < m->part_count; i++) {
         const struct chat_part *p = &m->parts[i];
         if (p->kind == PART_AUDIO || p->kind == PART_FILE)
-            return refuse(w, arena_printf(w->a, "messages[%u].content[%u]", index, i),
+            return refuse(w, arena_printf(w->a, "messages[%u].content[%u]", m->at, p->at),
                           "takes text and images only");
         if (p->kind != PART_IMAGE)
             continue;
         if (p->data.len == 0)
-            return refuse(w, arena_printf(w->a, "messages[%u].content[%u].image_url.url", index, i),
+            return refuse(w, arena_printf(w->a, "messages[%u].content[%u]", m->at, p->at),
                           "takes images as data: URLs only");
         add_str(w, count++ == 0 ? ",\"images\":[" : ",", p->data);
     }
@@ -76,7 +76,7 @@ static bool images_write(struct writer *w, const struct chat_message *m, unsigne
 }
 
 /* The model wrote arguments as a text; here they are an object. */
-static bool calls_write(struct writer *w, const struct chat_message *m, unsigned index)
+static bool calls_write(struct writer *w, const struct chat_message *m)
 {
     for (unsigned i = 0; i < m->tool_call_count; i++) {
         const struct chat_tool_call *call = &m->tool_calls[i];
@@ -84,7 +84,7 @@ static bool calls_write(struct writer *w, const struct chat_message *m, unsigned
         yyjson_val *arguments = text.len > 0 ? json_parse(w->a, text, NULL) : NULL;
         if (text.len > 0 && !yyjson_is_obj(arguments))
             return refuse(
-                w, arena_printf(w->a, "messages[%u].tool_calls[%u].function.arguments", index, i),
+                w, arena_printf(w->a, "messages[%u].tool_calls[%u].function.arguments", m->at, i),
                 "takes a JSON object only");
         add(w, i == 0 ? ",\"tool_calls\":[{" : ",{");
         if (call->id.len > 0) {
@@ -123,7 +123,7 @@ static bool message_write(struct writer *w, unsigned index)
         add(w, ",\"thinking\":");
         text_write(w, m, true);
     }
-    if (!images_write(w, m, index) || !calls_write(w, m, index))
+    if (!images_write(w, m) || !calls_write(w, m))
         return false;
     if (m->role == ROLE_TOOL) {
         add_str(w, ",\"tool_name\":", call_name_of(w->chat, index));
@@ -248,6 +248,10 @@ static void options_write(struct writer *w, const struct target *target)
 static bool is_sayable(struct writer *w)
 {
     const struct chat *chat = w->chat;
+    if (chat->foreign_field.len > 0)
+        return refuse(w, chat->foreign_field, "has no such field");
+    if (chat->max_tokens == 0)
+        return refuse(w, STR("max_tokens"), "cannot be asked for no answer");
     if (chat->n > 1)
         return refuse(w, STR("n"), "gives one answer only");
     if (chat->logprobs)

@@ -355,8 +355,6 @@ static bool body_write(struct writer *w)
     const struct chat *chat = w->chat;
     if (!writer_is_sayable(w))
         return false;
-    if (chat->max_tokens == 0)
-        return writer_refuse(w, STR("max_tokens"), "cannot be asked for no answer");
     writer_add_str(w, "{\"model\":", w->target->model);
     if (!messages_write(w))
         return false;

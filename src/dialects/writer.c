@@ -68,6 +68,8 @@ bool writer_is_sayable(struct writer *w)
     const struct chat *chat = w->chat;
     if (chat->foreign_field.len > 0)
         return writer_refuse(w, chat->foreign_field, "has no such field");
+    if (chat->max_tokens == 0) /* Anthropic's way to warm a cache */
+        return writer_refuse(w, STR("max_tokens"), "cannot be asked for no answer");
     if (chat->other_modality)
         return writer_refuse(w, STR("modalities"), "is asked for text only");
     for (unsigned i = 0; i < chat->tool_count; i++)

@@ -392,6 +392,9 @@ enum err upstream_start(struct request *r, struct candidate *c, unsigned key_ind
         .api_key = u->config->api_key_count > 0 ? u->config->api_keys[key_index] : (str){0},
         .max_output = c->model != NULL ? c->model->max_output : -1,
         .no_temperature = c->model != NULL && c->model->no_temperature,
+        .no_reasoning =
+            c->model != NULL &&
+            ((c->model->capabilities | c->model->capabilities_unknown) & CAP_REASONING) == 0,
         .store_metadata = r->wants.store_metadata,
     };
     struct outgoing out = {0};

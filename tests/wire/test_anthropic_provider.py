@@ -21,7 +21,8 @@ def relay(start_once, sim):
     prices = {"cached_input": 0.1, "cache_write": 1.25, "cache_write_1h": 2}
     return start_once.relay({
         "providers": {"c": claude(sim), "o": provider(sim)},
-        "models": [model("c/claude-opus-5", **prices), model("o/small", input=9)]})
+        "models": [model("c/claude-opus-5", capabilities=["tools", "json", "vision", "reasoning"], **prices),
+                   model("o/small", input=9)]})
 
 
 @pytest.fixture(scope="module")

@@ -154,9 +154,10 @@ TEST(what_others_cannot_do_is_named)
     static const struct {
         const char *body, *param;
     } rows[] = {
-        {HEAD "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\","
-              "\"tool_use_id\":\"t\"},{\"type\":\"search_result\"}]}]}",
-         "messages[0].content[1]"},
+        {HEAD "\"messages\":[{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\","
+              "\"id\":\"t\",\"name\":\"f\",\"input\":{}}]},{\"role\":\"user\",\"content\":["
+              "{\"type\":\"tool_result\",\"tool_use_id\":\"t\"},{\"type\":\"search_result\"}]}]}",
+         "messages[1].content[1]"},
         {BLOCKS("user", "{\"type\":\"document\",\"source\":{\"type\":\"file\",\"file_id\":\"f\"}}"),
          "messages[0].content[0]"},
         {BLOCKS("assistant", "{\"type\":\"server_tool_use\",\"id\":\"s\"}"),
@@ -177,8 +178,29 @@ TEST(what_others_cannot_do_is_named)
         CHECK_INT(dialect_openai.request_out(&h.a, &h.chat, &openai, &out, &h.why, &h.param),
                   ERR_INVALID_REQUEST);
         CHECK_STR(h.param, rows[i].param);
+        static const struct dialect *const others[] = {&dialect_gemini, &dialect_ollama};
+        for (size_t o = 0; o < 2; o++) {
+            h.param = (str){0};
+            CHECK_INT(others[o]->request_out(&h.a, &h.chat, &own, &out, &h.why, &h.param),
+                      ERR_INVALID_REQUEST);
+            CHECK_STR(h.param, rows[i].param);
+        }
         CHECK_INT(dialect_anthropic.request_out(&h.a, &h.chat, &own, &out, &h.why, &h.param), OK);
         CHECK_STR(out.body, rows[i].body); /* not a byte changes */
+        harness_deinit(&h);
+    }
+}
+
+TEST(thinking_is_asked_for_where_the_model_thinks)
+{
+    for (int thinks = 0; thinks < 2; thinks++) {
+        struct harness h;
+        struct outgoing out = {0};
+        struct target target = harness_target("openai", "openai", "up");
+        target.no_reasoning = thinks == 0;
+        ask(&h, HEAD USER ",\"output_config\":{\"effort\":\"low\"}}");
+        CHECK_INT(dialect_openai.request_out(&h.a, &h.chat, &target, &out, &h.why, &h.param), OK);
+        CHECK_INT(str_find(out.body, s("\"reasoning_effort\":\"low\""), 0) != SIZE_MAX, thinks);
         harness_deinit(&h);
     }
 }

@@ -24,7 +24,7 @@ TEST(what_cannot_be_said_is_refused_by_name)
         {"{\"model\":\"a\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\","
          "\"image_url\":{"
          "\"url\":\"https://x/y.png\"}}]}]}",
-         "messages[0].content[0].image_url.url"},
+         "messages[0].content[0]"},
         {"{\"model\":\"a\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_audio\","
          "\"input_audio\":{"
          "\"data\":\"AA\"}}]}]}",
