@@ -108,9 +108,7 @@ static double lesser(double a, double b)
 
 static double expected_answer(const struct choosing *w, const struct brief *b)
 {
-    double tokens = w->answer;
-    if (live_is_measured(w->l, b->live))
-        tokens = live_answer_tokens(w->l, b->live, tokens);
+    double tokens = live_answer_tokens(w->l, b->live, w->answer);
     return lesser(lesser(tokens, w->answer_most), b->answer_most);
 }
 

@@ -62,12 +62,6 @@ static inline bool live_none_out(const struct live *l, uint64_t now_ms)
     return atomic_load_explicit(&l->any_out_until_ms, memory_order_relaxed) <= now_ms;
 }
 
-/* Whether anything was ever merged for this slot; without, every estimate is its fallback. */
-static inline bool live_is_measured(const struct live *l, unsigned slot)
-{
-    return atomic_load_explicit(&l->summaries[slot], memory_order_relaxed) != NULL;
-}
-
 /* Values of the last minute or so, decayed. */
 double live_recent(const struct live *l, unsigned slot, bool streamed);
 
