@@ -64,6 +64,7 @@ const struct dialect dialect_responses = {
     .stream_error = responses_stream_error,
     .error_out = openai_error_out,
     .replay = responses_replay,
+    .field_name = responses_field_name,
     .id_prefix = "resp_",
     .comment = ": keep-alive\n\n",
 };

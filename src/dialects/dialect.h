@@ -140,6 +140,10 @@ struct dialect {
     /* dialect_replay() for this door; `root` is of `stored`. */
     bool (*replay)(struct arena *a, const struct chat *chat, str stored, yyjson_val *root,
                    const struct answer_head *head, struct buf *out);
+    /* This door's name for a field that the writers of requests name as OpenAI does; NULL: the
+     * same.
+     */
+    str (*field_name)(struct arena *a, str name);
     const char *id_prefix; /* of the ids that Relay gives to answers: "chatcmpl-" */
     const char *comment;   /* what keeps a silent stream alive: ": keep-alive\n\n" */
 };
@@ -150,7 +154,7 @@ extern const struct dialect dialect_responses; /* a door only */
 extern const struct dialect dialect_ollama;
 extern const struct dialect dialect_anthropic;
 extern const struct dialect dialect_anthropic_count; /* a door only: /v1/messages/count_tokens */
-extern const struct dialect dialect_embeddings; /* a door only: /v1/embeddings */
+extern const struct dialect dialect_embeddings;      /* a door only: /v1/embeddings */
 
 /* By a provider's kind; NULL: not part of this version. */
 const struct dialect *dialect_find(str kind);

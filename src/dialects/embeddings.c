@@ -237,12 +237,27 @@ const struct dialect dialect_embeddings = {
 
 /* ---- chats and embeddings alike ---- */
 
+/* A refusal names the field as the client wrote it. */
+static void name_for_door(struct arena *a, const struct dialect *door, str *why, str *param)
+{
+    str old = *param;
+    str quoted = arena_printf(a, "'" STR_FMT "'", STR_ARG(old));
+    *param = door->field_name(a, old);
+    if (str_starts(*why, quoted))
+        *why = arena_printf(a, "'" STR_FMT "'" STR_FMT, STR_ARG(*param),
+                            STR_ARG(str_sub(*why, quoted.len, why->len)));
+}
+
 enum err provider_request_out(const struct dialect *provider, struct arena *a,
                               const struct chat *chat, const struct target *target,
                               struct outgoing *out, str *why, str *param)
 {
-    if (chat->asked == ASKED_CHAT)
-        return provider->request_out(a, chat, target, out, why, param);
+    if (chat->asked == ASKED_CHAT) {
+        enum err err = provider->request_out(a, chat, target, out, why, param);
+        if (err != OK && chat->door->field_name != NULL)
+            name_for_door(a, chat->door, why, param);
+        return err;
+    }
     if (provider->embed_out != NULL)
         return provider->embed_out(a, chat, target, out, why, param);
     *param = STR("model");

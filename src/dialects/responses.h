@@ -12,6 +12,7 @@
 /* responses_request.c, responses_items.c */
 enum err responses_request_in(struct arena *a, str body, yyjson_val *root, struct chat *out,
                               str *why, str *param);
+str responses_field_name(struct arena *a, str name);
 /* The reader stands at the field; `instructions` is the first message, where it is not empty.
  * False: a fault is noted. */
 bool responses_read_input(struct reader *r, yyjson_val *v, str instructions);

@@ -306,6 +306,29 @@ static bool body_read(struct reader *r, yyjson_val *root)
     return true;
 }
 
+str responses_field_name(struct arena *a, str name)
+{
+    static const struct {
+        const char *theirs, *ours;
+    } names[] = {
+        {"messages", "input"},
+        {"max_tokens", "max_output_tokens"},
+        {"reasoning_effort", "reasoning.effort"},
+        {"response_format", "text.format"},
+        {"response_format.json_schema.schema", "text.format.schema"},
+    };
+    const str list = STR("messages");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (str_eq(name, str_of_c(names[i].theirs)))
+            return str_of_c(names[i].ours);
+    if (!str_starts(name, STR("messages[")))
+        return name;
+    /* Calls are items of their own here: their place in a message is nobody's. */
+    if (str_find(name, STR(".tool_calls["), 0) != SIZE_MAX)
+        return STR("input");
+    return arena_printf(a, "input" STR_FMT, STR_ARG(str_sub(name, list.len, name.len)));
+}
+
 enum err responses_request_in(struct arena *a, str body, yyjson_val *root, struct chat *out,
                               str *why, str *param)
 {

@@ -11,81 +11,80 @@ static void ask(struct harness *h, const char *body)
 #define ASK(more)   "{\"model\":\"a\",\"input\":\"x\"," more "}"
 #define INPUT(item) "{\"model\":\"a\",\"input\":[" item "]}"
 
+static const struct {
+    const char *body, *param;
+} wrong[] = {
+    {"{\"input\":\"x\"}", "model"},
+    {"{\"model\":\"\",\"input\":\"x\"}", "model"},
+    {"{\"model\":7,\"input\":\"x\"}", "model"},
+    {"{\"model\":\"a\"}", "input"},
+    {"{\"model\":\"a\",\"input\":null}", "input"},
+    {"{\"model\":\"a\",\"input\":[]}", "input"},
+    {"{\"model\":\"a\",\"input\":7}", "input"},
+    {"{\"model\":\"a\",\"model\":\"b\",\"input\":\"x\"}", "model"},
+    {ASK("\"instructions\":7"), "instructions"},
+    {ASK("\"stream\":\"yes\""), "stream"},
+    {ASK("\"max_output_tokens\":0"), "max_output_tokens"},
+    {ASK("\"max_output_tokens\":1.5"), "max_output_tokens"},
+    {ASK("\"temperature\":-1"), "temperature"},
+    {ASK("\"top_p\":2"), "top_p"},
+    {ASK("\"metadata\":[]"), "metadata"},
+    {ASK("\"store\":1"), "store"},
+    {ASK("\"user\":1"), "user"},
+    {ASK("\"parallel_tool_calls\":1"), "parallel_tool_calls"},
+    {ASK("\"service_tier\":1"), "service_tier"},
+    {ASK("\"truncation\":1"), "truncation"},
+    {ASK("\"stream_options\":1"), "stream_options"},
+    {ASK("\"reasoning\":\"high\""), "reasoning"},
+    {ASK("\"reasoning\":{\"effort\":1}"), "reasoning.effort"},
+    {ASK("\"text\":7"), "text"},
+    {ASK("\"text\":{\"format\":\"json\"}"), "text.format"},
+    {ASK("\"text\":{\"format\":{\"type\":\"xml\"}}"), "text.format.type"},
+    {ASK("\"text\":{\"format\":{\"type\":\"json_schema\",\"schema\":{}}}"), "text.format.name"},
+    {ASK("\"text\":{\"format\":{\"type\":\"json_schema\",\"name\":\"n\"}}"), "text.format.schema"},
+    {ASK("\"tools\":{}"), "tools"},
+    {ASK("\"tools\":[7]"), "tools[0]"},
+    {ASK("\"tools\":[{\"type\":\"function\"}]"), "tools[0].name"},
+    {ASK("\"tools\":[{\"type\":\"function\",\"name\":\"f\",\"parameters\":[]}]"),
+     "tools[0].parameters"},
+    {ASK("\"tool_choice\":7"), "tool_choice"},
+    {ASK("\"tool_choice\":\"any\""), "tool_choice"},
+    {ASK("\"tool_choice\":{\"type\":\"function\"}"), "tool_choice.name"},
+    {ASK("\"include\":\"x\""), "include"},
+    {ASK("\"include\":[7]"), "include[0]"},
+    {ASK("\"routing\":7"), "routing"},
+    {INPUT("7"), "input[0]"},
+    {INPUT("{\"role\":\"user\"}"), "input[0].content"},
+    {INPUT("{\"role\":\"robot\",\"content\":\"x\"}"), "input[0].role"},
+    {INPUT("{\"type\":7}"), "input[0].type"},
+    {INPUT("{\"role\":\"user\",\"content\":[{\"type\":\"hologram\"}]}"),
+     "input[0].content[0].type"},
+    {INPUT("{\"role\":\"user\",\"content\":[{\"type\":\"input_text\"}]}"),
+     "input[0].content[0].text"},
+    {INPUT("{\"role\":\"user\",\"content\":[{\"type\":\"input_image\"}]}"),
+     "input[0].content[0].image_url"},
+    {INPUT("{\"role\":\"user\",\"content\":[{\"type\":\"input_image\",\"image_url\":"
+           "\"data:image/png,x\"}]}"),
+     "input[0].content[0].image_url"},
+    {INPUT("{\"role\":\"user\",\"content\":[{\"type\":\"input_file\"}]}"),
+     "input[0].content[0].file_data"},
+    {INPUT("{\"role\":\"user\",\"content\":[{\"type\":\"input_audio\",\"input_audio\":{}}]}"),
+     "input[0].content[0].input_audio.data"},
+    {INPUT("{\"type\":\"function_call\",\"name\":\"f\",\"arguments\":\"\"}"), "input[0].call_id"},
+    {INPUT("{\"type\":\"function_call\",\"call_id\":\"1\",\"name\":\"f\",\"arguments\":{}}"),
+     "input[0].arguments"},
+    {INPUT("{\"type\":\"function_call_output\",\"call_id\":\"1\"}"), "input[0].output"},
+    {INPUT("{\"type\":\"function_call_output\",\"output\":\"1\"}"), "input[0].call_id"},
+    {INPUT("{\"type\":\"reasoning\",\"encrypted_content\":7}"), "input[0].encrypted_content"},
+};
+
 TEST(what_is_wrong_is_named)
 {
-    static const struct {
-        const char *body, *param;
-    } bodies[] = {
-        {"{\"input\":\"x\"}", "model"},
-        {"{\"model\":\"\",\"input\":\"x\"}", "model"},
-        {"{\"model\":7,\"input\":\"x\"}", "model"},
-        {"{\"model\":\"a\"}", "input"},
-        {"{\"model\":\"a\",\"input\":null}", "input"},
-        {"{\"model\":\"a\",\"input\":[]}", "input"},
-        {"{\"model\":\"a\",\"input\":7}", "input"},
-        {"{\"model\":\"a\",\"model\":\"b\",\"input\":\"x\"}", "model"},
-        {ASK("\"instructions\":7"), "instructions"},
-        {ASK("\"stream\":\"yes\""), "stream"},
-        {ASK("\"max_output_tokens\":0"), "max_output_tokens"},
-        {ASK("\"max_output_tokens\":1.5"), "max_output_tokens"},
-        {ASK("\"temperature\":-1"), "temperature"},
-        {ASK("\"top_p\":2"), "top_p"},
-        {ASK("\"metadata\":[]"), "metadata"},
-        {ASK("\"store\":1"), "store"},
-        {ASK("\"user\":1"), "user"},
-        {ASK("\"parallel_tool_calls\":1"), "parallel_tool_calls"},
-        {ASK("\"service_tier\":1"), "service_tier"},
-        {ASK("\"truncation\":1"), "truncation"},
-        {ASK("\"stream_options\":1"), "stream_options"},
-        {ASK("\"reasoning\":\"high\""), "reasoning"},
-        {ASK("\"reasoning\":{\"effort\":1}"), "reasoning.effort"},
-        {ASK("\"text\":7"), "text"},
-        {ASK("\"text\":{\"format\":\"json\"}"), "text.format"},
-        {ASK("\"text\":{\"format\":{\"type\":\"xml\"}}"), "text.format.type"},
-        {ASK("\"text\":{\"format\":{\"type\":\"json_schema\",\"schema\":{}}}"), "text.format.name"},
-        {ASK("\"text\":{\"format\":{\"type\":\"json_schema\",\"name\":\"n\"}}"),
-         "text.format.schema"},
-        {ASK("\"tools\":{}"), "tools"},
-        {ASK("\"tools\":[7]"), "tools[0]"},
-        {ASK("\"tools\":[{\"type\":\"function\"}]"), "tools[0].name"},
-        {ASK("\"tools\":[{\"type\":\"function\",\"name\":\"f\",\"parameters\":[]}]"),
-         "tools[0].parameters"},
-        {ASK("\"tool_choice\":7"), "tool_choice"},
-        {ASK("\"tool_choice\":\"any\""), "tool_choice"},
-        {ASK("\"tool_choice\":{\"type\":\"function\"}"), "tool_choice.name"},
-        {ASK("\"include\":\"x\""), "include"},
-        {ASK("\"include\":[7]"), "include[0]"},
-        {ASK("\"routing\":7"), "routing"},
-        {INPUT("7"), "input[0]"},
-        {INPUT("{\"role\":\"user\"}"), "input[0].content"},
-        {INPUT("{\"role\":\"robot\",\"content\":\"x\"}"), "input[0].role"},
-        {INPUT("{\"type\":7}"), "input[0].type"},
-        {INPUT("{\"role\":\"user\",\"content\":[{\"type\":\"hologram\"}]}"),
-         "input[0].content[0].type"},
-        {INPUT("{\"role\":\"user\",\"content\":[{\"type\":\"input_text\"}]}"),
-         "input[0].content[0].text"},
-        {INPUT("{\"role\":\"user\",\"content\":[{\"type\":\"input_image\"}]}"),
-         "input[0].content[0].image_url"},
-        {INPUT("{\"role\":\"user\",\"content\":[{\"type\":\"input_image\",\"image_url\":"
-               "\"data:image/png,x\"}]}"),
-         "input[0].content[0].image_url"},
-        {INPUT("{\"role\":\"user\",\"content\":[{\"type\":\"input_file\"}]}"),
-         "input[0].content[0].file_data"},
-        {INPUT("{\"role\":\"user\",\"content\":[{\"type\":\"input_audio\",\"input_audio\":{}}]}"),
-         "input[0].content[0].input_audio.data"},
-        {INPUT("{\"type\":\"function_call\",\"name\":\"f\",\"arguments\":\"\"}"),
-         "input[0].call_id"},
-        {INPUT("{\"type\":\"function_call\",\"call_id\":\"1\",\"name\":\"f\",\"arguments\":{}}"),
-         "input[0].arguments"},
-        {INPUT("{\"type\":\"function_call_output\",\"call_id\":\"1\"}"), "input[0].output"},
-        {INPUT("{\"type\":\"function_call_output\",\"output\":\"1\"}"), "input[0].call_id"},
-        {INPUT("{\"type\":\"reasoning\",\"encrypted_content\":7}"), "input[0].encrypted_content"},
-    };
-    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct harness h;
-        ask(&h, bodies[i].body);
-        check_that(h.err == ERR_INVALID_REQUEST, bodies[i].body, 0, "is refused");
-        CHECK_STR(h.param, bodies[i].param);
+        ask(&h, wrong[i].body);
+        check_that(h.err == ERR_INVALID_REQUEST, wrong[i].body, 0, "is refused");
+        CHECK_STR(h.param, wrong[i].param);
         CHECK(h.why.len > 0);
         harness_deinit(&h);
     }
@@ -224,6 +223,38 @@ TEST(images_and_files)
     CHECK_INT(h.chat.files, 1);
     CHECK_INT(h.chat.audios, 1);
     harness_deinit(&h);
+}
+
+/* A provider that cannot say it: the client reads its own name of the field. */
+TEST(what_a_provider_cannot_say_has_this_doors_name)
+{
+    static const struct {
+        const char *body, *param;
+    } bodies[] = {
+        {INPUT("{\"role\":\"user\",\"content\":[{\"type\":\"input_text\",\"text\":\"x\"},{\"type\":"
+               "\"input_image\",\"image_url\":\"https://x/y\"}]}"),
+         "input[0].content[1]"},
+        {INPUT("{\"role\":\"user\",\"content\":\"\"}"), "input"},
+        {INPUT("{\"type\":\"function_call\",\"call_id\":\"1\",\"name\":\"f\",\"arguments\":\"{\"}"),
+         "input"},
+        {INPUT("{\"type\":\"function_call_output\",\"call_id\":\"1\",\"output\":\"\"}"),
+         "input[0].tool_call_id"},
+        {ASK("\"reasoning\":{\"effort\":\"galactic\"}"), "reasoning.effort"},
+        {ASK("\"tool_choice\":\"required\""), "tool_choice"},
+    };
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        struct harness h;
+        struct outgoing out = {0};
+        struct target target = harness_target("gemini", "gemini", "up");
+        ask(&h, bodies[i].body);
+        CHECK_INT(h.err, OK);
+        CHECK_INT(
+            provider_request_out(&dialect_gemini, &h.a, &h.chat, &target, &out, &h.why, &h.param),
+            ERR_INVALID_REQUEST);
+        CHECK_STR(h.param, bodies[i].param);
+        CHECK(str_find(h.why, s(bodies[i].param), 0) == 1);
+        harness_deinit(&h);
+    }
 }
 
 CHECK_MAIN
