@@ -163,8 +163,7 @@ static size_t resolve_escape(str raw, size_t *at, char out[4])
 static bool key_is(str raw, str plain)
 {
     /* An escape is always longer than what it stands for. Most keys differ in their first byte. */
-    if (raw.len < plain.len ||
-        (plain.len != 0 && raw.p[0] != plain.p[0] && raw.p[0] != '\\'))
+    if (raw.len < plain.len || (plain.len != 0 && raw.p[0] != plain.p[0] && raw.p[0] != '\\'))
         return false;
     if (str_find_char(raw, '\\', 0) == SIZE_MAX)
         return str_eq(raw, plain);

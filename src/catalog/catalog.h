@@ -84,7 +84,7 @@ struct discovered_model {
 
 /* What a decision reads of every model, in one cache line: a decision looks at hundreds. */
 struct brief {
-    pusd input, output; /* where `flat` */
+    pusd input, output;          /* where `flat` */
     int64_t context, max_output; /* INT64_MAX unknown, so that one comparison is enough */
     double answer_most;          /* max_output too; INFINITY unknown */
     double quality;

@@ -40,8 +40,8 @@ struct choosing {
     bool lists;    /* somebody named models that may or may not be used */
     enum unsure unsure;
     unsigned wanted;
-    double answer;      /* tokens, where the model's own answers do not tell */
-    double answer_most; /* tokens, whatever the model */
+    double answer;                    /* tokens, where the model's own answers do not tell */
+    double answer_most;               /* tokens, whatever the model */
     int64_t answer_asked, room_asked; /* tokens: max_tokens, and with the prompt */
     pusd cost_most;
     double min_quality, min_chance; /* those who ask by name set none */
