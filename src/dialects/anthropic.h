@@ -70,7 +70,7 @@ bool anthropic_stream_end(struct stream_out *s, const struct usage *usage, pusd 
                           struct buf *out);
 bool anthropic_stream_error(struct stream_out *s, const struct client_error *error,
                             struct buf *out);
-/* "event: <name>\ndata: ", and the end of an event. Line feeds in `data` become blanks. */
+/* A whole event. Line ends in `data` become blanks. */
 void anthropic_event_write(str name, str data, struct buf *out);
 
 /* anthropic_replay.c */

@@ -60,6 +60,13 @@ struct stream_out *anthropic_stream_out_new(struct arena *a, const struct chat *
     return s;
 }
 
+/* A line end in JSON is only a blank, and would end the event. */
+static void blank(char *p, char *end, char what)
+{
+    while (p < end && (p = memchr(p, what, (size_t)(end - p))) != NULL)
+        *p = ' ';
+}
+
 void anthropic_event_write(str name, str data, struct buf *out)
 {
     if (buf_reserve(out, name.len + data.len + 24) == NULL)
@@ -69,10 +76,8 @@ void anthropic_event_write(str name, str data, struct buf *out)
     buf_add(out, STR("\ndata: "));
     size_t from = out->len;
     buf_add(out, data);
-    char *lf = out->p + from;
-    char *end = out->p + out->len;
-    while (lf < end && (lf = memchr(lf, '\n', (size_t)(end - lf))) != NULL)
-        *lf = ' ';
+    blank(out->p + from, out->p + out->len, '\n');
+    blank(out->p + from, out->p + out->len, '\r');
     buf_add(out, STR("\n\n"));
 }
 

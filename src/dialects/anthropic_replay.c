@@ -25,9 +25,11 @@ static void start_event(struct replay *r, str block)
                 arena_printf(r->a, ",\"content_block\":" STR_FMT, STR_ARG(block)));
 }
 
-/* `value` is JSON. */
+/* `value` is JSON, or empty when the block has no such member. */
 static void delta_event(struct replay *r, const char *type, const char *member, str value)
 {
+    if (value.len == 0)
+        return;
     block_event(r, "content_block_delta",
                 arena_printf(r->a, ",\"delta\":{\"type\":\"%s\",\"%s\":" STR_FMT "}", type, member,
                              STR_ARG(value)));

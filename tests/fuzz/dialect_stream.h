@@ -12,7 +12,7 @@
 #define FUZZ_OUT_BYTES_MAX (32u << 20)
 
 struct fuzz_stream {
-    const struct dialect *dialect;
+    const struct dialect *dialect, *door;
     struct arena a, scratch;
     struct chat chat;
     struct target target;
@@ -22,6 +22,7 @@ struct fuzz_stream {
     struct deltas deltas;
     struct usage usage;
     struct buf text;
+    bool ended;
 };
 
 static inline bool fuzz_event(void *ctx, const struct sse_event *event)
@@ -35,7 +36,7 @@ static inline bool fuzz_event(void *ctx, const struct sse_event *event)
         if (f->deltas.v[i].kind == DELTA_USAGE)
             f->usage = f->deltas.v[i].usage;
     gather_add(f->gather, &f->deltas);
-    return dialect_openai.event_out(f->out, event, &f->deltas, &f->text);
+    return f->door->event_out(f->out, event, &f->deltas, &f->text);
 }
 
 /* Everything that was written must be events of valid JSON. */
@@ -63,14 +64,45 @@ static inline void fuzz_as_stream(struct fuzz_stream *f, str bytes, pusd cost)
 {
     struct answer_head head = {.id = STR("i"), .created_s = 1, .model = STR("m")};
     f->in = f->dialect->stream_in_new(&f->a, &f->target);
-    f->out = dialect_openai.stream_out_new(&f->a, &f->chat, &head, f->dialect == &dialect_openai);
+    f->out = f->door->stream_out_new(&f->a, &f->chat, &head, f->dialect == f->door);
     f->gather = gather_new(&f->a, 1u << 16);
     fuzz_feed(f, f->dialect->framing, bytes, fuzz_event);
     struct answer answer;
     if (gather_answer(f->gather, &f->a, &answer))
         assert(answer.text.len <= gather_bytes(f->gather));
-    dialect_openai.stream_end(f->out, &f->usage, cost, &f->text);
+    f->door->stream_end(f->out, &f->usage, cost, &f->text);
     fuzz_feed(f, SSE_EVENTS, buf_str(&f->text), fuzz_written);
+    gather_free(f->gather);
+}
+
+static inline bool fuzz_read(void *ctx, const struct sse_event *event)
+{
+    struct fuzz_stream *f = ctx;
+    arena_reset(&f->scratch);
+    if (f->dialect->event_in(f->in, &f->scratch, event, &f->deltas) != OK)
+        return false;
+    gather_add(f->gather, &f->deltas);
+    for (unsigned i = 0; i < f->deltas.count; i++)
+        f->ended |= f->deltas.v[i].kind == DELTA_END;
+    return true;
+}
+
+/* The replayed stream of a plain answer is the same answer. */
+static inline void fuzz_agree(struct fuzz_stream *f, const struct answer *answer)
+{
+    struct answer again;
+    f->in = f->dialect->stream_in_new(&f->a, &f->target);
+    f->gather = gather_new(&f->a, 1u << 20);
+    f->ended = false;
+    fuzz_feed(f, f->dialect->framing, buf_str(&f->text), fuzz_read);
+    if (f->ended && answer->choices == 1 && gather_answer(f->gather, &f->a, &again)) {
+        assert(str_eq(answer->text, again.text));
+        assert(str_eq(answer->reasoning, again.reasoning));
+        assert(answer->tool_call_count == again.tool_call_count);
+        for (unsigned i = 0; i < again.tool_call_count; i++)
+            assert(str_eq(answer->tool_calls[i].name, again.tool_calls[i].name));
+        assert(answer->finish == again.finish);
+    }
     gather_free(f->gather);
 }
 
@@ -81,15 +113,18 @@ static inline void fuzz_as_answer(struct fuzz_stream *f, str body, pusd cost)
     str why = {0};
     if (f->dialect->answer_in(&f->a, &f->target, body, &answer, &why) != OK)
         return;
-    bool native = f->dialect == &dialect_openai;
+    bool native = f->dialect == f->door;
     buf_clear(&f->text);
-    if (!dialect_openai.answer_out(&answer, &head, native ? body : (str){0}, cost, &f->text))
+    if (!f->door->answer_out(&answer, &head, native ? body : (str){0}, cost, &f->text))
         return;
     str plain = arena_copy(&f->a, buf_str(&f->text));
     assert(json_parse(&f->a, plain, NULL) != NULL);
     buf_clear(&f->text);
-    if (dialect_replay(&dialect_openai, &f->a, &f->chat, plain, &head, &f->text))
-        fuzz_feed(f, SSE_EVENTS, buf_str(&f->text), fuzz_written);
+    if (!dialect_replay(f->door, &f->a, &f->chat, plain, &head, &f->text))
+        return;
+    fuzz_feed(f, SSE_EVENTS, buf_str(&f->text), fuzz_written);
+    if (native)
+        fuzz_agree(f, &answer);
 }
 
 static inline void fuzz_as_error(struct fuzz_stream *f, int status, str body)
@@ -100,15 +135,15 @@ static inline void fuzz_as_error(struct fuzz_stream *f, int status, str body)
     assert(clean.len <= 2048 && str_is_utf8(clean));
 }
 
-/* The first byte chooses what the client asked and which provider answers. */
+/* The first byte chooses what the client asked, in which dialect, and which provider answers. */
 static inline void fuzz_dialect(const struct dialect *dialect, const uint8_t *data, size_t size)
 {
     static const char *const providers[] = {"openai", "groq",       "mistral",
                                             "xai",    "openrouter", "any"};
     const str ask =
-        STR("{\"model\":\"a\",\"stream\":true,\"stream_options\":{\"include_usage\":true},"
+        STR("{\"model\":\"a\",\"max_tokens\":9,\"stream\":true,\"stream_options\":{\"include_usage\":true},"
             "\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}");
-    struct fuzz_stream f = {.dialect = dialect, .usage = usage_none()};
+    struct fuzz_stream f = {.dialect = dialect, .door = &dialect_openai, .usage = usage_none()};
     str why, param;
     unsigned choice = size > 0 ? data[0] : 0;
     str bytes = str_of((const char *)data + (size > 0), size - (size > 0));
@@ -119,8 +154,10 @@ static inline void fuzz_dialect(const struct dialect *dialect, const uint8_t *da
     f.deltas.cap = DELTAS_MAX;
     f.target.flavour = flavour_find(str_of_c(providers[choice % 6]), STR("openai"));
     f.target.model = STR("m");
+    if ((choice & 32) != 0)
+        f.door = &dialect_anthropic;
     yyjson_val *root = json_parse(&f.a, ask, NULL);
-    enum err err = dialect_openai.request_in(&f.a, ask, root, &f.chat, &why, &param);
+    enum err err = f.door->request_in(&f.a, ask, root, &f.chat, &why, &param);
     assert(err == OK);
     f.chat.include_usage = (choice & 64) == 0;
     fuzz_as_stream(&f, bytes, (choice & 128) != 0 ? PUSD_UNKNOWN : 1500000);

@@ -244,6 +244,22 @@ TEST(a_stored_answer_is_replayed)
     stop(&h, &r);
 }
 
+TEST(a_body_in_lines_is_replayed_in_events_of_one_line)
+{
+    struct harness h;
+    struct buf out;
+    begin(&h, &dialect_anthropic);
+    buf_init(&out, 1u << 20);
+    struct answer_head head = {.id = s("msg_new"), .created_s = 1, .model = s("up")};
+    CHECK(dialect_replay(&dialect_anthropic, &h.a, &h.chat,
+                         s("{\"content\":\r[{\"type\":\"text\",\n\"text\":\"x\"}],\r\n\"usage\":{}}"),
+                         &head, &out));
+    CHECK(!has(buf_str(&out), "\r"));
+    CHECK(has(buf_str(&out), "{\"type\":\"text\", \"text\":\"\"}"));
+    buf_deinit(&out);
+    harness_deinit(&h);
+}
+
 /* What a stream gathered is the same answer as a plain one, block by block. */
 TEST(gathered_thoughts_are_blocks)
 {

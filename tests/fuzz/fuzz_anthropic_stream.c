@@ -1,0 +1,10 @@
+/* What Anthropic may send: as a stream, as a plain answer and as an error. */
+#include "dialect_stream.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fuzz_dialect(&dialect_anthropic, data, size);
+    return 0;
+}
