@@ -118,8 +118,7 @@ static bool parts_write(struct writer *w, const struct chat_message *m, unsigned
 {
     for (unsigned i = 0; i < m->part_count; i++) {
         const struct chat_part *p = &m->parts[i];
-        if (p->kind == PART_REASONING ||
-            (is_text(p) && (p->text.len == 0 || m->role == ROLE_TOOL)))
+        if (p->kind == PART_REASONING || (is_text(p) && (p->text.len == 0 || m->role == ROLE_TOOL)))
             continue;
         if ((*written)++ > 0)
             writer_add(w, ",");
@@ -139,8 +138,7 @@ static void calls_write(struct writer *w, const struct chat_message *m)
         writer_add_str(w, i == 0 ? ",\"tool_calls\":[{\"id\":" : ",{\"id\":",
                        openai_call_id(w->a, flavour, call->id));
         writer_add_str(w, ",\"type\":\"function\",\"function\":{\"name\":", call->name);
-        writer_add_str(w, ",\"arguments\":",
-                       call->arguments.len > 0 ? call->arguments : STR("{}"));
+        writer_add_str(w, ",\"arguments\":", call->arguments.len > 0 ? call->arguments : STR("{}"));
         writer_add(w, "}}");
     }
     if (m->tool_call_count > 0)
@@ -267,9 +265,9 @@ static void tools_write(struct writer *w)
         const struct chat_tool *tool = &chat->tools[i];
         if (tool->foreign)
             continue; /* only where none may be called: writer_is_sayable() */
-        writer_add_str(w, count++ == 0
-                              ? ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":"
-                              : ",{\"type\":\"function\",\"function\":{\"name\":",
+        writer_add_str(w,
+                       count++ == 0 ? ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":"
+                                    : ",{\"type\":\"function\",\"function\":{\"name\":",
                        tool->name);
         if (tool->description.len > 0)
             writer_add_str(w, ",\"description\":", tool->description);
@@ -295,9 +293,8 @@ static void format_write(struct writer *w)
         writer_add(w, ",\"response_format\":{\"type\":\"json_object\"}");
     if (chat->format != FORMAT_JSON_SCHEMA || chat->schema == NULL)
         return;
-    writer_add_str(
-        w, ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":",
-        chat->schema_name.len > 0 ? chat->schema_name : STR("answer"));
+    writer_add_str(w, ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":",
+                   chat->schema_name.len > 0 ? chat->schema_name : STR("answer"));
     writer_add_val(w, ",\"schema\":", chat->schema);
     if (chat->schema_strict >= 0)
         writer_add(w, chat->schema_strict > 0 ? ",\"strict\":true" : ",\"strict\":false");

@@ -140,9 +140,9 @@ static inline void fuzz_dialect(const struct dialect *dialect, const uint8_t *da
 {
     static const char *const providers[] = {"openai", "groq",       "mistral",
                                             "xai",    "openrouter", "any"};
-    const str ask =
-        STR("{\"model\":\"a\",\"max_tokens\":9,\"stream\":true,\"stream_options\":{\"include_usage\":true},"
-            "\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}");
+    const str ask = STR("{\"model\":\"a\",\"max_tokens\":9,\"stream\":true,\"stream_options\":{"
+                        "\"include_usage\":true},"
+                        "\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}");
     struct fuzz_stream f = {.dialect = dialect, .door = &dialect_openai, .usage = usage_none()};
     str why, param;
     unsigned choice = size > 0 ? data[0] : 0;

@@ -5,7 +5,7 @@
     "{\"model\":\"a\",\"max_tokens\":9,\"stream\":true,\"messages\":[{\"role\":\"user\","          \
     "\"content\":\"x\"}]}"
 #define EVENT(name, rest) "event: " name "\ndata: {\"type\":\"" name "\"" rest "}\n\n"
-#define START EVENT("message_start", ",\"message\":{\"id\":\"m\",\"content\":[]}")
+#define START             EVENT("message_start", ",\"message\":{\"id\":\"m\",\"content\":[]}")
 
 static void begin(struct harness *h, const struct dialect *door)
 {
@@ -40,9 +40,9 @@ TEST(words_for_the_end)
         const char *word;
         enum finish finish;
     } rows[] = {
-        {"end_turn", FINISH_STOP},       {"stop_sequence", FINISH_STOP},
-        {"pause_turn", FINISH_STOP},     {"max_tokens", FINISH_LENGTH},
-        {"tool_use", FINISH_TOOL_CALLS}, {"model_context_window_exceeded", FINISH_LENGTH},
+        {"end_turn", FINISH_STOP},          {"stop_sequence", FINISH_STOP},
+        {"pause_turn", FINISH_STOP},        {"max_tokens", FINISH_LENGTH},
+        {"tool_use", FINISH_TOOL_CALLS},    {"model_context_window_exceeded", FINISH_LENGTH},
         {"refusal", FINISH_CONTENT_FILTER}, {"what_is_yet_to_come", FINISH_STOP},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -66,8 +66,8 @@ TEST(no_answers)
         const char *body, *why;
         enum err err;
     } rows[] = {
-        {"{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Busy\"}}", "Busy",
-         ERR_UPSTREAM_ERROR},
+        {"{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Busy\"}}",
+         "Busy", ERR_UPSTREAM_ERROR},
         {"{\"error\":\"text\"}", "text", ERR_UPSTREAM_ERROR},
         {"{}", "the answer has no content", ERR_UPSTREAM_INVALID},
         {"[1]", "the answer has no content", ERR_UPSTREAM_INVALID},
@@ -93,14 +93,16 @@ TEST(a_failure_in_the_stream)
         struct harness h;
         struct run r;
         play(&h, &r, doors[i], &dialect_anthropic,
-             s(START EVENT("error", ",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Busy\"}")));
+             s(START EVENT("error",
+                           ",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Busy\"}")));
         CHECK(r.failed && !r.ended);
         CHECK_STR(r.error, "Busy");
         CHECK(!has(buf_str(&r.text), "Busy")); /* Relay tells it in its own words */
         struct client_error e = {.err = ERR_UPSTREAM_ERROR, .message = s("It failed.")};
         buf_clear(&r.text);
         doors[i]->stream_error(r.out, &e, &r.text);
-        CHECK(has(buf_str(&r.text), i == 0 ? "data: {\"error\":" : "event: error\ndata: {\"type\":\"error\""));
+        CHECK(has(buf_str(&r.text),
+                  i == 0 ? "data: {\"error\":" : "event: error\ndata: {\"type\":\"error\""));
         stop(&h, &r);
     }
 }
@@ -123,12 +125,14 @@ TEST(native_events_go_on_as_they_are_but_the_end)
 {
     struct harness h;
     struct run r;
-    str body = s(START EVENT("ping", "") EVENT("content_block_start",
-                                               ", \"index\" : 0,\"content_block\":{\"type\":\"new\"}")
-                     EVENT("content_block_stop", ",\"index\":0"));
-    str end = s(EVENT("message_delta", ",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{"
-                                       "\"output_tokens\":1}") "event: message_stop\ndata: {\"type\":"
-                "\"message_stop\",\"more\":1}\n\n");
+    str body =
+        s(START EVENT("ping", "")
+              EVENT("content_block_start", ", \"index\" : 0,\"content_block\":{\"type\":\"new\"}")
+                  EVENT("content_block_stop", ",\"index\":0"));
+    str end =
+        s(EVENT("message_delta", ",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{"
+                                 "\"output_tokens\":1}") "event: message_stop\ndata: {\"type\":"
+                                                         "\"message_stop\",\"more\":1}\n\n");
     begin(&h, &dialect_anthropic);
     str stream = arena_printf(&h.a, STR_FMT STR_FMT, STR_ARG(body), STR_ARG(end));
     struct target target = harness_target("any", "anthropic", "up");
@@ -150,11 +154,12 @@ TEST(a_native_end_that_is_too_long_is_written_anew)
     char *pad = arena_alloc(&h.a, 70001);
     memset(pad, 'x', 70000);
     pad[70000] = '\0';
-    str stream = arena_printf(&h.a,
-                              START "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":"
-                              "{\"stop_reason\":\"max_tokens\",\"pad\":\"%s\"},\"usage\":{"
-                              "\"input_tokens\":2,\"output_tokens\":1}}\n\n" EVENT("message_stop", ""),
-                              pad);
+    str stream =
+        arena_printf(&h.a,
+                     START "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":"
+                           "{\"stop_reason\":\"max_tokens\",\"pad\":\"%s\"},\"usage\":{"
+                           "\"input_tokens\":2,\"output_tokens\":1}}\n\n" EVENT("message_stop", ""),
+                     pad);
     struct target target = harness_target("any", "anthropic", "up");
     run_stream(&r, &h, &dialect_anthropic, &target, stream, 0, PUSD_UNKNOWN);
     CHECK(r.text.len < 2000);
@@ -165,7 +170,8 @@ TEST(a_native_end_that_is_too_long_is_written_anew)
 
 #define CHUNK(delta)                                                                               \
     "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[" delta "]}}]}\n\n"
-#define CALL(n) "{\"index\":" n ",\"id\":\"c" n "\",\"function\":{\"name\":\"f\",\"arguments\":\"\"}}"
+#define CALL(n)                                                                                    \
+    "{\"index\":" n ",\"id\":\"c" n "\",\"function\":{\"name\":\"f\",\"arguments\":\"\"}}"
 #define PART(n, part) "{\"index\":" n ",\"function\":{\"arguments\":\"" part "\"}}"
 
 TEST(arguments_for_a_closed_block_break_the_stream)
@@ -185,10 +191,11 @@ TEST(braces_in_strings_close_nothing)
     struct harness h;
     struct run r;
     play(&h, &r, &dialect_anthropic, &dialect_openai,
-         s(CHUNK(CALL("0")) CHUNK(PART("0", "{\\\"a\\\":\\\"}\\\\\\\"}")) CHUNK(CALL("1"))
-               CHUNK(PART("1", "{}")) CHUNK(PART("0", "\\\"}"))
-                   "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"tool_calls\"}]}"
-                   "\n\ndata: [DONE]\n\n"));
+         s(CHUNK(CALL("0")) CHUNK(PART("0", "{\\\"a\\\":\\\"}\\\\\\\"}")) CHUNK(CALL("1")) CHUNK(
+             PART("1", "{}")) CHUNK(PART("0", "\\\"}")) "data: "
+                                                        "{\"choices\":[{\"index\":0,\"delta\":{},"
+                                                        "\"finish_reason\":\"tool_calls\"}]}"
+                                                        "\n\ndata: [DONE]\n\n"));
     CHECK(r.ended);
     struct answer answer = {0};
     REQUIRE(gather_answer(r.gather, &h.a, &answer));
@@ -251,9 +258,9 @@ TEST(a_body_in_lines_is_replayed_in_events_of_one_line)
     begin(&h, &dialect_anthropic);
     buf_init(&out, 1u << 20);
     struct answer_head head = {.id = s("msg_new"), .created_s = 1, .model = s("up")};
-    CHECK(dialect_replay(&dialect_anthropic, &h.a, &h.chat,
-                         s("{\"content\":\r[{\"type\":\"text\",\n\"text\":\"x\"}],\r\n\"usage\":{}}"),
-                         &head, &out));
+    CHECK(dialect_replay(
+        &dialect_anthropic, &h.a, &h.chat,
+        s("{\"content\":\r[{\"type\":\"text\",\n\"text\":\"x\"}],\r\n\"usage\":{}}"), &head, &out));
     CHECK(!has(buf_str(&out), "\r"));
     CHECK(has(buf_str(&out), "{\"type\":\"text\", \"text\":\"\"}"));
     buf_deinit(&out);

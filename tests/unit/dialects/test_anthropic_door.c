@@ -1,10 +1,9 @@
 /* The door /v1/messages: what it takes, what it refuses by name, and what its clients are told. */
 #include "harness.h"
 
-#define HEAD "{\"model\":\"m\",\"max_tokens\":9,"
-#define USER "\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]"
-#define BLOCKS(role, blocks)                                                                       \
-    HEAD "\"messages\":[{\"role\":\"" role "\",\"content\":[" blocks "]}]}"
+#define HEAD                 "{\"model\":\"m\",\"max_tokens\":9,"
+#define USER                 "\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]"
+#define BLOCKS(role, blocks) HEAD "\"messages\":[{\"role\":\"" role "\",\"content\":[" blocks "]}]}"
 
 static void ask(struct harness *h, const char *body)
 {
@@ -108,10 +107,11 @@ TEST(faults_name_the_field)
 TEST(a_turn_becomes_results_and_what_is_said_besides)
 {
     struct harness h;
-    ask(&h, HEAD "\"system\":\"S\",\"messages\":[{\"role\":\"user\",\"content\":["
-                 "{\"type\":\"text\",\"text\":\"a\"},"
-                 "{\"type\":\"tool_result\",\"tool_use_id\":\"t\",\"content\":\"r\"},"
-                 "{\"type\":\"image\",\"source\":{\"type\":\"url\",\"url\":\"https://x.test/\"}}]}]}");
+    ask(&h,
+        HEAD "\"system\":\"S\",\"messages\":[{\"role\":\"user\",\"content\":["
+             "{\"type\":\"text\",\"text\":\"a\"},"
+             "{\"type\":\"tool_result\",\"tool_use_id\":\"t\",\"content\":\"r\"},"
+             "{\"type\":\"image\",\"source\":{\"type\":\"url\",\"url\":\"https://x.test/\"}}]}]}");
     REQUIRE(h.err == OK);
     const struct chat_message *m = h.chat.messages;
     REQUIRE(h.chat.message_count == 3);
@@ -130,11 +130,12 @@ TEST(a_turn_becomes_results_and_what_is_said_besides)
 TEST(settings_are_read)
 {
     struct harness h;
-    ask(&h, HEAD USER ",\"stream\":true,\"temperature\":0.5,\"top_k\":40,\"stop_sequences\":[\"E\"],"
-                      "\"tool_choice\":{\"type\":\"auto\",\"disable_parallel_tool_use\":true},"
-                      "\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":20000},"
-                      "\"metadata\":{\"user_id\":\"u\"},\"tools\":[{\"name\":\"f\",\"strict\":true,"
-                      "\"input_schema\":{\"type\":\"object\"}}]}");
+    ask(&h,
+        HEAD USER ",\"stream\":true,\"temperature\":0.5,\"top_k\":40,\"stop_sequences\":[\"E\"],"
+                  "\"tool_choice\":{\"type\":\"auto\",\"disable_parallel_tool_use\":true},"
+                  "\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":20000},"
+                  "\"metadata\":{\"user_id\":\"u\"},\"tools\":[{\"name\":\"f\",\"strict\":true,"
+                  "\"input_schema\":{\"type\":\"object\"}}]}");
     REQUIRE(h.err == OK);
     CHECK(h.chat.stream && h.chat.include_usage);
     CHECK(h.chat.has_temperature && h.chat.has_top_k);
@@ -230,19 +231,25 @@ TEST(errors_have_anthropics_shape)
                              .relay_id = s("r-1"),
                              .step = s("limit")};
     CHECK(dialect_anthropic.error_out(&e, &out));
-    CHECK_STR(buf_str(&out),
-              "{\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":\"Slow "
-              "\\\"down\\\".\"},\"request_id\":\"r-1\",\"relay\":{\"id\":\"r-1\",\"step\":\"limit\","
-              "\"provider\":null,\"code\":\"rate_limit_requests\",\"param\":null}}");
+    CHECK_STR(
+        buf_str(&out),
+        "{\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":\"Slow "
+        "\\\"down\\\".\"},\"request_id\":\"r-1\",\"relay\":{\"id\":\"r-1\",\"step\":\"limit\","
+        "\"provider\":null,\"code\":\"rate_limit_requests\",\"param\":null}}");
     static const struct {
         enum err err;
         const char *type;
     } types[] = {
-        {ERR_INVALID_JSON, "invalid_request_error"}, {ERR_INVALID_KEY, "authentication_error"},
-        {ERR_BUDGET_EXCEEDED, "billing_error"},      {ERR_MODEL_NOT_ALLOWED, "permission_error"},
-        {ERR_MODEL_NOT_FOUND, "not_found_error"},    {ERR_BODY_TOO_LARGE, "request_too_large"},
-        {ERR_UPSTREAM_ERROR, "api_error"},           {ERR_UPSTREAM_TIMEOUT, "timeout_error"},
-        {ERR_OVERLOADED, "overloaded_error"},        {ERR_METHOD_NOT_ALLOWED, "invalid_request_error"},
+        {ERR_INVALID_JSON, "invalid_request_error"},
+        {ERR_INVALID_KEY, "authentication_error"},
+        {ERR_BUDGET_EXCEEDED, "billing_error"},
+        {ERR_MODEL_NOT_ALLOWED, "permission_error"},
+        {ERR_MODEL_NOT_FOUND, "not_found_error"},
+        {ERR_BODY_TOO_LARGE, "request_too_large"},
+        {ERR_UPSTREAM_ERROR, "api_error"},
+        {ERR_UPSTREAM_TIMEOUT, "timeout_error"},
+        {ERR_OVERLOADED, "overloaded_error"},
+        {ERR_METHOD_NOT_ALLOWED, "invalid_request_error"},
     };
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         char want[64];

@@ -1,4 +1,5 @@
-/* A chat of OpenAI's dialect for Anthropic: what is refused by name, and how thinking is asked for. */
+/* A chat of OpenAI's dialect for Anthropic: what is refused by name, and how thinking is asked for.
+ */
 #include "harness.h"
 
 #define USER "\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]"
@@ -9,7 +10,8 @@ static enum err send(struct harness *h, struct target target, const char *body, 
     harness_init(h);
     harness_ask(h, s(body));
     CHECK_INT(h->err, OK);
-    enum err err = dialect_anthropic.request_out(&h->a, &h->chat, &target, &out, &h->why, &h->param);
+    enum err err =
+        dialect_anthropic.request_out(&h->a, &h->chat, &target, &out, &h->why, &h->param);
     *sent = out.body;
     return err;
 }
@@ -36,13 +38,15 @@ TEST(what_cannot_be_said_is_refused_by_name)
         {"{\"model\":\"a\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_audio\","
          "\"input_audio\":{\"data\":\"x\",\"format\":\"wav\"}}]}]}",
          "messages[0].content[0]"},
-        {"{\"model\":\"a\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"file\",\"file\":"
+        {"{\"model\":\"a\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"file\","
+         "\"file\":"
          "{\"file_id\":\"f\"}}]}]}",
          "messages[0].content[0]"},
         {"{\"model\":\"a\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\","
          "\"image_url\":{\"url\":\"data:image/bmp;base64,AA\"}}]}]}",
          "messages[0].content[0]"},
-        {"{\"model\":\"a\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\","
+        {"{\"model\":\"a\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"},{\"role\":"
+         "\"assistant\","
          "\"tool_calls\":[{\"id\":\"c\",\"type\":\"function\",\"function\":{\"name\":\"f\","
          "\"arguments\":\"no json\"}}]}]}",
          "messages[1].tool_calls[0].function.arguments"},
@@ -60,9 +64,9 @@ TEST(what_cannot_be_said_is_refused_by_name)
 
 #define THINK(effort, rest)                                                                        \
     "{\"model\":\"a\",\"max_tokens\":10000,\"reasoning_effort\":\"" effort "\"" rest "," USER "}"
-#define TOOLS ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],\"tool_choice\":"
+#define TOOLS     ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],\"tool_choice\":"
 #define BUDGET(n) "\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":" n "}"
-#define ADAPTIVE "\"thinking\":{\"type\":\"adaptive\"},\"output_config\":{\"effort\":"
+#define ADAPTIVE  "\"thinking\":{\"type\":\"adaptive\"},\"output_config\":{\"effort\":"
 
 TEST(thinking_in_the_models_own_words)
 {
@@ -79,8 +83,10 @@ TEST(thinking_in_the_models_own_words)
         {"claude-opus-5", THINK("none", ""), "\"thinking\":{\"type\":\"disabled\"}"},
         {"claude-opus-5", THINK("default", ""), NULL},
         {"some-other", THINK("low", TOOLS "\"required\""), NULL},
-        {"claude-opus-5", THINK("low", TOOLS "\"required\""), "\"output_config\":{\"effort\":\"low\"}"},
-        {"some-other", "{\"model\":\"a\",\"max_tokens\":2000,\"reasoning_effort\":\"low\"," USER "}",
+        {"claude-opus-5", THINK("low", TOOLS "\"required\""),
+         "\"output_config\":{\"effort\":\"low\"}"},
+        {"some-other",
+         "{\"model\":\"a\",\"max_tokens\":2000,\"reasoning_effort\":\"low\"," USER "}",
          NULL}, /* half of it is less than the least budget */
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -102,19 +108,20 @@ TEST(thinking_in_the_models_own_words)
 /* Calls whose thoughts the client did not keep are answered without thinking. */
 TEST(a_turn_that_lacks_its_thoughts)
 {
-    static const char *const details[] = {
-        "", ",\"reasoning_details\":[{\"type\":\"reasoning.text\",\"text\":\"hm\",\"signature\":\"s\"}]"};
+    static const char *const details[] = {"", ",\"reasoning_details\":[{\"type\":\"reasoning."
+                                              "text\",\"text\":\"hm\",\"signature\":\"s\"}]"};
     for (int i = 0; i < 2; i++) {
         struct harness h;
         char body[1024];
         str sent = {0};
         struct target target = harness_target("anthropic", "anthropic", "claude-opus-5");
-        snprintf(body, sizeof body,
-                 "{\"model\":\"a\",\"reasoning_effort\":\"high\",\"messages\":[{\"role\":\"user\","
-                 "\"content\":\"x\"},{\"role\":\"assistant\",\"content\":null%s,\"tool_calls\":[{"
-                 "\"id\":\"c\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}"
-                 "}]},{\"role\":\"tool\",\"tool_call_id\":\"c\",\"content\":\"1\"}]}",
-                 details[i]);
+        snprintf(
+            body, sizeof body,
+            "{\"model\":\"a\",\"reasoning_effort\":\"high\",\"messages\":[{\"role\":\"user\","
+            "\"content\":\"x\"},{\"role\":\"assistant\",\"content\":null%s,\"tool_calls\":[{"
+            "\"id\":\"c\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}"
+            "}]},{\"role\":\"tool\",\"tool_call_id\":\"c\",\"content\":\"1\"}]}",
+            details[i]);
         CHECK_INT(send(&h, target, body, &sent), OK);
         CHECK_INT(str_find(sent, s("\"thinking\":{\"type\":\"adaptive\"}"), 0) != SIZE_MAX, i);
         harness_deinit(&h);
@@ -131,7 +138,8 @@ TEST(a_limit_is_always_said)
     harness_deinit(&h);
     target.max_output = 64000;
     target.no_temperature = true;
-    CHECK_INT(send(&h, target, "{\"model\":\"a\",\"temperature\":2,\"top_p\":1," USER "}", &sent), OK);
+    CHECK_INT(send(&h, target, "{\"model\":\"a\",\"temperature\":2,\"top_p\":1," USER "}", &sent),
+              OK);
     CHECK(str_find(sent, s("\"max_tokens\":64000,"), 0) != SIZE_MAX);
     CHECK(str_find(sent, s("temperature"), 0) == SIZE_MAX);
     CHECK(str_find(sent, s("top_p"), 0) == SIZE_MAX);

@@ -52,13 +52,13 @@ static str sent(struct harness *h, const struct dialect *door, const struct dial
 
 #define EVENT(name, rest) "event: " name "\ndata: {\"type\":\"" name "\"" rest "}\n\n"
 #define START(usage)                                                                               \
-    EVENT("message_start", ",\"message\":{\"id\":\"m\",\"model\":\"up\",\"content\":[],\"usage\":" \
-                           usage "}")
-#define BLOCK(block) EVENT("content_block_start", ",\"index\":0,\"content_block\":" block)
-#define DELTA(delta) EVENT("content_block_delta", ",\"index\":0,\"delta\":" delta)
+    EVENT("message_start",                                                                         \
+          ",\"message\":{\"id\":\"m\",\"model\":\"up\",\"content\":[],\"usage\":" usage "}")
+#define BLOCK(block)    EVENT("content_block_start", ",\"index\":0,\"content_block\":" block)
+#define DELTA(delta)    EVENT("content_block_delta", ",\"index\":0,\"delta\":" delta)
 #define JSON_PART(part) DELTA("{\"type\":\"input_json_delta\",\"partial_json\":\"" part "\"}")
 #define TEXT_PART(part) DELTA("{\"type\":\"text_delta\",\"text\":\"" part "\"}")
-#define BLOCK_STOP EVENT("content_block_stop", ",\"index\":0")
+#define BLOCK_STOP      EVENT("content_block_stop", ",\"index\":0")
 #define END(reason, usage)                                                                         \
     EVENT("message_delta", ",\"delta\":{\"stop_reason\":\"" reason "\"},\"usage\":" usage)         \
     EVENT("message_stop", "")
@@ -146,10 +146,13 @@ TEST(bug_04_cached_tokens_that_come_late_reach_an_anthropic_client)
 {
     struct harness h;
     struct run r;
-    play(&h, &r, &dialect_anthropic, &dialect_openai, ASK,
-         CHUNK("{\"content\":\"x\"}", "null") CHUNK("{}", "\"stop\"")
-             "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":2630,\"completion_tokens\":4,"
-             "\"prompt_tokens_details\":{\"cached_tokens\":2603}}}\n\ndata: [DONE]\n\n");
+    play(
+        &h, &r, &dialect_anthropic, &dialect_openai, ASK,
+        CHUNK("{\"content\":\"x\"}", "null") CHUNK(
+            "{}",
+            "\"stop\"") "data: "
+                        "{\"choices\":[],\"usage\":{\"prompt_tokens\":2630,\"completion_tokens\":4,"
+                        "\"prompt_tokens_details\":{\"cached_tokens\":2603}}}\n\ndata: [DONE]\n\n");
     CHECK(sent_has(&r, "\"usage\":{\"input_tokens\":27,\"cache_creation_input_tokens\":0,"
                        "\"cache_read_input_tokens\":2603,\"output_tokens\":4}}\n\n"
                        "event: message_stop\n"));
@@ -178,8 +181,7 @@ TEST(bug_06_reasoning_outside_the_completion_is_counted)
 static str arguments_of(struct harness *h, struct run *r)
 {
     struct answer answer = {0};
-    if (!CHECK(gather_answer(r->gather, &h->a, &answer)) ||
-        !CHECK_INT(answer.tool_call_count, 1))
+    if (!CHECK(gather_answer(r->gather, &h->a, &answer)) || !CHECK_INT(answer.tool_call_count, 1))
         return (str){0};
     return answer.tool_calls[0].arguments;
 }
@@ -206,8 +208,9 @@ TEST(bug_15_the_start_is_not_glued_before_the_fragments)
     stop(&h, &r);
     /* And arguments that come with the start only are not lost. */
     play(&h, &r, &dialect_openai, &dialect_anthropic, ASK,
-         START("{}") BLOCK("{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"f\",\"input\":{\"a\":1}}")
-             BLOCK_STOP END("tool_use", "{}"));
+         START("{}")
+             BLOCK("{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"f\",\"input\":{\"a\":1}}")
+                 BLOCK_STOP END("tool_use", "{}"));
     CHECK_STR(arguments_of(&h, &r), "{\"a\":1}");
     stop(&h, &r);
 }
@@ -229,8 +232,8 @@ TEST(bug_16_an_empty_fragment_is_no_content)
     "\"arguments\":\"{}\"}},{\"id\":\"c2\",\"type\":\"function\",\"function\":{\"name\":\"f\","    \
     "\"arguments\":\"\"}}]"
 #define HISTORY(between)                                                                           \
-    "{\"model\":\"a\",\"max_tokens\":9,\"messages\":[{\"role\":\"user\",\"content\":\"x\"}," between \
-    "]}"
+    "{\"model\":\"a\",\"max_tokens\":9,\"messages\":[{\"role\":\"user\",\"content\":\"x\"}"        \
+    "," between "]}"
 
 TEST(bug_17_results_of_tools_are_one_turn_and_first_in_it)
 {
@@ -290,8 +293,8 @@ TEST(bug_19_turns_of_one_side_are_merged_thoughts_first)
 TEST(bug_20_reasoning_goes_back_to_deepseek)
 {
     struct harness h;
-    static const char ask[] =
-        HISTORY("{\"role\":\"assistant\",\"content\":\"so\",\"reasoning_content\":\"hm\"," CALLS "}");
+    static const char ask[] = HISTORY(
+        "{\"role\":\"assistant\",\"content\":\"so\",\"reasoning_content\":\"hm\"," CALLS "}");
     str body = sent(&h, &dialect_openai, &dialect_openai, "deepseek", ask);
     CHECK(str_find(body, s("\"reasoning_content\":\"hm\""), 0) != SIZE_MAX);
     harness_deinit(&h);

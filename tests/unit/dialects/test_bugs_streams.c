@@ -80,7 +80,8 @@ TEST(bug_22_calls_of_ollama_have_ids_and_texts)
         chunks++;
         at++;
     }
-    for (at = 0; (at = str_find(buf_str(&r.text), s("{\"id\":\"chatcmpl-x\","), at)) != SIZE_MAX; at++)
+    for (at = 0; (at = str_find(buf_str(&r.text), s("{\"id\":\"chatcmpl-x\","), at)) != SIZE_MAX;
+         at++)
         same++;
     CHECK(chunks > 4);
     CHECK_INT(same, chunks); /* one id for the whole stream */
@@ -194,7 +195,8 @@ TEST(bug_28_usage_chunks_only_where_asked_for)
     static const char usage[] =
         "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}\n\n"
         "data: {\"id\":\"c\"}\n\n" /* no choices at all: Fireworks, Groq */
-        "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
+        "data: "
+        "{\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
         "data: {\"id\":\"c\",\"choices\":[],\"usage\":{\"prompt_tokens\":1,"
         "\"completion_tokens\":2}}\n\ndata: [DONE]\n\n";
     static const char *const asks[] = {
@@ -223,33 +225,41 @@ TEST(bug_29_refusals_mean_what_they_say)
         enum refusal kind;
         const char *param;
     } rows[] = {
-        {529, "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}",
+        {529,
+         "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}"
+         "}",
          REFUSAL_SERVER, ""},
         {429, "{\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":\"Slow\"}}",
          REFUSAL_RATE, ""},
         {429,
-         "{\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":\"x\",\"details\":"
+         "{\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":\"x\","
+         "\"details\":"
          "{\"error_code\":\"enforced_spend_limit_reached\"}}}",
          REFUSAL_QUOTA, ""},
         {402, "{\"type\":\"error\",\"error\":{\"type\":\"billing_error\",\"message\":\"x\"}}",
          REFUSAL_QUOTA, ""},
         {400,
-         "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"Your credit "
+         "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"Your "
+         "credit "
          "balance is too low to access the Anthropic API.\"}}",
          REFUSAL_QUOTA, ""},
         {400,
-         "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"prompt is "
+         "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"prompt "
+         "is "
          "too long: 210000 tokens > 200000 maximum\"}}",
          REFUSAL_CONTEXT, ""},
         {400,
-         "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"temperature: "
+         "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":"
+         "\"temperature: "
          "Extra inputs are not permitted\"}}",
          REFUSAL_FIELD, "temperature"},
         {400,
-         "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"messages.1."
+         "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"messages."
+         "1."
          "content.0: Invalid `signature` in `thinking` block\"}}",
          REFUSAL_REQUEST, "messages.1.content.0"},
-        {401, "{\"type\":\"error\",\"error\":{\"type\":\"authentication_error\",\"message\":\"x\"}}",
+        {401,
+         "{\"type\":\"error\",\"error\":{\"type\":\"authentication_error\",\"message\":\"x\"}}",
          REFUSAL_CREDENTIAL, ""},
         {404,
          "{\"type\":\"error\",\"error\":{\"type\":\"not_found_error\",\"message\":\"model: x\"}}",
