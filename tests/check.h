@@ -11,12 +11,12 @@
  *     CHECK_MAIN
  *
  * Tests register themselves and run in the order of the file. A failed check prints file, line and
- * values and lets the test go on; REQUIRE leaves the test (use it before a pointer is followed). The
- * program takes an optional argument, and then runs only the tests whose name contains it. It ends with
- * `N passed, N failed`, counted in tests, and exits with 0 only if none failed.
+ * values and lets the test go on; REQUIRE leaves the test (use it before a pointer is followed).
+ * The program takes an optional argument, and then runs only the tests whose name contains it. It
+ * ends with `N passed, N failed`, counted in tests, and exits with 0 only if none failed.
  *
- * It depends on the C library alone, so that base/ can be tested with it. CHECK_STR compares with a C
- * string anything that has `.p` and `.len`, as str does; CHECK_CSTR compares two C strings.
+ * It depends on the C library alone, so that base/ can be tested with it. CHECK_STR compares with a
+ * C string anything that has `.p` and `.len`, as str does; CHECK_CSTR compares two C strings.
  */
 #ifndef RELAY_TESTS_CHECK_H
 #define RELAY_TESTS_CHECK_H
@@ -80,8 +80,9 @@ static inline bool check_bytes(const char *got, size_t got_len, const char *want
 {
     bool ok = got_len == want_len && (got_len == 0 || memcmp(got, want, got_len) == 0);
     if (!ok) {
-        fprintf(stderr, "%s:%d: %s is\n  \"%.*s\" (%zu bytes), expected\n  \"%.*s\" (%zu bytes)\n", file,
-                line, what, (int)got_len, got ? got : "", got_len, (int)want_len, want, want_len);
+        fprintf(stderr, "%s:%d: %s is\n  \"%.*s\" (%zu bytes), expected\n  \"%.*s\" (%zu bytes)\n",
+                file, line, what, (int)got_len, got ? got : "", got_len, (int)want_len, want,
+                want_len);
         check_state.failed_checks++;
     }
     return ok;
@@ -94,9 +95,8 @@ static inline bool check_cstr(const char *got, const char *want, const char *fil
                        what);
 }
 
-#define CHECK(condition) check_that((condition), __FILE__, __LINE__, #condition)
-#define CHECK_INT(got, want)                                                                       \
-    check_int((intmax_t)(got), (intmax_t)(want), __FILE__, __LINE__, #got)
+#define CHECK(condition)      check_that((condition), __FILE__, __LINE__, #condition)
+#define CHECK_INT(got, want)  check_int((intmax_t)(got), (intmax_t)(want), __FILE__, __LINE__, #got)
 #define CHECK_CSTR(got, want) check_cstr((got), (want), __FILE__, __LINE__, #got)
 #define CHECK_MEM(got, got_len, want, want_len)                                                    \
     check_bytes((const char *)(got), (got_len), (const char *)(want), (want_len), __FILE__,        \
@@ -105,7 +105,7 @@ static inline bool check_cstr(const char *got, const char *want, const char *fil
     do {                                                                                           \
         __typeof__(got) check_got = (got);                                                         \
         const char *check_want = (want);                                                           \
-        check_bytes((const char *)check_got.p, check_got.len, check_want, strlen(check_want),    \
+        check_bytes((const char *)check_got.p, check_got.len, check_want, strlen(check_want),      \
                     __FILE__, __LINE__, #got);                                                     \
     } while (0)
 #define REQUIRE(condition)                                                                         \

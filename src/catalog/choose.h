@@ -78,8 +78,8 @@ struct ask {
 };
 
 struct candidate {
-    const struct model *model; /* NULL for PASS */
-    unsigned provider, live; /* index in config.providers; slot in struct live */
+    const struct model *model;  /* NULL for PASS */
+    unsigned provider, live;    /* index in config.providers; slot in struct live */
     pusd expected_cost;         /* PUSD_UNKNOWN when unpriced */
     double chance;              /* of meeting max_latency_ms; 1 without target */
     double expected_answer;     /* tokens */

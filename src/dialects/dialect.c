@@ -55,6 +55,7 @@ const struct dialect dialect_gemini = {
 };
 
 const struct dialect dialect_responses = {
+    .repeats_question = true,
     .name = "responses",
     .request_in = responses_request_in,
     .answer_out = responses_answer_out,

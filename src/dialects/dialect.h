@@ -144,6 +144,7 @@ struct dialect {
      * same.
      */
     str (*field_name)(struct arena *a, str name);
+    bool repeats_question; /* its last event repeats what was asked: the chat is kept until then */
     const char *id_prefix; /* of the ids that Relay gives to answers: "chatcmpl-" */
     const char *comment;   /* what keeps a silent stream alive: ": keep-alive\n\n" */
 };

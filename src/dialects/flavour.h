@@ -15,7 +15,7 @@ struct flavour {
     bool required_is_any;   /* tool_choice "required" is called "any" */
     bool system_only;       /* knows no role "developer": "system" is sent */
     bool no_reasoning_back; /* refuses reasoning_content in the messages it is sent */
-    bool reasoning_back; /* takes reasoning_content in them, and may need it */
+    bool reasoning_back;    /* takes reasoning_content in them, and may need it */
     bool short_call_ids;    /* takes ids of tool calls of 9 letters and digits only */
     bool reasoning_outside; /* completion_tokens leaves the reasoning out */
     bool states_cost;       /* usage.cost is US dollars */

@@ -110,8 +110,7 @@ static void details_out(const struct answer *answer, struct buf *out)
         const struct chat_part *p = &answer->thoughts[i];
         if (p->signature.len == 0 && p->data.len == 0)
             continue;
-        buf_add(out, count++ == 0 ? STR(",\"reasoning_details\":[{\"type\":")
-                                  : STR(",{\"type\":"));
+        buf_add(out, count++ == 0 ? STR(",\"reasoning_details\":[{\"type\":") : STR(",{\"type\":"));
         if (p->redacted) {
             add_member(out, "\"reasoning.encrypted\",\"data\":", p->data);
         } else {

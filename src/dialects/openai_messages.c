@@ -231,8 +231,8 @@ static bool role_read(struct reader *r, yyjson_val *v, enum chat_role *out)
     return reader_fault(r, "role", "is not a role: use system, developer, user, assistant or tool");
 }
 
-/* One of reasoning_details, the form that OpenRouter gave signed reasoning in this dialect. The text
- * may stand in the message's own reasoning instead. */
+/* One of reasoning_details, the form that OpenRouter gave signed reasoning in this dialect. The
+ * text may stand in the message's own reasoning instead. */
 static void detail_read(yyjson_val *v, str reasoning, struct chat_message *m)
 {
     struct chat_part part = {

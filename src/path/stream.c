@@ -28,7 +28,8 @@ static void pass_on(struct request *r)
         reply_begin_stream(r, buf_str(r->out));
     else if (!r->gone)
         exchange_stream_data(r->x, buf_str(r->out));
-    if (r->answer_state != ANSWER_CONTENT_SENT && !r->view->config->log.content)
+    if (r->answer_state != ANSWER_CONTENT_SENT && !r->view->config->log.content &&
+        !r->chat.door->repeats_question)
         request_forget_question(r);
     r->answer_state = ANSWER_CONTENT_SENT;
     r->last_out_ms = loop_now_ms(r->worker->loop);

@@ -15,7 +15,7 @@
     "\"total_tokens\":15}}"
 #define LAMA_ANSWERS                                                                               \
     REFUSES("lama", 200,                                                                           \
-            "{\"model\":\"native\",\"message\":{\"role\":\"assistant\",\"content\":\"Hello\"},"        \
+            "{\"model\":\"native\",\"message\":{\"role\":\"assistant\",\"content\":\"Hello\"},"    \
             "\"done\":true,\"done_reason\":\"stop\",\"prompt_eval_count\":10,\"eval_count\":5}")
 #define CALL_BEGINS                                                                                \
     CHUNK_HEAD "{\"tool_calls\":[{\"index\":0,\"id\":\"c1\",\"type\":\"function\",\"function\":{"  \

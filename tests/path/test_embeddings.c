@@ -7,9 +7,12 @@
 #define EMBED(model)     "{\"model\":\"" model "\",\"input\":\"hi\"}"
 #define EMBED_WITH(m, x) "{\"model\":\"" m "\",\"input\":\"hi\"," x "}"
 #define LIST                                                                                       \
-    "{\"object\":\"list\",\"data\":[{\"object\":\"embedding\",\"index\":0,\"embedding\":[0.5]}],"   \
+    "{\"object\":\"list\",\"data\":[{\"object\":\"embedding\",\"index\":0,\"embedding\":[0.5]}],"  \
     "\"model\":\"m\",\"usage\":{\"prompt_tokens\":10,\"total_tokens\":10}}"
-#define GIVES(provider) {provider, CALL_OK, 200, NULL, LIST, 0}
+#define GIVES(provider)                                                                            \
+    {                                                                                              \
+        provider, CALL_OK, 200, NULL, LIST, 0                                                      \
+    }
 
 /* clang-format off */
 static const struct scenario scenarios[] = {

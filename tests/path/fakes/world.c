@@ -37,7 +37,8 @@ static const char common[] =
     "  - {id: one/vectors, input: 1, capabilities: [embeddings]}\n"
     "  - {id: two/vectors, input: 3, capabilities: [embeddings]}\n"
     "  - {id: lama/vectors, input: 0, output: 0, capabilities: [embeddings]}\n"
-    "aliases: {limited: [four/slow, one/small], pair: [one/small, two/mid], trio: [one/small, two/mid, three/big]}\n";
+    "aliases: {limited: [four/slow, one/small], pair: [one/small, two/mid], trio: [one/small, "
+    "two/mid, three/big]}\n";
 
 static const char *env_empty(void *ctx, const char *name)
 {
