@@ -30,6 +30,7 @@ class Upstream(threading.Thread):
         self.answers = list(answers)
         self.close = close
         self.requests = []
+        self.sent = 0  # answers that are out, whole
         self.connections = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.base_url = f"http://127.0.0.1:{self.listener.getsockname()[1]}/v1"
@@ -69,6 +70,7 @@ class Upstream(threading.Thread):
                 answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
                 for part in answer if isinstance(answer, list) else [answer]:
                     s.sendall(part)
+                self.sent += 1
                 if self.close:
                     return
         except OSError:
@@ -146,7 +148,8 @@ def test_answers_that_are_not_http(gateway, word, shape):
 
 
 def test_bytes_behind_an_answer_reach_nobody(gateway, word):
-    """Response smuggling: what follows an answer on its connection is not the next one's answer."""
+    """Response smuggling: what follows an answer on its connection is not the next one's answer. (What
+    comes after the next question was sent cannot be told from its answer by anybody.)"""
     poison = json.dumps({**ANSWER, "choices": [{"index": 0, "message": {
         "role": "assistant", "content": "POISON"}, "finish_reason": "stop"}]}).encode()
     upstream = Upstream(http_answer() + http_answer(poison), [http_answer(), http_answer(poison)],
@@ -155,6 +158,7 @@ def test_bytes_behind_an_answer_reach_nobody(gateway, word):
     for i in range(6):
         answer = ask(relay.client, "a/m", f"{word} {i}")
         assert answer.status_code == 200 and "POISON" not in answer.text, i
+        wait_for(lambda: upstream.sent > i)
     assert upstream.connections >= 2
 
 
