@@ -5,6 +5,7 @@
 #ifndef RELAY_BASE_BUF_H
 #define RELAY_BASE_BUF_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,6 +36,7 @@ static inline bool buf_add(struct buf *b, str s)
 {
     if (s.len == 0)
         return true;
+    assert(s.p != NULL);
     char *to = s.len <= b->cap - b->len ? b->p + b->len : buf_reserve(b, s.len);
     if (to == NULL)
         return false;

@@ -45,4 +45,16 @@ static inline void list_remove(struct list *item)
     list_init(item);
 }
 
+/* Takes the first one out; NULL when the list is empty. */
+static inline struct list *list_pop(struct list *l)
+{
+    struct list *first = l->next;
+    if (first == l)
+        return NULL;
+    l->next = first->next;
+    first->next->prev = l;
+    list_init(first);
+    return first;
+}
+
 #endif

@@ -114,6 +114,8 @@ static void item_event(struct stream_out *s, const char *type, const struct resp
 
 static bool keep(struct stream_out *s, struct responses_text *t, str more)
 {
+    if (more.len == 0)
+        return true;
     if (more.len > KEPT_BYTES_MAX - s->kept_bytes)
         return false;
     s->kept_bytes += more.len;

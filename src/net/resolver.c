@@ -143,9 +143,8 @@ static void deliver(struct name *n)
 
 static void free_resolver(struct resolver *r)
 {
-    while (!list_is_empty(&r->names)) {
-        struct name *n = LIST_ITEM(r->names.next, struct name, node);
-        list_remove(&n->node);
+    for (struct list *at; (at = list_pop(&r->names)) != NULL;) {
+        struct name *n = LIST_ITEM(at, struct name, node);
         free(n->host);
         free(n);
     }

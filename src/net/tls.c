@@ -148,9 +148,8 @@ struct tls_client *tls_client_new(void)
 
 void tls_client_free(struct tls_client *t)
 {
-    while (!list_is_empty(&t->trusts)) {
-        struct tls_trust *trust = LIST_ITEM(t->trusts.next, struct tls_trust, node);
-        list_remove(&trust->node);
+    for (struct list *at; (at = list_pop(&t->trusts)) != NULL;) {
+        struct tls_trust *trust = LIST_ITEM(at, struct tls_trust, node);
         tls_sessions_free(trust->sessions);
         SSL_CTX_free(trust->context);
         free(trust->ca_file);
