@@ -47,7 +47,7 @@ void path_keep_alive(struct request *r);
 void path_watch_silence(struct request *r);
 
 /* Runs every request that is ready. The loop's end of turn. */
-void path_turn(void *worker);
+void path_turn(void *arg);
 
 const char *step_text(enum step_name step);
 
