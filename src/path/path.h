@@ -46,7 +46,7 @@ void path_cancel(struct request *r, enum err err);
 void path_keep_alive(struct request *r);
 void path_watch_silence(struct request *r);
 
-/* Runs every request that is ready. The loop's end of turn. */
+/* Runs every request that is ready, at the end of the loop's turn. arg: the struct worker. */
 void path_turn(void *arg);
 
 const char *step_text(enum step_name step);
