@@ -5,8 +5,6 @@
 
 #include "path/request.h"
 
-#define ENDPOINTS_MAX 16u
-
 /* By index, for metrics: "/v1/chat/completions"; "other" for what is in no table. */
 const char *endpoint_text(unsigned index);
 

@@ -89,7 +89,7 @@ static void tell(struct request *r, const struct attempt *t, enum err err,
 {
     r->call_err = err;
     r->call_param = (str){0};
-    r->call_code = r->call_type = (str){0};
+    r->call_code = (str){0};
     r->call_status = 0;
     str provider = t->upstream->config->name;
     if (pass_on) {

@@ -165,7 +165,6 @@ struct client_error request_client_error(struct request *r)
         .message = r->fault_message.len > 0 ? r->fault_message : str_of_c(info->sentence),
         .param = r->fault_param,
         .code = r->fault_code,
-        .type = r->fault_type,
         .status = r->fault_status,
         .relay_id = str_of(r->id_text, UUID_TEXT_BYTES - 1),
         .step = str_of_c(step_text(r->fault_at)),

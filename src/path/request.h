@@ -19,7 +19,6 @@
 
 #define NAMES_MAX 64u /* entries of routing.only, ignore, models */
 #define TRIES_MAX 16u /* attempts kept in the log */
-#define NO_LIMIT  INT64_MAX
 
 /* A door or another resource: one row of the table in endpoints.c. */
 enum endpoint_kind { ENDPOINT_CHAT, ENDPOINT_COUNT_TOKENS, ENDPOINT_MODELS };
@@ -80,7 +79,7 @@ struct request {
     bool orphan; /* its client has left, but others wait for its answer */
     enum err fault;
     enum step_name fault_at;
-    str fault_message, fault_param, fault_code, fault_type;
+    str fault_message, fault_param, fault_code;
     int fault_status;                 /* 0: the error table's */
     int64_t retry_after_ms;           /* -1: none */
     bool no_retry;                    /* x-should-retry: false */
@@ -150,7 +149,7 @@ struct request {
     enum call_failure failure;
     str failure_detail;
     enum err call_err; /* what the last failed attempt would tell the client */
-    str call_message, call_param, call_code, call_type;
+    str call_message, call_param, call_code;
     int call_status;
     int64_t refusal_retry_ms;
     bool call_head, call_ended, call_failed;
