@@ -4,10 +4,11 @@
     scripts/check_docs.py
 
 Every relative link of README.md and docs/ leads somewhere, headings included; every setting of the code
-stands in the generated reference, every error code and every metric in docs/REFERENCE.md, every section
+stands in the generated reference, every case of tests/translation on its page, every error code and every metric in docs/REFERENCE.md, every section
 that a comment names ("reference 4.3") is there, and, once build/relay exists, every subcommand and option
 in its section 1.
 """
+import json
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from urllib.parse import unquote
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "REFERENCE.md"
+TRANSLATION_PAGE = ROOT / "docs" / "generated" / "translation.md"
 SETTINGS_PAGE = ROOT / "docs" / "generated" / "configuration.md"
 RELAY = ROOT / "build" / "relay"
 LINK = re.compile(r"\]\(([^()\s]+)\)")  # the text before it may be on the line above
@@ -115,6 +117,25 @@ def check_sections():
                         found(path, number, f"docs/REFERENCE.md has no section {section}")
 
 
+def check_translation():
+    """The page is written by a test (unit_dialects_translation), which compares every cell; here only that
+    each case has its row, for who has changed the one without the other."""
+    page = TRANSLATION_PAGE.read_text()
+    parts = re.split(r"^## ", page, flags=re.M)[1:]
+    for door, part in zip(("openai", "anthropic", "responses"), parts, strict=True):
+        path = ROOT / "tests" / "translation" / f"{door}.json"
+        cases = json.loads(path.read_text())["cases"]
+        rows = re.findall(r"^\| (.*?) \|", part.partition("\n### ")[0], re.M)[1:]
+        titles = [case["what"] or f"`{json.dumps(case['ask'], separators=(',', ':'))[1:-1]}`" for case in cases]
+        for title in titles:
+            if title not in rows:
+                found(path, 1, f"{title} has no row in docs/generated/translation.md (RELAY_GOLDEN_UPDATE=1 "
+                      "unit_dialects_translation writes it)")
+        for row in rows:
+            if row not in titles:
+                found(TRANSLATION_PAGE, 1, f"the row {row} has no case in {path.relative_to(ROOT)}")
+
+
 def check_program():
     if not RELAY.exists():
         print("build/relay is not there: its commands are not compared")
@@ -143,6 +164,7 @@ def main():
     check_settings()
     check_reference()
     check_sections()
+    check_translation()
     check_program()
     for finding in findings:
         print(finding)

@@ -50,6 +50,9 @@ enum err anthropic_request_in(struct arena *a, str body, yyjson_val *root, struc
 enum err anthropic_count_in(struct arena *a, str body, yyjson_val *root, struct chat *out, str *why,
                             str *param);
 
+/* The writers' name for a field, as this door has it. */
+str anthropic_field_name(struct arena *a, str name);
+
 /* anthropic_out.c */
 bool anthropic_answer_out(const struct answer *answer, const struct answer_head *head, str native,
                           pusd cost, struct buf *out);

@@ -186,6 +186,14 @@ static bool read_speed(struct reader *r, yyjson_val *v)
     return true;
 }
 
+/* Where the model may run: a demand that nobody else may pass over. */
+static bool read_inference_geo(struct reader *r, yyjson_val *v)
+{
+    str place = {0};
+    r->chat->foreign_field = r->chat->priced_field = STR("inference_geo");
+    return reader_is_str(r, v, &place);
+}
+
 static bool read_mcp_servers(struct reader *r, yyjson_val *v)
 {
     if (!yyjson_is_arr(v))
@@ -200,6 +208,25 @@ static bool read_container(struct reader *r, yyjson_val *v)
     (void)v;
     r->chat->foreign_field = STR("container");
     return true;
+}
+
+str anthropic_field_name(struct arena *a, str name)
+{
+    static const struct {
+        const char *theirs, *ours;
+    } names[] = {
+        {"stop", "stop_sequences"},
+        {"reasoning_effort", "output_config.effort"},
+        {"parallel_tool_calls", "tool_choice.disable_parallel_tool_use"},
+    };
+    const str id = STR(".tool_call_id");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (str_eq(name, str_of_c(names[i].theirs)))
+            return str_of_c(names[i].ours);
+    /* A tool's answer is one of a turn's blocks here. */
+    if (str_starts(name, STR("messages[")) && str_ends(name, id))
+        return arena_printf(a, STR_FMT ".content", STR_ARG(str_sub(name, 0, name.len - id.len)));
+    return name;
 }
 
 static const struct reader_field fields[] = {
@@ -227,7 +254,7 @@ static const struct reader_field fields[] = {
     {"cache", reader_is_object, false},
     {"system", read_later, false},
     {"speed", read_speed, false},
-    {"inference_geo", NULL, true},
+    {"inference_geo", read_inference_geo, false},
 };
 
 #define FIELD_COUNT (sizeof fields / sizeof *fields)

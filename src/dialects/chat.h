@@ -107,6 +107,8 @@ struct chat {
     unsigned stop_count;
     str reasoning_effort; /* none, minimal, low, medium, high, xhigh, max; empty: not said */
     str user;
+    /* Words that both of OpenAI's own dialects have, read where they may have to be translated. */
+    str verbosity, prompt_cache_key, safety_identifier, service_tier;
 
     /* ASKED_EMBEDDINGS: then there are no messages, and the answer is never a stream. */
     yyjson_val *input;    /* a text, texts, the tokens of a text, or of several */

@@ -12,7 +12,7 @@
 #include "dialects/dialect.h"
 
 static const struct flavour flavours[] = {
-    {.provider = "openai", .max_tokens = "max_completion_tokens"},
+    {.provider = "openai", .max_tokens = "max_completion_tokens", .takes_own_words = true},
     /* Groq: max_completion_tokens is the current name; usage also in x_groq (read for everyone). */
     {.provider = "groq", .max_tokens = "max_completion_tokens", .no_reasoning_back = true},
     /* Mistral: usage is on the last chunk unasked; unknown members are refused with 422. */

@@ -18,6 +18,7 @@ struct flavour {
     bool reasoning_back;    /* takes reasoning_content in them, and may need it */
     bool short_call_ids;    /* takes ids of tool calls of 9 letters and digits only */
     bool reasoning_outside; /* completion_tokens leaves the reasoning out */
+    bool takes_own_words;   /* verbosity and the like, which only OpenAI itself surely knows */
     bool states_cost;       /* usage.cost is US dollars */
     bool states_ticks;      /* usage.cost_in_usd_ticks: 10^10 to the dollar */
     const char *drops[FLAVOUR_DROPS_MAX]; /* refused, and no answer depends on them */

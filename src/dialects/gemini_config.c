@@ -34,8 +34,6 @@ static bool choice_write(struct writer *w)
 bool gemini_tools_write(struct writer *w)
 {
     const struct chat *chat = w->chat;
-    bool forced =
-        chat->tool_choice == TOOL_CHOICE_REQUIRED || chat->tool_choice == TOOL_CHOICE_NAMED;
     unsigned count = 0;
     for (unsigned i = 0; i < chat->tool_count; i++) {
         const struct chat_tool *tool = &chat->tools[i];
@@ -51,7 +49,7 @@ bool gemini_tools_write(struct writer *w)
         writer_add(w, "}");
     }
     if (count == 0)
-        return !forced || writer_refuse(w, STR("tool_choice"), "has no tool to choose");
+        return true;
     writer_add(w, "]}]");
     if (chat->parallel_tool_calls == 0 && chat->tool_choice != TOOL_CHOICE_NONE)
         return writer_refuse(w, STR("parallel_tool_calls"), "cannot be kept from parallel calls");

@@ -94,6 +94,9 @@ static bool call_write(struct turns *t, const struct chat_message *m, unsigned i
             w, arena_printf(w->a, "messages[%u].tool_calls[%u].function.arguments", m->at, index),
             "takes a JSON object only");
     call_id_split(w->a, call->id, &id, &signature);
+    if (signature.len == 0)
+        signature =
+            call->signature; /* beside the id, as Google's OpenAI-compatible endpoint has it */
     if (signature.len == 0 && index == 0 && gemini_is_third(w->target->model))
         signature = SIGNATURE_NONE;
     part_begin(t, role_model);

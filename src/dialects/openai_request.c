@@ -129,11 +129,12 @@ static bool read_tool_choice(struct reader *r, yyjson_val *v)
         yyjson_val *inner = NULL;
         if (!reader_need_str(r, v, "type", true, &type))
             return false;
-        chat->tool_choice =
-            TOOL_CHOICE_AUTO; /* allowed_tools and what else may come: only OpenAI's own */
+        chat->tool_choice = TOOL_CHOICE_AUTO;
         bool function = str_eq(type, STR("function"));
-        if (!function && !str_eq(type, STR("custom")))
+        if (!function && !str_eq(type, STR("custom"))) {
+            chat->foreign_field = STR("tool_choice"); /* allowed_tools, and what is yet to come */
             return true;
+        }
         chat->tool_choice = TOOL_CHOICE_NAMED;
         const char *key = function ? "function" : "custom";
         if (!reader_need_object(r, v, key, &inner))
@@ -257,6 +258,14 @@ static bool read_store(struct reader *r, yyjson_val *v)
     return reader_is_bool(r, v, &store);
 }
 
+/* A search that the provider does by itself: at its own price, and only where it is known. */
+static bool read_search(struct reader *r, yyjson_val *v)
+{
+    (void)v;
+    r->chat->foreign_field = r->chat->priced_field = str_of_c(r->steps[r->depth - 1].key);
+    return true;
+}
+
 /* A row with `priced` chooses another model or another price (reference 3); its value is the
  * provider's business. OpenRouter: models, route, provider, plugins, preset. OpenAI:
  * web_search_options. xAI: search_parameters. Groq: search_settings, compound_custom. */
@@ -297,8 +306,8 @@ static const struct reader_field fields[] = {
     {"provider", NULL, true},
     {"plugins", NULL, true},
     {"preset", NULL, true},
-    {"web_search_options", NULL, true},
-    {"search_parameters", NULL, true},
+    {"web_search_options", read_search, false},
+    {"search_parameters", read_search, false},
     {"search_settings", NULL, true},
     {"compound_custom", NULL, true},
 };

@@ -319,6 +319,24 @@ static void limit_write(struct writer *w)
     writer_add_int(w, "\":", w->chat->max_tokens);
 }
 
+/* No answer depends on them but for its length and its price. */
+static void own_words_write(struct writer *w)
+{
+    const struct chat *chat = w->chat;
+    const struct {
+        const char *before;
+        str value;
+    } words[] = {
+        {",\"verbosity\":", chat->verbosity},
+        {",\"prompt_cache_key\":", chat->prompt_cache_key},
+        {",\"safety_identifier\":", chat->safety_identifier},
+        {",\"service_tier\":", chat->service_tier},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (words[i].value.len > 0 && w->target->flavour->takes_own_words)
+            writer_add_str(w, words[i].before, words[i].value);
+}
+
 static void settings_write(struct writer *w)
 {
     const struct chat *chat = w->chat;
@@ -345,6 +363,7 @@ static void settings_write(struct writer *w)
         writer_add_str(w, ",\"reasoning_effort\":", chat->reasoning_effort);
     if (chat->user.len > 0 && !is_dropped(flavour, "user"))
         writer_add_str(w, ",\"user\":", chat->user);
+    own_words_write(w);
 }
 
 static bool body_write(struct writer *w)

@@ -150,9 +150,8 @@ static bool read_format(struct reader *r, yyjson_val *format)
 static bool read_text(struct reader *r, yyjson_val *v)
 {
     yyjson_val *format = NULL;
-    str verbosity = {0};
     if (!read_object(r, v) || !reader_object(r, v, "format", &format) ||
-        !reader_str(r, v, "verbosity", &verbosity))
+        !reader_str(r, v, "verbosity", &r->chat->verbosity))
         return false;
     if (format == NULL)
         return true;
@@ -174,11 +173,21 @@ static bool read_user(struct reader *r, yyjson_val *v)
     return string_in(r, v, &r->chat->user);
 }
 
+static bool read_prompt_cache_key(struct reader *r, yyjson_val *v)
+{
+    return string_in(r, v, &r->chat->prompt_cache_key);
+}
+
+static bool read_safety_identifier(struct reader *r, yyjson_val *v)
+{
+    return string_in(r, v, &r->chat->safety_identifier);
+}
+
 static bool read_service_tier(struct reader *r, yyjson_val *v)
 {
-    str tier = {0};
-    if (!string_in(r, v, &tier))
+    if (!string_in(r, v, &r->chat->service_tier))
         return false;
+    str tier = r->chat->service_tier;
     if (!str_eq(tier, STR("auto")) && !str_eq(tier, STR("default")))
         r->chat->priced_field = STR("service_tier");
     return true;
@@ -255,6 +264,8 @@ static const struct field {
     {"metadata", read_object},
     {"store", read_store},
     {"service_tier", read_service_tier},
+    {"prompt_cache_key", read_prompt_cache_key},
+    {"safety_identifier", read_safety_identifier},
     {"include", read_include},
     {"top_logprobs", read_top_logprobs},
     {"truncation", read_string},
@@ -326,7 +337,12 @@ str responses_field_name(struct arena *a, str name)
     /* Calls are items of their own here: their place in a message is nobody's. */
     if (str_find(name, STR(".tool_calls["), 0) != SIZE_MAX)
         return STR("input");
-    return arena_printf(a, "input" STR_FMT, STR_ARG(str_sub(name, list.len, name.len)));
+    str place = str_sub(name, list.len, name.len);
+    const str id = STR(".tool_call_id");
+    if (str_ends(place, id))
+        return arena_printf(a, "input" STR_FMT ".call_id",
+                            STR_ARG(str_sub(place, 0, place.len - id.len)));
+    return arena_printf(a, "input" STR_FMT, STR_ARG(place));
 }
 
 enum err responses_request_in(struct arena *a, str body, yyjson_val *root, struct chat *out,

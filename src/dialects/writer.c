@@ -76,6 +76,10 @@ bool writer_is_sayable(struct writer *w)
         if (chat->tools[i].foreign && chat->tool_choice != TOOL_CHOICE_NONE)
             return writer_refuse(w, arena_printf(w->a, "tools[%u].type", i),
                                  "takes functions only");
+    bool forced =
+        chat->tool_choice == TOOL_CHOICE_REQUIRED || chat->tool_choice == TOOL_CHOICE_NAMED;
+    if (forced && chat->tool_count == 0)
+        return writer_refuse(w, STR("tool_choice"), "has no tool to choose");
     return true;
 }
 

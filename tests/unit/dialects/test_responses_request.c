@@ -238,7 +238,7 @@ TEST(what_a_provider_cannot_say_has_this_doors_name)
         {INPUT("{\"type\":\"function_call\",\"call_id\":\"1\",\"name\":\"f\",\"arguments\":\"{\"}"),
          "input"},
         {INPUT("{\"type\":\"function_call_output\",\"call_id\":\"1\",\"output\":\"\"}"),
-         "input[0].tool_call_id"},
+         "input[0].call_id"},
         {ASK("\"reasoning\":{\"effort\":\"galactic\"}"), "reasoning.effort"},
         {ASK("\"tool_choice\":\"required\""), "tool_choice"},
     };
