@@ -12,7 +12,7 @@ enum route_kind route_kind_of(const struct request *r)
         return ROUTE_CACHED;
     if (t == NULL)
         return ROUTE_NONE;
-    if (t->candidate != &r->candidates[0])
+    if (!t->is_first)
         return ROUTE_FALLBACK;
     if (r->wants.model_count == 0 &&
         (r->among.kind == RESOLVED_PINNED || r->among.kind == RESOLVED_PASS))

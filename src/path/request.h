@@ -48,6 +48,7 @@ struct wants {
 /* One call of one candidate. */
 struct attempt {
     const struct candidate *candidate;
+    bool is_first; /* of the decision's order */
     struct upstream *upstream;
     str model; /* what went upstream */
     unsigned key_index;

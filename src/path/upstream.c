@@ -382,6 +382,7 @@ enum err upstream_start(struct request *r, struct candidate *c, unsigned key_ind
     struct upstream *u = upstream_of(r, c);
     struct attempt *t = arena_new(&r->arena, struct attempt, 1);
     *t = (struct attempt){.candidate = c,
+                          .is_first = c == r->candidates,
                           .upstream = u,
                           .key_index = key_index,
                           .usage = usage_none(),

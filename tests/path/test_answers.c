@@ -38,8 +38,8 @@ static const struct scenario scenarios[] = {
      .sent = "/chat/completions|Authorization: Bearer key-one-a|\"model\":\"small\"|!stream", .order = "row reply"},
     {.title = "a streamed answer", .body = ASK_STREAM("one/small"), .replies = {STREAMS("one")},
      .status = 200, .trail = TRAIL_MISS, .calls = "one/small",
-     .row = "stream=1 status=200 prompt=10 completion=5 usage=provider cost=0.00002 cache=miss finish=stop",
-     .head = "content-type: text/event-stream|cache-control: no-cache|x-accel-buffering: no|x-relay-ttft-ms: |"
+     .row = "stream=1 status=200 route=pinned prompt=10 completion=5 usage=provider cost=0.00002 cache=miss finish=stop",
+     .head = "x-relay-route: pinned|content-type: text/event-stream|cache-control: no-cache|x-accel-buffering: no|x-relay-ttft-ms: |"
      "!x-relay-cost-usd|x-relay-provider: one",
      .answer = "\"content\":\"Hel\"|\"content\":\"lo\"|\"finish_reason\":\"stop\"|data: [DONE]|!prompt_tokens",
      .sent = "\"include_usage\":true", .order = "head data row end"},
@@ -48,6 +48,9 @@ static const struct scenario scenarios[] = {
     {.title = "auto: the cheapest that is good enough", .body = ASK("auto"), .replies = {ANSWERS("one", "Hello")},
      .status = 200, .calls = "one/small", .head = "x-relay-route: chosen",
      .row = "asked=auto provider=one route=chosen routing_saved=0.00006"},
+    {.title = "auto: a stream is chosen and saves alike", .body = ASK_STREAM("auto"), .replies = {STREAMS("one")},
+     .status = 200, .calls = "one/small", .head = "x-relay-route: chosen",
+     .row = "asked=auto provider=one route=chosen stream=1 routing_saved=0.00006"},
     {.title = "auto: better", .body = ASK_WITH("auto", "\"routing\":{\"min_quality\":55}"), .replies = {ANSWERS("two", "Hello")},
      .status = 200, .calls = "two/mid", .row = "provider=two"},
     {.title = "auto: better, said by a header", .headers = "x-relay-min-quality: 65\n", .body = ASK("auto"),
