@@ -61,13 +61,17 @@ void buf_added(struct buf *b, size_t bytes)
 
 bool buf_add_u64(struct buf *b, uint64_t value)
 {
-    char digits[DIGITS_MAX];
-    size_t at = sizeof digits;
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value != 0);
-    return buf_add(b, (str){digits + at, sizeof digits - at});
+    /* Counted first, so that they are written where they belong. Most numbers are short. */
+    size_t count = 1;
+    for (uint64_t limit = 10; count < DIGITS_MAX && value >= limit; limit *= 10)
+        count++;
+    char *to = buf_reserve(b, count);
+    if (to == NULL)
+        return false;
+    for (size_t at = count; at-- > 0; value /= 10)
+        to[at] = (char)('0' + value % 10);
+    b->len += count;
+    return true;
 }
 
 bool buf_add_i64(struct buf *b, int64_t value)

@@ -137,25 +137,30 @@ bool pusd_parse_price(str usd_per_million, pusd *out)
 
 #define MONEY_TEXT_BYTES 32 /* a sign, 7 digits, a point, 12 digits */
 
+#define HALF UINT32_C(1000000) /* a fraction is written in two halves of six digits */
+
+static void put_half(char *to, uint32_t value)
+{
+    for (unsigned i = 6; i > 0; i -= 2, value /= 100) {
+        uint32_t two = value % 100;
+        to[i - 1] = (char)('0' + two % 10);
+        to[i - 2] = (char)('0' + two / 10);
+    }
+}
+
 /* The sign, then value / 10^12 with `places` decimals; further ones are zero in value. */
-static str write_decimal(char out[MONEY_TEXT_BYTES], const char *sign, uint64_t value,
-                         unsigned places)
+static str write_decimal(char out[MONEY_TEXT_BYTES], str sign, uint64_t value, unsigned places)
 {
     uint64_t fraction = value % (uint64_t)PUSD_PER_USD, dollars = value / (uint64_t)PUSD_PER_USD;
     struct buf b = {.p = out, .cap = MONEY_TEXT_BYTES, .max = MONEY_TEXT_BYTES};
-    for (; *sign != '\0'; sign++)
-        buf_add_char(&b, *sign);
+    buf_add(&b, sign);
     buf_add_u64(&b, dollars);
     if (places == 0)
         return buf_str(&b);
     buf_add_char(&b, '.');
-    char *digits = out + b.len;
     assert(b.len + DECIMALS <= MONEY_TEXT_BYTES);
-    for (unsigned i = DECIMALS; i > 0; i -= 2, fraction /= 100) {
-        unsigned two = (unsigned)(fraction % 100);
-        digits[i - 1] = (char)('0' + two % 10);
-        digits[i - 2] = (char)('0' + two / 10);
-    }
+    put_half(out + b.len, (uint32_t)(fraction / HALF));
+    put_half(out + b.len + 6, (uint32_t)(fraction % HALF));
     return (str){out, b.len + places};
 }
 
@@ -170,7 +175,9 @@ static str print_exact(char out[MONEY_TEXT_BYTES], pusd m)
         return STR("null");
     uint64_t value = magnitude(m);
     unsigned places = value % (uint64_t)PUSD_PER_USD != 0 ? DECIMALS : 0;
-    str text = write_decimal(out, m < 0 ? "-" : "", value, places);
+    if (places != 0 && value % HALF == 0)
+        places = DECIMALS / 2;
+    str text = write_decimal(out, m < 0 ? STR("-") : STR(""), value, places);
     while (places != 0 && text.p[text.len - 1] == '0')
         text.len--;
     return text;
@@ -219,5 +226,5 @@ str pusd_for_people(struct arena *a, pusd m)
         places--; /* rounding has made a digit more: 0.0099996 is 0.01000 */
     }
     char text[MONEY_TEXT_BYTES];
-    return arena_copy(a, write_decimal(text, m < 0 ? "-$" : "$", rounded, places));
+    return arena_copy(a, write_decimal(text, m < 0 ? STR("-$") : STR("$"), rounded, places));
 }

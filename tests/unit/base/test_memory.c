@@ -142,6 +142,33 @@ TEST(buf_grows_to_its_maximum_and_no_further)
     CHECK_INT(b.max, 1000);
 }
 
+/* At every power of ten the count of digits changes. */
+TEST(buf_digits)
+{
+    struct buf b;
+    buf_init(&b, 100);
+    char text[32];
+    uint64_t power = 1;
+    for (int digits = 1; digits <= 20; digits++, power *= 10) {
+        for (uint64_t n = power - 1; n <= power; n++) {
+            int len = snprintf(text, sizeof text, "%llu", (unsigned long long)n);
+            buf_clear(&b);
+            CHECK(buf_add_u64(&b, n));
+            CHECK(str_eq(buf_str(&b), str_of(text, (size_t)len)));
+        }
+    }
+    buf_deinit(&b);
+    /* It may fill the buf to its last byte, and not pass it. */
+    buf_init(&b, 3);
+    CHECK(buf_add_u64(&b, 123));
+    CHECK_STR(buf_str(&b), "123");
+    buf_clear(&b);
+    CHECK(!buf_add_u64(&b, 1234));
+    CHECK(b.full);
+    CHECK_INT(b.len, 0);
+    buf_deinit(&b);
+}
+
 TEST(buf_numbers_and_printf)
 {
     struct buf b;
