@@ -1,7 +1,7 @@
 /* account.c - the end of every request, good or bad: settled, priced, written down, kept.
  *
- * asks:    nothing; it cannot fail and cannot be skipped. The row is in the journal before reply.c
- * releases the last bytes. */
+ * asks:    nothing; it cannot fail and cannot be skipped. account_flush() has written the row to
+ * the journal before reply.c releases the last bytes. */
 #include <math.h>
 
 #include "base/clock.h"
@@ -174,19 +174,33 @@ static void log_line(struct request *r, const struct record *row)
     buf_deinit(&cost);
 }
 
-static void write_row(struct request *r, const struct record *row)
+static void log_lost(struct gateway *g, const struct uuid *id, str why, int error)
 {
-    struct gateway *g = r->worker->gateway;
-    int cause = 0;
-    enum err err = journal_append(r->worker->journal, row, &cause);
-    if (err == OK)
-        store_notify(g->store);
-    else if (may_log(g, r->at_us / 1000000))
-        LOG(g->log, LOG_ERROR, "a row of the request log was lost",
-            LOG_S("id", str_of(r->id_text, UUID_TEXT_BYTES - 1)),
-            LOG_S("why",
-                  err == ERR_OVERLOADED ? STR("the journal is full") : STR("the disk refused it")),
-            LOG_I("errno", cause));
+    if (!may_log(g, clock_utc_us() / 1000000))
+        return;
+    char text[UUID_TEXT_BYTES];
+    LOG(g->log, LOG_ERROR, "a row of the request log was lost", LOG_S("id", uuid_text(*id, text)),
+        LOG_S("why", why), LOG_I("errno", error));
+}
+
+static void append_row(struct request *r, const struct record *row)
+{
+    enum err err = journal_append(r->worker->journal, row);
+    if (err == ERR_OVERLOADED)
+        log_lost(r->worker->gateway, &r->id, STR("the journal is full"), 0);
+    else if (err != OK)
+        log_lost(r->worker->gateway, &r->id, STR("it is too long"), 0);
+}
+
+static void refused_by_disk(void *ctx, const struct uuid *id, int error)
+{
+    log_lost(ctx, id, STR("the disk refused it"), error);
+}
+
+void account_flush(struct worker *w)
+{
+    if (journal_flush(w->journal, refused_by_disk, w->gateway) > 0)
+        store_notify(w->gateway->store);
 }
 
 enum flow account_write(struct request *r)
@@ -205,7 +219,7 @@ enum flow account_write(struct request *r)
     record_fill(r, &row);
     r->accounted = true;
     if (r->key != NULL && r->endpoint->kind == ENDPOINT_CHAT)
-        write_row(r, &row);
+        append_row(r, &row);
     count_request(r, &row);
     log_line(r, &row);
     return FLOW_NEXT;

@@ -5,7 +5,8 @@
  * The driver under it walks the table. Completions never run a step: they put the request on its
  * worker's ready list, which is walked once a turn, so nothing nests. Every outcome, good or bad,
  * leaves through `account` and `reply`: accounting cannot be skipped, and it is in the journal
- * before the client sees the end. */
+ * before the client sees the end. Between these two, the requests that end in the same turn wait
+ * for each other, so that one write takes all their rows. */
 #include "path/path.h"
 
 #include <assert.h>
@@ -40,6 +41,7 @@ static const struct step {
     [STEP_STREAM]       = {"stream",       stream_ask,       stream_answer,       0},
     /* settle, price, append to the journal, keep the answer */
     [STEP_ACCOUNT]      = {"account",      account_write,    NULL,                0},
+    /* ---- here account_flush() writes the journal, once for all that have come this far ---- */
     /* release the last bytes, or the error body */
     [STEP_REPLY]        = {"reply",        reply_send,       NULL,                0},
 };
@@ -62,12 +64,12 @@ static void go_to(struct request *r, enum step_name at)
     r->cancel = NULL;
 }
 
-/* Walks the table until a step waits or the request is over. */
-static void path_run(struct request *r)
+/* Walks the table until a step waits or `until` is the next one. */
+static void path_run(struct request *r, enum step_name until)
 {
     assert(!r->running);
     r->running = true;
-    while (r->at < STEP_COUNT) {
+    while (r->at < until) {
         if (r->fault != OK && r->at < STEP_ACCOUNT)
             go_to(r, STEP_ACCOUNT);
         const struct step *s = &path[r->at];
@@ -112,23 +114,46 @@ void path_cancel(struct request *r, enum err err)
     path_ready(r);
 }
 
+static struct request *take_first(struct list *from)
+{
+    struct request *r = LIST_ITEM(from->next, struct request, ready_node);
+    list_remove(&r->ready_node);
+    r->queued = false;
+    return r;
+}
+
+/* As many of the ready as their rows make a batch: up to their record, its write, their ends. */
+static void run_batch(struct worker *w, struct list *ready)
+{
+    struct list ending;
+    list_init(&ending);
+    while (!list_is_empty(ready) && !journal_batch_is_full(w->journal)) {
+        struct request *r = take_first(ready);
+        path_run(r, STEP_REPLY);
+        if (r->at < STEP_REPLY)
+            continue;
+        assert(!r->queued);
+        r->queued = true;
+        list_add_before(&ending, &r->ready_node);
+    }
+    account_flush(w);
+    while (!list_is_empty(&ending)) {
+        struct request *r = take_first(&ending);
+        path_run(r, STEP_COUNT);
+        request_free(r);
+    }
+}
+
 void path_turn(void *arg)
 {
     struct worker *w = arg;
+    if (list_is_empty(&w->ready))
+        return;
     /* What becomes ready while this runs waits for the next turn, so that I/O is not starved. */
-    struct list turn;
-    list_init(&turn);
-    while (!list_is_empty(&w->ready)) {
-        struct list *node = w->ready.next;
-        list_remove(node);
-        list_add_before(&turn, node);
-    }
-    while (!list_is_empty(&turn)) {
-        struct request *r = LIST_ITEM(turn.next, struct request, ready_node);
-        list_remove(&r->ready_node);
-        r->queued = false;
-        path_run(r);
-        if (r->at == STEP_COUNT)
-            request_free(r);
-    }
+    struct list ready;
+    list_init(&ready);
+    list_add_before(w->ready.next, &ready);
+    list_remove(&w->ready);
+    while (!list_is_empty(&ready))
+        run_batch(w, &ready);
 }

@@ -49,6 +49,9 @@ void path_watch_silence(struct request *r);
 /* Runs every request that is ready, at the end of the loop's turn. arg: the struct worker. */
 void path_turn(void *arg);
 
+/* Between account and reply: the rows of this turn are written to the journal, with one write. */
+void account_flush(struct worker *w);
+
 const char *step_text(enum step_name step);
 
 /* ---- the steps, in the files of their names; see path.c for the order ---- */

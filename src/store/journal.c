@@ -1,9 +1,10 @@
 /* journal.c - opening the journal, and appending to it.
  *
- * One row is one pwrite at the end of the writer's own segment, from a buffer that is used again
- * for every row. Only then `end` moves, so the store thread never sees half a row. A write that
- * fails or stops short is taken back with ftruncate; if even that fails the segment is sealed at
- * its last whole row. Reading is in journal_read.c, files and their heads in journal_segment.c. */
+ * A batch is one pwrite at the end of the writer's own segment, from a buffer that is used again.
+ * Only then `end` moves, so the store thread never sees half a row. What a write that fails or
+ * stops short left of a row is taken back with ftruncate; if even that fails the segment is sealed
+ * at its last whole row. Reading is in journal_read.c, files and their heads in journal_segment.c.
+ */
 #include "store/journal.h"
 
 #include <assert.h>
@@ -109,7 +110,7 @@ struct journal *journal_open(const struct journal_options *options, char **why)
     for (unsigned i = 0; i < options->writers; i++) {
         j->writers[i].journal = j;
         j->writers[i].index = i;
-        buf_init(&j->writers[i].row, RECORD_BYTES_MAX + RECORD_HEAD_BYTES);
+        buf_init(&j->writers[i].batch, BATCH_BYTES + RECORD_BYTES_MAX + RECORD_HEAD_BYTES);
     }
     uint64_t last = 0;
     *why = open_directory(j);
@@ -130,7 +131,7 @@ struct journal *journal_open(const struct journal_options *options, char **why)
 void journal_close(struct journal *j)
 {
     for (unsigned i = 0; i < j->writer_count; i++) {
-        buf_deinit(&j->writers[i].row);
+        buf_deinit(&j->writers[i].batch);
     }
     while (!list_is_empty(&j->segments)) {
         struct segment *s = LIST_ITEM(j->segments.next, struct segment, node);
@@ -186,20 +187,18 @@ struct journal_stats journal_stats(const struct journal *j)
 
 /* ---- appending ---- */
 
-/* All of it or nothing: what a short write left is cut off again. */
-static int write_whole(int fd, const char *bytes, size_t len, int64_t at)
+/* As much as the disk takes: *done bytes, and 0 or why it was not all. */
+static int write_all(int fd, const char *bytes, size_t len, int64_t at, size_t *done)
 {
-    size_t done = 0;
-    while (done < len) {
-        ssize_t n = pwrite(fd, bytes + done, len - done, at + (int64_t)done);
+    for (*done = 0; *done < len;) {
+        ssize_t n = pwrite(fd, bytes + *done, len - *done, at + (int64_t)*done);
         if (n < 0 && errno == EINTR) {
             continue;
         }
         if (n <= 0) {
-            int error = n < 0 ? errno : ENOSPC;
-            return error;
+            return n < 0 ? errno : ENOSPC;
         }
-        done += (size_t)n;
+        *done += (size_t)n;
     }
     return 0;
 }
@@ -226,7 +225,8 @@ static int writer_open_segment(struct journal_writer *w)
     }
     char head[SEGMENT_HEAD_BYTES];
     segment_head_print(head);
-    int error = write_whole(fd, head, sizeof head, 0);
+    size_t done;
+    int error = write_all(fd, head, sizeof head, 0, &done);
     if (error != 0) {
         unlink(path);
         close(fd);
@@ -243,88 +243,150 @@ static int writer_open_segment(struct journal_writer *w)
     return 0;
 }
 
-/* The row with its head in w->row; false when it is too long for any segment. */
-static bool writer_encode(struct journal_writer *w, const struct record *r)
+/* One more row with its head at the end of the batch; false, and nothing was added: it is too long
+ * for any segment. */
+static bool batch_add(struct buf *batch, const struct record *r)
 {
-    buf_clear(&w->row);
-    if (buf_reserve(&w->row, RECORD_HEAD_BYTES) == NULL) {
+    size_t start = batch->len, payload = start + RECORD_HEAD_BYTES;
+    if (buf_reserve(batch, RECORD_HEAD_BYTES) == NULL) {
         return false;
     }
-    buf_added(&w->row, RECORD_HEAD_BYTES);
-    if (!record_encode(r, &w->row)) {
+    buf_added(batch, RECORD_HEAD_BYTES);
+    if (!record_encode(r, batch)) {
+        batch->len = start;
         return false;
     }
-    uint32_t len = (uint32_t)(w->row.len - RECORD_HEAD_BYTES);
-    char *head = w->row.p;
-    for (int i = 0; i < 4; i++) {
-        head[i] = (char)(unsigned char)(len >> (8 * i));
-    }
-    uint32_t crc = crc32c(crc32c(0, head, 4), head + RECORD_HEAD_BYTES, len);
-    for (int i = 0; i < 4; i++) {
-        head[4 + i] = (char)(unsigned char)(crc >> (8 * i));
-    }
+    char *head = batch->p + start;
+    uint32_t len = (uint32_t)(batch->len - payload);
+    put_u32(head, len);
+    put_u32(head + 4, crc32c(crc32c(0, head, 4), batch->p + payload, len));
     return true;
 }
 
-static int writer_write(struct journal_writer *w)
+static void count_dropped(struct journal *j, unsigned rows)
+{
+    atomic_fetch_add_explicit(&j->rows_dropped, rows, memory_order_relaxed);
+}
+
+enum err journal_append(struct journal_writer *w, const struct record *r)
 {
     struct journal *j = w->journal;
-    int64_t len = (int64_t)w->row.len;
-    if (w->segment != NULL &&
-        ((w->at + len > j->segment_bytes && w->at > (int64_t)SEGMENT_HEAD_BYTES) ||
-         atomic_load_explicit(&w->segment->cut, memory_order_relaxed))) {
+    size_t before = w->batch.len;
+    if (!batch_add(&w->batch, r)) {
+        count_dropped(j, 1);
+        return ERR_INTERNAL;
+    }
+    int64_t bytes = atomic_load_explicit(&j->bytes, memory_order_relaxed);
+    if (bytes + (int64_t)w->batch.len > j->bytes_max) {
+        w->batch.len = before;
+        count_dropped(j, 1);
+        journal_judge(j);
+        return ERR_OVERLOADED;
+    }
+    w->batch_rows++;
+    return OK;
+}
+
+bool journal_batch_is_full(const struct journal_writer *w)
+{
+    return w->batch.len >= BATCH_BYTES || (int64_t)w->batch.len >= w->journal->segment_bytes / 2;
+}
+
+/* ---- flushing ---- */
+
+/* The segment that the batch goes into. */
+static int writer_make_room(struct journal_writer *w)
+{
+    if (w->segment != NULL && ((w->at + (int64_t)w->batch.len > w->journal->segment_bytes &&
+                                w->at > (int64_t)SEGMENT_HEAD_BYTES) ||
+                               atomic_load_explicit(&w->segment->cut, memory_order_relaxed))) {
         writer_seal(w);
     }
-    int error = w->segment == NULL ? writer_open_segment(w) : 0;
+    return w->segment == NULL ? writer_open_segment(w) : 0;
+}
+
+/* The end of the last row that is whole in the first `done` bytes; *rows: how many those are. */
+static size_t whole_rows(const struct buf *batch, size_t done, unsigned *rows)
+{
+    size_t at = 0;
+    for (*rows = 0;; ++*rows) {
+        if (done - at < RECORD_HEAD_BYTES) {
+            return at;
+        }
+        size_t size = RECORD_HEAD_BYTES + get_u32(batch->p + at);
+        if (done - at < size) {
+            return at;
+        }
+        at += size;
+    }
+}
+
+/* Writes what can be written: *rows whole rows of *bytes in all are in the segment. */
+static int writer_write(struct journal_writer *w, size_t *bytes, unsigned *rows)
+{
+    *bytes = *rows = 0;
+    int error = writer_make_room(w);
     if (error != 0) {
         return error;
     }
     struct segment *s = w->segment;
     assert(s != NULL);
-    error = write_whole(s->fd, w->row.p, w->row.len, w->at);
-    if (error == 0 && j->sync_ms == 0 && sync_file(s->fd) != 0) {
+    size_t done = 0;
+    error = write_all(s->fd, w->batch.p, w->batch.len, w->at, &done);
+    if (error == 0 && w->journal->sync_ms == 0 && sync_file(s->fd) != 0) {
         error = errno;
+        done = 0; /* which of them are durable nobody knows */
     }
-    if (error != 0) {
-        if (ftruncate(s->fd, w->at) != 0) {
-            writer_seal(w);
-        }
-        return error;
+    if (error == 0) {
+        *bytes = done;
+        *rows = w->batch_rows;
+    } else {
+        *bytes = whole_rows(&w->batch, done, rows);
     }
-    w->at += len;
+    w->at += (int64_t)*bytes;
     /* The caller may count bytes at once, the store thread only after it has seen the new end. */
-    atomic_fetch_add_explicit(&j->bytes, len, memory_order_relaxed);
+    atomic_fetch_add_explicit(&w->journal->bytes, (int64_t)*bytes, memory_order_relaxed);
     atomic_store_explicit(&s->end, w->at, memory_order_release);
-    return 0;
+    if (error != 0 && ftruncate(s->fd, w->at) != 0) {
+        writer_seal(w);
+    }
+    return error;
 }
 
-enum err journal_append(struct journal_writer *w, const struct record *r, int *errno_out)
+/* The rows behind `at` are not in the journal. */
+static void tell_lost(struct journal_writer *w, size_t at, int error, journal_lost_fn *lost,
+                      void *ctx)
+{
+    while (at < w->batch.len) {
+        uint32_t len = get_u32(w->batch.p + at);
+        at += RECORD_HEAD_BYTES;
+        struct uuid id = record_id(str_of(w->batch.p + at, len));
+        lost(ctx, &id, error);
+        at += len;
+    }
+}
+
+unsigned journal_flush(struct journal_writer *w, journal_lost_fn *lost, void *ctx)
 {
     struct journal *j = w->journal;
-    if (!writer_encode(w, r)) {
-        atomic_fetch_add_explicit(&j->rows_dropped, 1, memory_order_relaxed);
-        return ERR_INTERNAL;
+    if (w->batch_rows == 0) {
+        return 0;
     }
-    int64_t bytes = atomic_load_explicit(&j->bytes, memory_order_relaxed);
-    if (bytes + (int64_t)w->row.len > j->bytes_max) {
-        atomic_fetch_add_explicit(&j->rows_dropped, 1, memory_order_relaxed);
-        journal_judge(j);
-        return ERR_OVERLOADED;
-    }
-    int error = writer_write(w);
+    int64_t before = atomic_load_explicit(&j->bytes, memory_order_relaxed);
+    size_t bytes;
+    unsigned rows;
+    int error = writer_write(w, &bytes, &rows);
+    bool failing = atomic_load_explicit(&j->failing, memory_order_relaxed);
+    atomic_fetch_add_explicit(&j->rows_appended, rows, memory_order_relaxed);
     if (error != 0) {
-        atomic_fetch_add_explicit(&j->rows_dropped, 1, memory_order_relaxed);
-        atomic_store_explicit(&j->failing, true, memory_order_relaxed);
-        journal_judge(j);
-        if (errno_out != NULL) {
-            *errno_out = error;
-        }
-        return ERR_INTERNAL;
+        count_dropped(j, w->batch_rows - rows);
+        tell_lost(w, bytes, error, lost, ctx);
     }
-    atomic_fetch_add_explicit(&j->rows_appended, 1, memory_order_relaxed);
-    if (bytes > j->bytes_max / 2 || atomic_load_explicit(&j->failing, memory_order_relaxed)) {
-        atomic_store_explicit(&j->failing, false, memory_order_relaxed);
+    if (error != 0 || failing || before > j->bytes_max / 2) {
+        atomic_store_explicit(&j->failing, error != 0, memory_order_relaxed);
         journal_judge(j);
     }
-    return OK;
+    buf_clear(&w->batch);
+    w->batch_rows = 0;
+    return rows;
 }

@@ -1,9 +1,11 @@
 /* journal.h - the request log's first stop: one checksummed append-only file per worker, one
- * write(2) per row.
+ * write(2) for all rows of a turn of its loop.
  *
  * A row is on disk's way (in the operating system) before the last bytes of its answer go out, so
- * killing the process at any time loses no finished request. Segments (SEGMENT_BYTES) are made
- * durable by fdatasync every `sync_ms` from the store thread (0: before the append returns). The
+ * killing the process at any time loses no finished request. A worker appends the rows of the
+ * requests that end in this turn, flushes once, and only then lets their answers end. Segments
+ * (SEGMENT_BYTES) are made durable by fdatasync every `sync_ms` from the store thread (0: before
+ * the flush returns, so that one sync commits the turn). The
  * store thread (ledger.h) reads them, commits rows to the store and drops a segment only after the
  * commit. At start it replays what is left: rows are idempotent by id.
  *
@@ -29,7 +31,7 @@ struct journal_writer; /* one per worker; used by its thread only */
 
 struct journal_options {
     str dir;         /* made with mode 0700 when missing; locked: a second process fails */
-    int64_t sync_ms; /* 0: each append is synced */
+    int64_t sync_ms; /* 0: each flush is synced */
     int64_t bytes_max;
     bool refuse_when_full;
     unsigned writers;
@@ -40,10 +42,19 @@ struct journal *journal_open(const struct journal_options *options, char **why);
 void journal_close(struct journal *j); /* after the writers and the store thread are done */
 struct journal_writer *journal_writer_get(struct journal *j, unsigned worker);
 
-/* Appends with one write. OK; ERR_OVERLOADED when it is full (the row is dropped and counted,
- * whatever when_full says: admission should have been refused earlier) ; ERR_INTERNAL when the disk
- * refused it (counted, errno in *errno_out if not NULL). */
-enum err journal_append(struct journal_writer *w, const struct record *r, int *errno_out);
+/* Takes a row into the writer's batch: OK, and the next flush writes it. Otherwise it is dropped
+ * and counted: ERR_OVERLOADED when the journal is full, whatever when_full says (admission should
+ * have been refused earlier); ERR_INTERNAL when it is longer than any row can be. */
+enum err journal_append(struct journal_writer *w, const struct record *r);
+
+/* The batch is large enough for a write of its own: flush before the next append. */
+bool journal_batch_is_full(const struct journal_writer *w);
+
+/* Writes the batch. The disk takes its first rows or all of them; `lost` gets the id of each of the
+ * others, which are dropped and counted, and errno. Returns how many rows are in the journal by
+ * it. */
+typedef void journal_lost_fn(void *ctx, const struct uuid *id, int error);
+unsigned journal_flush(struct journal_writer *w, journal_lost_fn *lost, void *ctx);
 
 /* New requests must be refused now (full or the disk fails, and when_full is refuse). Any thread;
  * one relaxed load. */
@@ -55,9 +66,11 @@ struct journal_stats {
 };
 struct journal_stats journal_stats(const struct journal *j);
 
-/* Encoding, for tests, fuzzing and the store thread. Decoding borrows strings from `payload`;
- * attempts etc. are inside *out. False: malformed. */
+/* Encoding, for tests, fuzzing and the store thread: appended to `out`. Decoding borrows strings
+ * from `payload`; attempts etc. are inside *out. False: malformed. record_id() reads no more than
+ * the id of a payload that record_encode() made. */
 bool record_encode(const struct record *r, struct buf *out);
 bool record_decode(str payload, struct record *out);
+struct uuid record_id(str payload);
 
 #endif

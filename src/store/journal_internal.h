@@ -18,6 +18,7 @@
 #define RECORD_HEAD_BYTES   8u
 #define RECORD_BYTES_MAX    (192u << 10) /* of a payload; a row with all its texts takes less */
 #define SEGMENT_BYTES_MIN   (1u << 10)
+#define BATCH_BYTES         (64u << 10) /* more is not gained by a larger write */
 #define JOURNAL_WRITERS_MAX 64u
 
 /* What was written to the file survives a power cut once this returned; 0 or -1 with errno. */
@@ -28,6 +29,20 @@ static inline int sync_file(int fd)
 #else
     return fdatasync(fd);
 #endif
+}
+
+/* Numbers in heads are little end first. */
+static inline void put_u32(char *to, uint32_t value)
+{
+    for (int i = 0; i < 4; i++) {
+        to[i] = (char)(unsigned char)(value >> (8 * i));
+    }
+}
+
+static inline uint32_t get_u32(const char *p)
+{
+    const unsigned char *b = (const unsigned char *)p;
+    return (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
 }
 
 struct segment {
@@ -49,7 +64,8 @@ struct journal_writer {
     uint64_t sequence;
     struct segment *segment; /* NULL: the next append opens one */
     int64_t at;
-    struct buf row;
+    struct buf batch; /* rows with their heads that are not in the segment yet */
+    unsigned batch_rows;
 };
 
 struct journal {

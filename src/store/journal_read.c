@@ -28,12 +28,6 @@ static struct segment *next_segment(struct journal *j, struct segment *s)
     return next == &j->segments ? NULL : LIST_ITEM(next, struct segment, node);
 }
 
-static uint32_t get_u32(const char *p)
-{
-    const unsigned char *b = (const unsigned char *)p;
-    return (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
-}
-
 /* The row at the start of the bytes: its whole length on disk; 0: more bytes are needed; -1:
  * damaged. */
 static int64_t row_at(const char *p, size_t len)

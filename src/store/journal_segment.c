@@ -21,13 +21,8 @@
 void segment_head_print(char out[SEGMENT_HEAD_BYTES])
 {
     memcpy(out, "RELAYJNL", 8);
-    for (int i = 0; i < 4; i++) {
-        out[8 + i] = (char)(SEGMENT_VERSION >> (8 * i));
-    }
-    uint32_t crc = crc32c(0, out, 12);
-    for (int i = 0; i < 4; i++) {
-        out[12 + i] = (char)(unsigned char)(crc >> (8 * i));
-    }
+    put_u32(out + 8, SEGMENT_VERSION);
+    put_u32(out + 12, crc32c(0, out, 12));
 }
 
 bool segment_head_ok(const char head[SEGMENT_HEAD_BYTES])

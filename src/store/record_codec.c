@@ -307,6 +307,15 @@ static void get_numbers(struct source *s, struct record *out)
     out->attempts = (unsigned)get_upto(s, 1u << 16);
 }
 
+struct uuid record_id(str payload)
+{
+    struct uuid id = {{0}};
+    if (payload.len > sizeof id.b) {
+        memcpy(id.b, payload.p + 1, sizeof id.b);
+    }
+    return id;
+}
+
 bool record_decode(str payload, struct record *out)
 {
     memset(out, 0, offsetof(struct record, attempt_rows));

@@ -34,13 +34,6 @@ static bool take(void *ctx, str payload)
     return true;
 }
 
-static void put_u32(char *p, uint32_t v)
-{
-    for (int i = 0; i < 4; i++) {
-        p[i] = (char)(unsigned char)(v >> (8 * i));
-    }
-}
-
 /* The lengths stay as they are, up to the first that does not fit. */
 static void mend(char *p, size_t len)
 {

@@ -1,7 +1,7 @@
 /* What is around a request: a reload while it runs, a gateway that stops, the small pages,
  * questions of browsers. */
 #include "check.h"
-#include "world.h"
+#include "scenario.h"
 
 static const struct reply end_of_replies = {NULL, CALL_OK, 0, NULL, NULL, 0};
 
@@ -109,6 +109,49 @@ TEST(metrics_count_what_happened)
                    "relay_inflight 0|!glw_",
                    "metrics", "page"));
     buf_deinit(&page);
+    world_close(&w);
+}
+
+/* A hit, a refusal and a client that leaves, all in one turn. */
+TEST(rows_of_one_turn_are_one_write_before_any_of_its_ends)
+{
+    const struct reply replies[] = {ANSWERS("one", "kept"), FAILS("two", CALL_OK), end_of_replies};
+    struct world w;
+    world_open(&w, NULL);
+    world_replies(&w, replies);
+    (void)world_visit(&w, NULL, "alice", NULL, ASK("one/small"));
+    world_run(&w);
+    struct visit *left = world_visit(&w, NULL, "alice", NULL, ASK("two/mid"));
+    world_turns(&w, 5);
+    CHECK_INT(w.flushes, 1);
+    struct visit *hit = world_visit(&w, NULL, "alice", NULL, ASK("one/small"));
+    struct visit *refused = world_visit(&w, NULL, "alice", NULL, "{");
+    visit_leave(left);
+    world_turn(&w);
+    CHECK(hit->ended && refused->ended && left->ended);
+    CHECK_INT(w.row_count, 4);
+    CHECK_INT(w.flushes, 2);
+    CHECK(text_has(buf_str(&hit->order), "row reply", "hit", "order"));
+    CHECK(text_has(buf_str(&refused->order), "row reply", "refused", "order"));
+    CHECK(text_has(buf_str(&left->order), "row abort", "left", "order"));
+    CHECK(text_has(buf_str(&hit->body), "kept", "hit", "body"));
+    CHECK(text_has(buf_str(&refused->body), "invalid_json", "refused", "body"));
+    CHECK_INT(w.rows[1].status + w.rows[2].status + w.rows[3].status, 499 + 200 + 400);
+    world_close(&w);
+}
+
+TEST(a_full_batch_is_written_before_the_turn_goes_on)
+{
+    struct world w;
+    world_open(&w, NULL);
+    struct visit *refused[6];
+    for (unsigned i = 0; i < 6; i++)
+        refused[i] = world_visit(&w, NULL, "alice", NULL, "{");
+    world_turn(&w);
+    CHECK_INT(w.row_count, 6);
+    CHECK_INT(w.flushes, 2); /* the fake journal's batch is four rows */
+    for (unsigned i = 0; i < 6; i++)
+        CHECK(text_has(buf_str(&refused[i]->order), "row reply", "refused", "order"));
     world_close(&w);
 }
 

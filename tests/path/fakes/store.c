@@ -1,14 +1,16 @@
 /* store.c - the key table and the journal: keys by name, found at once or some turns later; rows
- * decoded into a list, or refused. */
+ * decoded into a list when they are flushed, or refused. */
 #include "store/store.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
 #include "world.h"
 
-#define ROW_BYTES_MAX 262144u
+#define ROW_BYTES_MAX  262144u
+#define BATCH_ROWS_MAX 4u
 
 struct pending_key {
     struct list node;
@@ -91,24 +93,48 @@ struct journal_writer *journal_writer_get(struct journal *j, unsigned worker)
     return &j->world->journal_writer;
 }
 
-enum err journal_append(struct journal_writer *jw, const struct record *r, int *errno_out)
+enum err journal_append(struct journal_writer *jw, const struct record *r)
 {
     struct world *w = jw->world;
-    *errno_out = 0;
-    if (w->journal_err != OK || w->journal_refusing) {
+    if (w->journal_err == ERR_OVERLOADED || w->journal_refusing) {
         w->rows_lost++;
-        return w->journal_err != OK ? w->journal_err : ERR_OVERLOADED;
+        return ERR_OVERLOADED;
     }
-    assert(w->row_count < WORLD_ROWS_MAX);
-    struct buf *b = &w->row_bytes[w->row_count];
+    unsigned at = w->row_count + w->batch_count;
+    assert(at < WORLD_ROWS_MAX);
+    struct buf *b = &w->row_bytes[at];
     buf_init(b, ROW_BYTES_MAX);
-    bool ok = record_encode(r, b) && record_decode(buf_str(b), &w->rows[w->row_count]);
+    bool ok = record_encode(r, b) && record_decode(buf_str(b), &w->rows[at]);
     assert(ok);
     (void)ok;
-    w->row_count++;
-    if (w->accounting != NULL)
-        (void)buf_printf(&w->accounting->order, "row ");
+    w->row_visits[at] = w->accounting;
+    w->batch_count++;
     return OK;
+}
+
+bool journal_batch_is_full(const struct journal_writer *jw)
+{
+    return jw->world->batch_count >= BATCH_ROWS_MAX;
+}
+
+unsigned journal_flush(struct journal_writer *jw, journal_lost_fn *lost, void *ctx)
+{
+    struct world *w = jw->world;
+    unsigned first = w->row_count, rows = w->batch_count;
+    w->batch_count = 0;
+    w->flushes += rows > 0;
+    for (unsigned i = first; i < first + rows; i++) {
+        if (w->journal_err != OK) {
+            lost(ctx, &w->rows[i].id, EIO);
+            buf_deinit(&w->row_bytes[i]);
+            w->rows_lost++;
+            continue;
+        }
+        w->row_count++;
+        if (w->row_visits[i] != NULL)
+            (void)buf_printf(&w->row_visits[i]->order, "row ");
+    }
+    return w->journal_err != OK ? 0 : rows;
 }
 
 bool journal_is_refusing(const struct journal *j)

@@ -157,9 +157,12 @@ struct world {
 
     struct record rows[WORLD_ROWS_MAX];
     struct buf row_bytes[WORLD_ROWS_MAX];
-    unsigned row_count, rows_lost, notified;
+    struct visit *row_visits[WORLD_ROWS_MAX];
+    unsigned row_count, rows_lost;
+    unsigned batch_count; /* rows behind row_count that are not flushed */
+    unsigned flushes;
     bool journal_refusing;
-    enum err journal_err; /* of the next appends */
+    enum err journal_err; /* OVERLOADED: of the next appends; else of the next flushes */
     struct visit *accounting;
 };
 

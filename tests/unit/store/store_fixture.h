@@ -146,6 +146,26 @@ static inline void sample_add_attempt(struct record *r, const char *provider, in
     r->attempt_row_count++;
 }
 
+static inline void note_lost(void *ctx, const struct uuid *id, int error)
+{
+    (void)id;
+    *(int *)ctx = error;
+}
+
+/* A batch of one row. ERR_INTERNAL: the disk refused it with *error, which may be NULL. */
+static inline enum err append_row(struct journal_writer *w, const struct record *r, int *error)
+{
+    int why = 0;
+    enum err err = journal_append(w, r);
+    if (err == OK && journal_flush(w, note_lost, &why) != 1) {
+        err = ERR_INTERNAL;
+    }
+    if (error != NULL) {
+        *error = why;
+    }
+    return err;
+}
+
 /* ---- a loop that only takes messages; loop_wait() runs what has come, waiting for the first ----
  */
 

@@ -31,7 +31,7 @@ static struct journal *open_in(const struct temp_dir *dir, int64_t bytes_max, bo
 static enum err append(struct journal *j, unsigned worker, uint64_t number)
 {
     struct record r = sample_record(number);
-    return journal_append(journal_writer_get(j, worker), &r, NULL);
+    return append_row(journal_writer_get(j, worker), &r, NULL);
 }
 
 /* The numbers of the rows read, by sample_id(). */
@@ -297,7 +297,7 @@ static int fill_disk(const struct temp_dir *dir)
     struct record r;
     do {
         r = sample_record(rows++);
-    } while (journal_append(journal_writer_get(j, 0), &r, &error) == OK);
+    } while (append_row(journal_writer_get(j, 0), &r, &error) == OK);
     if (error != EFBIG || !journal_is_refusing(j)) {
         return 3;
     }
@@ -308,7 +308,7 @@ static int fill_disk(const struct temp_dir *dir)
     limit.rlim_cur = RLIM_INFINITY;
     setrlimit(RLIMIT_FSIZE, &limit);
     r = sample_record(rows - 1);
-    if (journal_append(journal_writer_get(j, 0), &r, &error) != OK || journal_is_refusing(j)) {
+    if (append_row(journal_writer_get(j, 0), &r, &error) != OK || journal_is_refusing(j)) {
         return 5;
     }
     struct seen s = {0};

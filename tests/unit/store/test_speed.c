@@ -69,7 +69,7 @@ TEST(a_row_through_the_journal_and_into_the_store)
     start = cpu_us();
     for (uint64_t i = 0; i < ROWS; i++) {
         r->id = sample_id(SAMPLE_US + (int64_t)i * 100, i);
-        CHECK_INT(journal_append(journal_writer_get(j, 0), r, NULL), OK);
+        CHECK_INT(append_row(journal_writer_get(j, 0), r, NULL), OK);
     }
     tell("append to the journal", start);
     journal_close(j);

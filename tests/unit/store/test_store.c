@@ -36,7 +36,7 @@ static struct key_draft plain_draft(const char *name)
 
 static void append(struct rig *g, const struct record *r)
 {
-    CHECK_INT(journal_append(journal_writer_get(g->journal, 0), r, NULL), OK);
+    CHECK_INT(append_row(journal_writer_get(g->journal, 0), r, NULL), OK);
     store_notify(g->store);
 }
 
@@ -103,7 +103,7 @@ TEST(closing_copies_everything_and_leaves_no_segment)
     REQUIRE(rig_open(&g, 2));
     for (uint64_t i = 0; i < 5000; i++) {
         struct record r = sample_record(i);
-        CHECK_INT(journal_append(journal_writer_get(g.journal, i % 2), &r, NULL), OK);
+        CHECK_INT(append_row(journal_writer_get(g.journal, i % 2), &r, NULL), OK);
     }
     store_notify(g.store);
     store_close(g.store, 10000);
@@ -128,7 +128,7 @@ TEST(what_an_earlier_run_left_is_replayed_with_its_spend)
     for (uint64_t i = 0; i < 10; i++) {
         r.at_us = now;
         r.id = sample_id(now, i);
-        CHECK_INT(journal_append(journal_writer_get(j, 0), &r, NULL), OK);
+        CHECK_INT(append_row(journal_writer_get(j, 0), &r, NULL), OK);
     }
     journal_close(j);
     REQUIRE(rig_open(&g, 1));

@@ -55,7 +55,7 @@ static void *work(void *arg)
     struct journal_writer *w = journal_writer_get(me->rig->journal, me->index);
     for (uint64_t i = 0; i < ROWS; i++) {
         struct record r = sample_record(me->index * 1000000u + i);
-        if (journal_append(w, &r, NULL) != OK) {
+        if (append_row(w, &r, NULL) != OK) {
             me->failed = true;
         }
         store_notify(me->rig->store);
