@@ -9,11 +9,17 @@ static double ms_between(uint64_t from_ns, uint64_t to_ns)
     return (double)(to_ns - from_ns) / 1e6;
 }
 
-/* The provider's usage, else an estimate from what was seen, else nothing (reference 4.3). */
+/* The provider's usage, else an estimate from what was seen, else nothing (reference 4.3). Of an
+ * answer that did not come to its end the provider may have told the beginning only: Anthropic
+ * counts one token in message_start, and all of them in the end. */
 static void settle_usage(struct request *r, struct attempt *t)
 {
     if (t->usage.known) {
         t->usage_source = USAGE_PROVIDER;
+        if (t->err != OK && t->seen_bytes > t->counted_bytes) {
+            t->usage.completion += estimate_tokens(t->seen_bytes - t->counted_bytes, 0);
+            t->usage_source = USAGE_ESTIMATED;
+        }
     } else if (t->seen) {
         t->usage.prompt = r->prompt_tokens;
         t->usage.completion = estimate_tokens(t->seen_bytes, 0);

@@ -62,6 +62,7 @@ struct attempt {
     bool seen; /* something of an answer was seen: an estimate is possible */
     bool sent; /* the provider may have got it */
     uint64_t seen_bytes;
+    uint64_t counted_bytes; /* of those, when the provider last told its usage */
     pusd cost;
     enum usage_source usage_source;
     enum cost_source cost_source;

@@ -53,8 +53,10 @@ static void note_deltas(struct request *r, struct attempt *t, const struct delta
             t->seen = true;
             t->seen_bytes += d->text.len + d->name.len;
         }
-        if (d->kind == DELTA_USAGE)
+        if (d->kind == DELTA_USAGE) {
             t->usage = d->usage;
+            t->counted_bytes = t->seen_bytes;
+        }
         if (d->kind == DELTA_FINISH)
             r->finish = d->finish;
         if (d->kind == DELTA_END)

@@ -31,6 +31,11 @@ static const struct scenario scenarios[] = {
     {.title = "no usage told: an estimate", .body = ASK_STREAM("one/small"),
      .replies = {REFUSES("one", 200, CHUNK("Hello") THEN FINISH("stop") THEN DONE)},
      .status = 200, .calls = "one/small", .row = "usage=estimated priced=estimated completion=2 finish=stop"},
+    {.title = "usage told in the beginning of a stream that is cut: an estimate of the rest", .body = ASK_STREAM("one/small"), .cut = true,
+     .replies = {REFUSES("one", 200, CHUNK("Hi") THEN CHUNK_HEAD "{}}],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":1,"
+     "\"total_tokens\":8}}\n\n" THEN CHUNK("eight or so"))},
+     .status = 200, .code = "upstream_truncated", .calls = "one/small",
+     .row = "status=502 prompt=7 completion=4 usage=estimated priced=estimated"},
     {.title = "[DONE] and a connection that stays open", .body = ASK_STREAM("one/small"),
      .replies = {REFUSES("one", 200, CHUNK("Hello") THEN FINISH("stop") THEN USAGE DONE STALL)},
      .status = 200, .calls = "one/small", .row = "status=200", .answer = "Hello|[DONE]", .order = "head row end"},
