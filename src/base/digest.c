@@ -8,7 +8,7 @@
 
 #include <openssl/sha.h>
 
-_Static_assert(sizeof(SHA256_CTX) <= sizeof(struct digest_stream), "digest_stream is too small");
+_Static_assert(sizeof(SHA256_CTX) <= sizeof(((struct digest_stream *)0)->opaque), "too small");
 _Static_assert(SHA256_DIGEST_LENGTH == DIGEST_BYTES, "not SHA-256");
 
 static SHA256_CTX *context(struct digest_stream *d)
@@ -16,20 +16,30 @@ static SHA256_CTX *context(struct digest_stream *d)
     return (SHA256_CTX *)(void *)d->opaque;
 }
 
-void digest_begin(struct digest_stream *d)
+static void hash(struct digest_stream *d, const void *bytes, size_t len)
 {
-    SHA256_Init(context(d));
-}
-
-void digest_add(struct digest_stream *d, const void *bytes, size_t len)
-{
+    if (!d->hashing)
+        SHA256_Init(context(d));
+    d->hashing = true;
     if (len != 0)
         SHA256_Update(context(d), bytes, len);
+}
+
+/* What waits goes first; a piece that would not fit even then is hashed where it is. */
+void digest_add_all(struct digest_stream *d, const void *bytes, size_t len)
+{
+    hash(d, d->bytes, d->len);
+    d->len = 0;
+    if (len > sizeof d->bytes)
+        hash(d, bytes, len);
+    else
+        digest_add(d, bytes, len);
 }
 
 struct digest digest_end(struct digest_stream *d)
 {
     struct digest result;
+    hash(d, d->bytes, d->len);
     SHA256_Final(result.b, context(d));
     return result;
 }
@@ -38,6 +48,6 @@ struct digest digest_of(str bytes)
 {
     struct digest_stream d;
     digest_begin(&d);
-    digest_add(&d, bytes.p, bytes.len);
+    hash(&d, bytes.p, bytes.len);
     return digest_end(&d);
 }

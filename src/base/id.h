@@ -54,13 +54,32 @@ struct digest {
 };
 struct digest digest_of(str bytes);
 
-/* In pieces: begin, add…, end. `d` is caller's storage of the size given; no heap. */
+/* In pieces: begin, add…, end. `d` is caller's storage; no heap. Short pieces are put together
+ * before they are hashed, so that many of them cost little more than their bytes. */
 struct digest_stream {
-    uint64_t opaque[16];
+    uint64_t opaque[14];
+    bool hashing; /* some bytes have gone into `opaque` */
+    size_t len;   /* of those that wait */
+    char bytes[1024];
 };
-void digest_begin(struct digest_stream *d);
-void digest_add(struct digest_stream *d, const void *bytes, size_t len);
+void digest_add_all(struct digest_stream *d, const void *bytes, size_t len);
 struct digest digest_end(struct digest_stream *d);
+
+static inline void digest_begin(struct digest_stream *d)
+{
+    d->hashing = false;
+    d->len = 0;
+}
+
+static inline void digest_add(struct digest_stream *d, const void *bytes, size_t len)
+{
+    if (len > sizeof d->bytes - d->len) {
+        digest_add_all(d, bytes, len);
+    } else if (len != 0) {
+        memcpy(d->bytes + d->len, bytes, len);
+        d->len += len;
+    }
+}
 
 /* Equal, in time that does not depend on where they differ. */
 bool bytes_equal_secret(const void *a, const void *b, size_t len);

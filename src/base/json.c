@@ -1,9 +1,9 @@
 /* json.c - parsing into an arena, and typed look-ups.
  *
  * yyjson builds the document; its memory comes from the arena, so nothing is freed one by one.
- * Depth is limited before parsing, and afterwards code that walks a document may recurse. A text
- * with no more opening brackets than levels cannot be too deep: counting them, sixteen bytes at a
- * time, is all that most texts need; only the others are scanned with an eye on strings. */
+ * yyjson itself does not recurse; depth is limited because code that walks a document may. A
+ * document with no more containers than levels cannot be too deep, so most texts are not looked at
+ * twice. Only a large text is looked at first: each of its brackets may cost sixteen bytes. */
 #include "base/json.h"
 
 #include "base/json_scan.h"
@@ -24,28 +24,7 @@ static void arena_free(void *ctx, void *p)
     (void)p;
 }
 
-#define LANES 16
-typedef uint8_t lanes __attribute__((vector_size(LANES)));
-
-/* '{' and '[' anywhere, in strings too. */
-static size_t count_openers(str text)
-{
-    size_t count = 0, at = 0;
-    while (text.len - at >= LANES) {
-        lanes found = {0}; /* each lane counts for itself, up to 255 */
-        for (unsigned n = 0; n < UINT8_MAX && text.len - at >= LANES; n++, at += LANES) {
-            lanes bytes;
-            memcpy(&bytes, text.p + at, LANES);
-            /* 0x20 makes a '[' a '{' and nothing else one; true is -1. */
-            found -= (lanes)((bytes | 0x20) == '{');
-        }
-        for (unsigned i = 0; i < LANES; i++)
-            count += found[i];
-    }
-    for (; at < text.len; at++)
-        count += text.p[at] == '{' || text.p[at] == '[';
-    return count;
-}
+#define LARGE_BYTES 65536
 
 /* The index of the bracket that opens a level too many, or SIZE_MAX. */
 static size_t find_too_deep(str text)
@@ -67,6 +46,18 @@ static size_t find_too_deep(str text)
     return SIZE_MAX;
 }
 
+/* More than there are levels. All values follow the root in memory. */
+static bool has_many_containers(yyjson_doc *doc)
+{
+    yyjson_val *v = yyjson_doc_get_root(doc);
+    size_t left = yyjson_doc_get_val_count(doc), containers = 0;
+    if (left <= JSON_DEPTH_MAX)
+        return false;
+    for (; left > 0; left--, v++)
+        containers += yyjson_is_ctn(v);
+    return containers > JSON_DEPTH_MAX;
+}
+
 yyjson_val *json_parse(struct arena *a, str text, str *why)
 {
     str unused;
@@ -76,20 +67,23 @@ yyjson_val *json_parse(struct arena *a, str text, str *why)
         *why = STR("the text is empty");
         return NULL;
     }
-    /* A short text has no room for the brackets that would close so many levels again. */
-    bool maybe = text.len > 2 * JSON_DEPTH_MAX && count_openers(text) > JSON_DEPTH_MAX;
-    size_t too_deep = maybe ? find_too_deep(text) : SIZE_MAX;
+    bool large = text.len > LARGE_BYTES;
+    size_t too_deep = large ? find_too_deep(text) : SIZE_MAX;
+    yyjson_alc allocator = {arena_malloc, arena_realloc, arena_free, a};
+    yyjson_read_err err;
+    yyjson_doc *doc = NULL;
+    /* Without YYJSON_READ_INSITU the text is only read: the cast is yyjson's interface. Numbers
+     * beyond 64 bits and beyond a double stay text, so that two of them do not become one. */
+    if (too_deep == SIZE_MAX)
+        doc = yyjson_read_opts((char *)(uintptr_t)text.p, text.len, YYJSON_READ_BIGNUM_AS_RAW,
+                               &allocator, &err);
+    if (!large && (doc == NULL || has_many_containers(doc)))
+        too_deep = find_too_deep(text);
     if (too_deep != SIZE_MAX) {
         *why =
             arena_printf(a, "nested deeper than %d levels at byte %zu", JSON_DEPTH_MAX, too_deep);
         return NULL;
     }
-    yyjson_alc allocator = {arena_malloc, arena_realloc, arena_free, a};
-    yyjson_read_err err;
-    /* Without YYJSON_READ_INSITU the text is only read: the cast is yyjson's interface. Numbers
-     * beyond 64 bits and beyond a double stay text, so that two of them do not become one. */
-    yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)text.p, text.len,
-                                       YYJSON_READ_BIGNUM_AS_RAW, &allocator, &err);
     if (doc == NULL) {
         *why = arena_printf(a, "%s at byte %zu", err.msg, err.pos);
         return NULL;

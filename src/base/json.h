@@ -78,6 +78,10 @@ bool json_add_double(struct buf *b, double value);
 /* yyjson's minimal text of a value (for values that came from a document). */
 bool json_add_val(struct buf *b, yyjson_val *value);
 
+/* The keys of an object in the order of their bytes, into an array with room for all of them; equal
+ * keys stay in the object's order. */
+void json_keys_sorted(yyjson_val *object, yyjson_val **keys);
+
 /* Hashes the meaning of a value: members in the order of their keys, numbers by value as printed,
  * strings resolved. Two texts that differ in blanks, member order or escapes only give the same. */
 void json_digest(struct digest_stream *d, yyjson_val *value);

@@ -19,6 +19,12 @@ typedef struct {
 #define STR_FMT      "%.*s"
 #define STR_ARG(s)   ((int)(s).len), ((s).p != NULL ? (s).p : "")
 
+/* STR for the tables of a program: an initialiser must be a constant. */
+#define STR_INIT(literal)                                                                          \
+    {                                                                                              \
+        "" literal, sizeof(literal) - 1                                                            \
+    }
+
 static inline str str_of(const char *p, size_t len)
 {
     return (str){p, len};

@@ -4,7 +4,7 @@
  * asks:    the exact cache; else, for plain requests, the calls under way
  * answers: a hit (jumps to account), or goes on
  * fails with: UPSTREAM_TIMEOUT while waiting for another's answer */
-#include <math.h>
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -17,25 +17,16 @@
  * or not. */
 static bool is_shaping(str key)
 {
-    static const char *const others[] = {
-        "stream",       "stream_options",   "routing",
-        "cache",        "metadata",         "store",
-        "service_tier", "prompt_cache_key", "prompt_cache_retention"};
+    static const str others[] = {
+        STR_INIT("stream"),       STR_INIT("stream_options"),   STR_INIT("routing"),
+        STR_INIT("cache"),        STR_INIT("metadata"),         STR_INIT("store"),
+        STR_INIT("service_tier"), STR_INIT("prompt_cache_key"), STR_INIT("prompt_cache_retention"),
+    };
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        if (str_eq(key, str_of_c(others[i])))
+        if (str_eq(key, others[i]))
             return false;
     }
     return true;
-}
-
-struct member {
-    str key;
-    yyjson_val *value;
-};
-
-static int by_key(const void *a, const void *b)
-{
-    return str_compare(((const struct member *)a)->key, ((const struct member *)b)->key);
 }
 
 struct cache_owner cache_owner_of(const struct request *r)
@@ -58,16 +49,13 @@ static void add_text(struct digest_stream *d, str s)
     digest_add(d, s.p, s.len);
 }
 
+/* Of a body with at most BODY_MEMBERS_MAX members. */
 struct digest cache_key_of(struct request *r)
 {
-    struct member members[BODY_MEMBERS_MAX];
-    size_t count = 0;
-    yyjson_obj_iter it = yyjson_obj_iter_with(r->chat.root);
-    for (yyjson_val *key; (key = yyjson_obj_iter_next(&it)) != NULL && count < BODY_MEMBERS_MAX;) {
-        if (is_shaping(json_str(key)))
-            members[count++] = (struct member){json_str(key), yyjson_obj_iter_get_val(key)};
-    }
-    qsort(members, count, sizeof *members, by_key);
+    yyjson_val *keys[BODY_MEMBERS_MAX];
+    size_t count = yyjson_obj_size(r->chat.root);
+    assert(count <= BODY_MEMBERS_MAX);
+    json_keys_sorted(r->chat.root, keys);
 
     struct digest_stream d;
     digest_begin(&d);
@@ -78,8 +66,10 @@ struct digest cache_key_of(struct request *r)
     add_text(&d, str_of_c(r->endpoint->path));
     add_text(&d, r->wants.cache_namespace);
     for (size_t i = 0; i < count; i++) {
-        add_text(&d, members[i].key);
-        json_digest(&d, members[i].value);
+        if (!is_shaping(json_str(keys[i])))
+            continue;
+        add_text(&d, json_str(keys[i]));
+        json_digest(&d, yyjson_obj_iter_get_val(keys[i]));
     }
     return digest_end(&d);
 }

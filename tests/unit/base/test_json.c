@@ -71,6 +71,13 @@ TEST(depth_is_limited_everywhere)
     for (size_t i = 0; i + 5 <= HUGE_BYTES; i += 5)
         memcpy(text + i, "{\"a\":", 5);
     check_refused(text, HUGE_BYTES, "nested deeper than 128 levels at byte 640");
+    /* The same words for a short text, whether it is closed again or not. */
+    memset(text, '[', JSON_DEPTH_MAX + 1);
+    memset(text + JSON_DEPTH_MAX + 1, ']', JSON_DEPTH_MAX + 1);
+    check_refused(text, (size_t)2 * (JSON_DEPTH_MAX + 1),
+                  "nested deeper than 128 levels at byte 128");
+    check_refused(text, JSON_DEPTH_MAX + 1, "nested deeper than 128 levels at byte 128");
+    memset(text, '[', HUGE_BYTES);
     struct json_member m[4];
     CHECK(json_members(str_of(text, HUGE_BYTES), m, 4) == SIZE_MAX);
     CHECK_INT(json_member_raw(str_of(text, HUGE_BYTES), STR("a")).len, 0);
@@ -84,6 +91,12 @@ TEST(depth_is_limited_everywhere)
     struct digest_stream d;
     digest_begin(&d);
     json_digest(&d, value);
+    /* Many brackets side by side are not deep. */
+    for (size_t i = 0; i < 400; i++)
+        memcpy(text + 1 + 3 * i, "[],", 3);
+    text[0] = '[';
+    text[1200] = ']';
+    CHECK(json_parse(&a, str_of(text, 1201), NULL) != NULL);
     /* Brackets in strings nest nothing, also behind escaped quotes. */
     str flat = STR(
         "[\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["
