@@ -1,11 +1,17 @@
 /* head.c - heads of requests and answers: their end, their fields, and what frames their body.
  *
  * The idea: the head is found first, line by line, which refuses bare LF and folded lines before
- * anything else looks at them; then llhttp checks and splits it in one go; then the few fields that
- * decide about framing are judged here, each allowed once at most. */
+ * anything else looks at them. Then it is read once from front to back, by the letter of RFC 9112
+ * with nothing forgiven: every byte of a name is a token's, no value holds a control character.
+ * Known fields are noted where they lie; those that decide about framing are judged last, each
+ * allowed once at most. The fuzzers hold this reader to llhttp: what it takes, llhttp takes too. */
+#include <assert.h>
 #include <string.h>
 
 #include "net/http1.h"
+
+#define ONES  UINT64_C(0x0101010101010101)
+#define HIGHS UINT64_C(0x8080808080808080)
 
 size_t head_find_end(struct head_scan *scan, str bytes)
 {
@@ -30,122 +36,197 @@ size_t head_find_end(struct head_scan *scan, str bytes)
     return HEAD_MORE;
 }
 
-/* ---- llhttp's callbacks ---- */
+/* ---- bytes ---- */
 
-struct collect {
-    struct http_field *fields;
+/* RFC 9110, 5.6.2; from 0x80 on nothing is a token. */
+/* clang-format off */
+static const unsigned char is_token[256] = {
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, /* 00 */
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, /* 10 */
+    0, 1, 0, 1, 1, 1, 1, 1, 0, 0, 1, 1, 0, 1, 1, 0, /* 20 */
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, /* 30 */
+    0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, /* 40 */
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 1, 1, /* 50 */
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, /* 60 */
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 0, 1, 0, /* 70 */
+};
+/* clang-format on */
+
+/* How many bytes from the start on are no control characters; eight at a time. */
+static size_t plain_run(const char *p, size_t len)
+{
+    size_t n = 0;
+    for (uint64_t word; n + sizeof word <= len; n += sizeof word) {
+        memcpy(&word, p + n, sizeof word);
+        uint64_t del = word ^ (ONES * 0x7f);
+        uint64_t low = (word - ONES * 0x20) & ~word, is_del = (del - ONES) & ~del;
+        if (((low | is_del) & HIGHS) != 0) {
+            break;
+        }
+    }
+    while (n < len && (unsigned char)p[n] >= 0x20 && p[n] != 0x7f) {
+        n++;
+    }
+    return n;
+}
+
+/* The length of a text that ends with CRLF and holds no other control character than tabs;
+ * SIZE_MAX: it is none. */
+static size_t line_rest(const char *p, size_t len)
+{
+    size_t n = plain_run(p, len);
+    while (n < len && p[n] == '\t') {
+        n++;
+        n += plain_run(p + n, len - n);
+    }
+    return n + 1 < len && p[n] == '\r' && p[n + 1] == '\n' ? n : SIZE_MAX;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* ---- fields ---- */
+
+struct fields {
+    struct header_table *table;
     unsigned count;
-    bool too_many;
-    str target;
-    bool complete;
+    bool too_many, says_close, says_keep_alive;
 };
 
-static int on_url(llhttp_t *parser, const char *at, size_t len)
+/* The options of a Connection field: those that are known here. */
+static void read_connection(struct fields *f, str value)
 {
-    struct collect *c = parser->data;
-    c->target = str_of(at, len);
-    return 0;
-}
-
-static int on_field(llhttp_t *parser, const char *at, size_t len)
-{
-    struct collect *c = parser->data;
-    if (c->count == HEAD_FIELDS_MAX) {
-        c->too_many = true;
-        return HPE_USER;
+    while (value.len > 0) {
+        str option;
+        (void)str_cut(value, ',', &option, &value);
+        option = str_trim(option);
+        f->says_close |= str_eq_nocase(option, STR("close"));
+        f->says_keep_alive |= str_eq_nocase(option, STR("keep-alive"));
     }
-    c->fields[c->count++] = (struct http_field){str_of(at, len), {at + len, 0}};
-    return 0;
 }
 
-static int on_value(llhttp_t *parser, const char *at, size_t len)
+static void note_field(struct fields *f, str head, enum http_header h, str value)
 {
-    struct collect *c = parser->data;
-    while (len > 0 && (at[len - 1] == ' ' || at[len - 1] == '\t')) {
-        len--;
+    struct header_spot *spot = &f->table->spots[h];
+    if (h == HEADER_CONNECTION) {
+        read_connection(f, value);
     }
-    c->fields[c->count - 1].value = str_of(at, len);
-    return 0;
+    if (spot->at == 0) {
+        *spot = (struct header_spot){(uint16_t)(value.p - head.p), (uint16_t)value.len};
+        return;
+    }
+    f->table->again |= 1u << h;
+    if (!str_eq(value, str_of(head.p + spot->at, spot->len))) {
+        f->table->differ |= 1u << h;
+    }
 }
 
-static int on_headers_complete(llhttp_t *parser)
+/* One field and its line's end; returns how long it was, or 0. */
+static size_t read_field(struct fields *f, str head, size_t at)
 {
-    struct collect *c = parser->data;
-    c->complete = true;
-    parser->upgrade = 0; /* a request to change the protocol is an ordinary one here */
-    return HPE_PAUSED;   /* bodies are read elsewhere */
+    const char *p = head.p + at;
+    size_t n = 0;
+    while (is_token[(unsigned char)p[n]] != 0) { /* the line's end is no token */
+        n++;
+    }
+    if (n == 0 || p[n] != ':') {
+        return 0;
+    }
+    enum http_header h = http_header_find(p, n);
+    n++;
+    while (is_blank(p[n])) {
+        n++;
+    }
+    size_t len = line_rest(p + n, head.len - at - n);
+    if (len == SIZE_MAX) {
+        return 0;
+    }
+    if (h != HEADER_NONE) {
+        str value = str_of(p + n, len);
+        while (value.len > 0 && is_blank(value.p[value.len - 1])) {
+            value.len--;
+        }
+        note_field(f, head, h, value);
+    }
+    return n + len + 2;
 }
 
-static const llhttp_settings_t head_settings = {
-    .on_url = on_url,
-    .on_header_field = on_field,
-    .on_header_value = on_value,
-    .on_headers_complete = on_headers_complete,
-};
+/* All fields from `at` on, to the blank line. */
+static bool read_fields(struct fields *f, str head, size_t at, struct header_table *table)
+{
+    assert(head.len <= HEAD_BYTES_MAX);
+    memset(table, 0, sizeof *table);
+    *f = (struct fields){.table = table};
+    while (head.p[at] != '\r') {
+        size_t n = f->count < HEAD_FIELDS_MAX ? read_field(f, head, at) : 0;
+        f->too_many = f->count == HEAD_FIELDS_MAX;
+        if (n == 0) {
+            return false;
+        }
+        f->count++;
+        at += n;
+    }
+    return at + 2 == head.len;
+}
 
-/* ---- fields that frame ---- */
+static str value_of(str head, const struct header_table *table, enum http_header h)
+{
+    return str_of(head.p + table->spots[h].at, table->spots[h].len);
+}
+
+static bool has(const struct header_table *table, enum http_header h)
+{
+    return table->spots[h].at != 0;
+}
+
+static bool came_again(const struct header_table *table, enum http_header h)
+{
+    return (table->again >> h & 1u) != 0;
+}
+
+/* Digits only, and no more than the count of bytes can be. */
+static bool read_length(str digits, int64_t *out)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < digits.len; i++) {
+        int digit = digits.p[i] - '0';
+        if (digit < 0 || digit > 9 || n > (INT64_MAX - digit) / 10) {
+            return false;
+        }
+        n = n * 10 + digit;
+    }
+    *out = n;
+    return digits.len > 0;
+}
 
 struct framing {
-    str host;
-    unsigned hosts, lengths, encodings;
     int64_t content_length;
-    bool bad, chunked, expect_continue, expect_unknown;
+    bool chunked, has_length;
 };
 
-static void judge_length(struct framing *f, str value)
+static bool judge_framing(str head, const struct header_table *t, bool http10, struct framing *f)
 {
-    f->lengths++;
-    if (!str_to_i64(value, &f->content_length) || f->lengths > 1) {
-        f->bad = true;
+    *f = (struct framing){.has_length = has(t, HEADER_CONTENT_LENGTH)};
+    if (f->has_length &&
+        (came_again(t, HEADER_CONTENT_LENGTH) ||
+         !read_length(value_of(head, t, HEADER_CONTENT_LENGTH), &f->content_length))) {
+        return false;
     }
+    if (!has(t, HEADER_TRANSFER_ENCODING)) {
+        return true;
+    }
+    f->chunked = true;
+    return !http10 && !f->has_length && !came_again(t, HEADER_TRANSFER_ENCODING) &&
+           str_eq_nocase(value_of(head, t, HEADER_TRANSFER_ENCODING), STR("chunked"));
 }
 
-static void judge_field(struct framing *f, const struct http_field *field)
+/* "HTTP/1.0" or "HTTP/1.1" at p. */
+static bool is_http1(const char *p, bool *http10)
 {
-    switch (field->name.len) {
-    case 4:
-        if (str_eq_nocase(field->name, STR("host"))) {
-            f->hosts++;
-            f->host = field->value;
-        }
-        break;
-    case 6:
-        if (str_eq_nocase(field->name, STR("expect"))) {
-            bool known = str_eq_nocase(field->value, STR("100-continue"));
-            f->expect_continue |= known;
-            f->expect_unknown |= !known;
-        }
-        break;
-    case 14:
-        if (str_eq_nocase(field->name, STR("content-length"))) {
-            judge_length(f, field->value);
-        }
-        break;
-    case 17:
-        if (str_eq_nocase(field->name, STR("transfer-encoding"))) {
-            f->encodings++;
-            f->chunked = str_eq_nocase(field->value, STR("chunked"));
-        }
-        break;
-    default:
-        break;
-    }
-}
-
-static bool judge_framing(const struct collect *c, bool http10, struct framing *f)
-{
-    for (unsigned i = 0; i < c->count; i++) {
-        judge_field(f, &c->fields[i]);
-    }
-    if (f->encodings > 1 || (f->encodings == 1 && (!f->chunked || f->lengths > 0 || http10))) {
-        f->bad = true;
-    }
-    return !f->bad;
-}
-
-static bool is_http1(const llhttp_t *parser)
-{
-    return parser->http_major == 1 && parser->http_minor <= 1;
+    *http10 = p[7] == '0';
+    return memcmp(p, "HTTP/1.", 7) == 0 && (p[7] == '0' || p[7] == '1');
 }
 
 /* ---- requests ---- */
@@ -157,34 +238,37 @@ static bool is_host(str host)
         char ch = host.p[i];
         bool alnum =
             (ch >= '0' && ch <= '9') || (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z');
-        if (!alnum && (ch == '\0' || strchr("-._~%!$&'()*+;=:[]", ch) == NULL)) {
+        if (!alnum && ch != '.' && ch != ':' &&
+            (ch == '\0' || strchr("-_~%!$&'()*+;=[]", ch) == NULL)) {
             return false;
         }
     }
     return host.len > 0;
 }
 
-/* Origin form, or absolute form whose authority the Host field agrees with (RFC 9112, 3.2.2). */
-static bool split_target(str target, const struct framing *f, struct request_head *out)
+/* The absolute form (RFC 9112, 3.2.2): its authority, which the Host field must agree with. */
+static bool split_absolute(str *target, bool has_host, struct request_head *out)
 {
-    out->host = f->host;
-    size_t scheme = str_starts_nocase(target, STR("http://"))    ? 7
-                    : str_starts_nocase(target, STR("https://")) ? 8
-                                                                 : 0;
-    if (scheme > 0) {
-        size_t slash = scheme;
-        while (slash < target.len && target.p[slash] != '/' && target.p[slash] != '?') {
-            slash++;
-        }
-        str authority = str_sub(target, scheme, slash);
-        if (!is_host(authority) || (f->hosts > 0 && !str_eq_nocase(authority, f->host))) {
-            return false;
-        }
-        out->host = authority;
-        target = slash < target.len ? str_sub(target, slash, target.len) : STR("/");
-        if (target.p[0] == '?') {
-            return false;
-        }
+    size_t scheme = str_starts_nocase(*target, STR("http://"))    ? 7
+                    : str_starts_nocase(*target, STR("https://")) ? 8
+                                                                  : 0;
+    size_t slash = scheme;
+    while (slash < target->len && target->p[slash] != '/' && target->p[slash] != '?') {
+        slash++;
+    }
+    str authority = str_sub(*target, scheme, slash);
+    if (scheme == 0 || !is_host(authority) || (has_host && !str_eq_nocase(authority, out->host))) {
+        return false;
+    }
+    out->host = authority;
+    *target = slash < target->len ? str_sub(*target, slash, target->len) : STR("/");
+    return target->p[0] == '/';
+}
+
+static bool split_target(str target, bool has_host, struct request_head *out)
+{
+    if (target.len == 0 || (target.p[0] != '/' && !split_absolute(&target, has_host, out))) {
+        return false;
     }
     for (size_t i = 0; i < target.len; i++) {
         unsigned char ch = (unsigned char)target.p[i];
@@ -193,91 +277,124 @@ static bool split_target(str target, const struct framing *f, struct request_hea
         }
     }
     str_cut(target, '?', &out->path, &out->query);
-    return target.len > 0 && target.p[0] == '/';
+    return true;
 }
 
-static enum err request_error(const llhttp_t *parser, const struct collect *c, str head)
+static bool is_known_method(str method)
 {
-    if (c->too_many) {
-        return ERR_HEADERS_TOO_LARGE;
+    static const str methods[] = {{"GET", 3},   {"HEAD", 4},    {"POST", 4},
+                                  {"PUT", 3},   {"DELETE", 6},  {"PATCH", 5},
+                                  {"TRACE", 5}, {"CONNECT", 7}, {"OPTIONS", 7}};
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+        if (str_eq(method, methods[i])) {
+            return true;
+        }
     }
-    if (llhttp_get_errno(parser) != HPE_INVALID_METHOD) {
-        return ERR_BAD_FRAMING;
-    }
-    /* A well-formed method that nobody knows is not a broken request. */
+    return false;
+}
+
+/* "POST /path HTTP/1.1": one space on each side of the target, no more. */
+static enum err read_request_line(str head, struct request_head *out, str *target, size_t *len)
+{
+    const char *p = head.p;
     size_t n = 0;
-    while (n < head.len && head.p[n] >= 'A' && head.p[n] <= 'Z') {
+    while (p[n] >= 'A' && p[n] <= 'Z') {
         n++;
     }
-    bool known_form = n > 0 && n + 1 < head.len && head.p[n] == ' ' && head.p[n + 1] == '/';
-    return known_form ? ERR_METHOD_NOT_ALLOWED : ERR_BAD_FRAMING;
+    if (n == 0 || p[n] != ' ') {
+        return ERR_BAD_FRAMING;
+    }
+    out->method = str_of(p, n);
+    size_t from = n + 1;
+    const char *space = memchr(p + from, ' ', head.len - from);
+    size_t to = space != NULL ? (size_t)(space - p) : head.len;
+    if (!is_known_method(out->method)) {
+        /* A well-formed method that nobody knows is not a broken request. */
+        return p[from] == '/' ? ERR_METHOD_NOT_ALLOWED : ERR_BAD_FRAMING;
+    }
+    if (to + 11 > head.len || !is_http1(p + to + 1, &out->http10) ||
+        memcmp(p + to + 9, "\r\n", 2) != 0 || str_eq(out->method, STR("CONNECT"))) {
+        return ERR_BAD_FRAMING;
+    }
+    *target = str_of(p + from, to - from);
+    *len = to + 11;
+    return OK;
 }
 
-enum err request_head_parse(str head, struct http_field *fields, struct request_head *out)
+enum err request_head_parse(str head, struct request_head *out)
 {
-    llhttp_t parser;
-    struct collect c = {.fields = fields};
-    llhttp_init(&parser, HTTP_REQUEST, &head_settings);
-    parser.data = &c;
-    if (llhttp_execute(&parser, head.p, head.len) != HPE_PAUSED || !c.complete) {
-        return request_error(&parser, &c, head);
+    str target = {NULL, 0};
+    size_t line = 0;
+    enum err err = read_request_line(head, out, &target, &line);
+    if (err != OK) {
+        return err;
     }
-    struct framing f = {.content_length = 0};
-    memset(out, 0, sizeof *out);
-    if (!is_http1(&parser) || parser.method == HTTP_CONNECT || parser.method == HTTP_PRI) {
+    const struct header_table *t = &out->headers;
+    struct fields fields;
+    if (!read_fields(&fields, head, line, &out->headers)) {
+        return fields.too_many ? ERR_HEADERS_TOO_LARGE : ERR_BAD_FRAMING;
+    }
+    bool has_host = has(t, HEADER_HOST);
+    out->host = has_host ? value_of(head, t, HEADER_HOST) : (str){NULL, 0};
+    if (has_host ? came_again(t, HEADER_HOST) || !is_host(out->host) : !out->http10) {
         return ERR_BAD_FRAMING;
     }
-    out->http10 = parser.http_minor == 0;
-    if (!judge_framing(&c, out->http10, &f) || !split_target(c.target, &f, out)) {
+    struct framing f;
+    if (!judge_framing(head, t, out->http10, &f) || !split_target(target, has_host, out)) {
         return ERR_BAD_FRAMING;
     }
-    if (f.hosts > 1 || (f.hosts == 0 && !out->http10) || (f.hosts == 1 && !is_host(f.host))) {
-        return ERR_BAD_FRAMING;
-    }
-    str_cut(head, ' ', &out->method, &(str){NULL, 0});
-    /* One space on each side of the target, no more. */
-    if (c.target.p != head.p + out->method.len + 1 ||
-        !str_starts(str_sub(head, out->method.len + c.target.len + 2, head.len), STR("HTTP/1."))) {
-        return ERR_BAD_FRAMING;
-    }
-    out->field_count = c.count;
     out->framing = f.chunked ? BODY_CHUNKED : f.content_length > 0 ? BODY_LENGTH : BODY_NONE;
     out->content_length = f.content_length;
-    out->keep_alive = !out->http10 && (parser.flags & F_CONNECTION_CLOSE) == 0;
-    out->is_head = parser.method == HTTP_HEAD;
-    out->expect_continue = f.expect_continue && !out->http10;
-    out->expect_unknown = f.expect_unknown;
+    out->keep_alive = !out->http10 && !fields.says_close;
+    out->is_head = str_eq(out->method, STR("HEAD"));
+    bool expects = has(t, HEADER_EXPECT);
+    out->expect_unknown =
+        expects && ((t->differ >> HEADER_EXPECT & 1u) != 0 ||
+                    !str_eq_nocase(value_of(head, t, HEADER_EXPECT), STR("100-continue")));
+    out->expect_continue = expects && !out->expect_unknown && !out->http10;
     return OK;
 }
 
 /* ---- answers ---- */
 
+/* "HTTP/1.1 200 OK", with or without words after the number: its length with the line's end, or 0.
+ */
+static size_t read_status_line(str head, int *status, bool *http10)
+{
+    const char *p = head.p;
+    if (head.len < 14 || !is_http1(p, http10) || p[8] != ' ') {
+        return 0;
+    }
+    *status = 0;
+    for (size_t i = 9; i < 12; i++) {
+        if (p[i] < '0' || p[i] > '9') {
+            return 0;
+        }
+        *status = *status * 10 + (p[i] - '0');
+    }
+    size_t rest = p[12] == ' ' || p[12] == '\r' ? line_rest(p + 12, head.len - 12) : SIZE_MAX;
+    return rest != SIZE_MAX ? 12 + rest + 2 : 0;
+}
+
 bool response_head_parse(str head, bool to_head, struct response_head *out)
 {
-    llhttp_t parser;
-    struct http_field fields[HEAD_FIELDS_MAX];
-    struct collect c = {.fields = fields};
-    llhttp_init(&parser, HTTP_RESPONSE, &head_settings);
-    parser.data = &c;
-    if (llhttp_execute(&parser, head.p, head.len) != HPE_PAUSED || !c.complete ||
-        !is_http1(&parser)) {
+    struct header_table table;
+    struct fields fields;
+    struct framing f;
+    bool http10 = false;
+    size_t line = read_status_line(head, &out->status, &http10);
+    if (line == 0 || !read_fields(&fields, head, line, &table) ||
+        !judge_framing(head, &table, http10, &f)) {
         return false;
     }
-    struct framing f = {.content_length = 0};
-    if (!judge_framing(&c, parser.http_minor == 0, &f)) {
-        return false;
-    }
-    int status = parser.status_code;
-    out->status = status;
+    int status = out->status;
     out->content_length = f.content_length;
-    bool close = (parser.flags & F_CONNECTION_CLOSE) != 0;
-    out->keep_alive =
-        parser.http_minor == 1 ? !close : !close && (parser.flags & F_CONNECTION_KEEP_ALIVE) != 0;
+    out->keep_alive = !fields.says_close && (!http10 || fields.says_keep_alive);
     if (to_head || status < 200 || status == 204 || status == 304) {
         out->framing = BODY_NONE;
     } else if (f.chunked) {
         out->framing = BODY_CHUNKED;
-    } else if (f.lengths > 0) {
+    } else if (f.has_length) {
         out->framing = f.content_length > 0 ? BODY_LENGTH : BODY_NONE;
     } else {
         out->framing = BODY_UNTIL_CLOSE;

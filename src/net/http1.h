@@ -1,9 +1,8 @@
 /* http1.h - HTTP/1.1 syntax for both sides, without I/O: where a head ends, what it says, chunks.
  *
- * llhttp is the grammar (strict, no lenient flag). It gets whole heads only, so every part of a
- * head is one span, and this file adds what it lets pass: RFC 9112's rules on framing read as
- * strictly as they can be, because a request that two servers read differently is an attack on one
- * of them. */
+ * Heads are read whole, in one pass, by RFC 9112's rules taken as strictly as they can be, because
+ * a request that two servers read differently is an attack on one of them. Chunks are llhttp's, and
+ * the fuzzers hold the reading of heads to it too. */
 #ifndef RELAY_NET_HTTP1_H
 #define RELAY_NET_HTTP1_H
 
@@ -36,7 +35,7 @@ enum body_framing { BODY_NONE, BODY_LENGTH, BODY_CHUNKED, BODY_UNTIL_CLOSE };
 
 struct request_head {
     str method, path, query, host;
-    unsigned field_count;
+    struct header_table headers;
     enum body_framing framing;
     int64_t content_length;
     bool http10, keep_alive, is_head;
@@ -44,8 +43,8 @@ struct request_head {
     bool expect_unknown; /* an expectation that nobody can meet: 417 */
 };
 
-/* `head` is whole; `fields` has room for HEAD_FIELDS_MAX. All results point into head. */
-enum err request_head_parse(str head, struct http_field *fields, struct request_head *out);
+/* `head` is whole and not longer than HEAD_BYTES_MAX. All results point into it. */
+enum err request_head_parse(str head, struct request_head *out);
 
 struct response_head {
     int status;

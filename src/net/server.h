@@ -20,20 +20,17 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "net/header.h"
 #include "net/loop.h"
 
 #define HEAD_BYTES_MAX  32768u
 #define HEAD_FIELDS_MAX 100u
 
-struct http_field {
-    str name, value; /* value without blanks around it */
-};
-
 struct exchange {
     str method, path, query; /* path is raw (percent-encoding kept), without the query */
     str host;                /* of the Host header */
-    const struct http_field *fields;
-    unsigned field_count;
+    const char *head;        /* what `headers` points into */
+    struct header_table headers;
     int64_t content_length; /* -1: chunked; 0: no body */
     bool peer_is_loopback;
     bool listener_is_loopback;
@@ -64,9 +61,18 @@ struct http_handler {
     void *ctx;
 };
 
-/* First value of a header (name in any case), or an empty str with p == NULL. *again (may be NULL)
- * is set when there is another one with a different value. */
-str exchange_header(const struct exchange *x, const char *name, bool *again);
+/* First value of a header, or an empty str with p == NULL. */
+static inline str exchange_header(const struct exchange *x, enum http_header h)
+{
+    const struct header_spot *spot = &x->headers.spots[h];
+    return spot->at != 0 ? str_of(x->head + spot->at, spot->len) : (str){NULL, 0};
+}
+
+/* True when there is another one with a different value. */
+static inline bool exchange_header_differs(const struct exchange *x, enum http_header h)
+{
+    return (x->headers.differ >> h & 1u) != 0;
+}
 
 /* Starts reading the body, at most bytes_max. Answers through on_body, or at once: true = the body
  * is here already (or there is none), x->body is set. Sends 100 Continue where asked. False: wait.

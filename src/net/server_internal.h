@@ -50,7 +50,7 @@ struct server_conn {
     char *held; /* bytes that came and are not consumed */
     size_t held_len, held_cap;
     struct head_scan scan;
-    void *block; /* the request's fields, head and, if it came along, body */
+    char *block; /* the request's head and, if it came along, body */
     str block_body;
     struct body body;
     uint64_t last_moved;
@@ -82,7 +82,6 @@ struct server {
     bool draining;
     uint64_t date_s; /* of `date` in the loop's time, plus one */
     char date[40];   /* "date: …\r\n" */
-    struct http_field fields[HEAD_FIELDS_MAX];
 };
 
 /* ---- server.c ---- */

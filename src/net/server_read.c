@@ -2,8 +2,8 @@
  *
  * The idea: one loop offers what is there to the step of the connection's state; a step says how
  * much it consumed, and nothing when it must wait. A read is worked off in the loop's scratch; only
- * what no step wanted is copied and held. A request lives in one block of exact size: fields, head
- * and, when it came in the same read, body. */
+ * what no step wanted is copied and held. A request lives in one block: its head and, when it came
+ * in the same read, its body. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,27 +50,19 @@ static str moved(str s, ptrdiff_t by)
 static void build_exchange(struct server_conn *sc, const struct request_head *h, const char *p,
                            size_t head_len, size_t body_len)
 {
-    struct server *s = sc->server;
-    size_t fields_bytes = h->field_count * sizeof(struct http_field);
-    char *block = xmalloc(fields_bytes + head_len + body_len + BODY_PAD);
-    char *text = block + fields_bytes;
-    memcpy(text, p, head_len + body_len);
-    memset(text + head_len + body_len, 0, BODY_PAD);
-    ptrdiff_t by = text - p;
-    struct http_field *fields = (struct http_field *)(void *)block;
-    for (unsigned i = 0; i < h->field_count; i++) {
-        fields[i].name = moved(s->fields[i].name, by);
-        fields[i].value = moved(s->fields[i].value, by);
-    }
+    char *block = xmalloc(head_len + body_len + BODY_PAD);
+    memcpy(block, p, head_len + body_len);
+    memset(block + head_len + body_len, 0, BODY_PAD);
+    ptrdiff_t by = block - p;
     sc->block = block;
-    sc->block_body = str_of(text + head_len, body_len);
+    sc->block_body = str_of(block + head_len, body_len);
     struct exchange *x = &sc->x;
     x->method = moved(h->method, by);
     x->path = h->path.p >= p && h->path.p < p + head_len ? moved(h->path, by) : h->path;
     x->query = moved(h->query, by);
     x->host = moved(h->host, by);
-    x->fields = fields;
-    x->field_count = h->field_count;
+    x->head = block;
+    x->headers = h->headers;
     x->content_length = h->framing == BODY_CHUNKED ? -1 : h->content_length;
     x->started_ns = sc->first_byte_ns;
     x->body = (str){NULL, 0};
@@ -138,10 +130,9 @@ static size_t step_head(struct server_conn *sc, char *p, size_t len)
         return 0;
     }
     struct request_head h;
-    enum err err = head_len == HEAD_MORE ? ERR_HEADERS_TOO_LARGE
-                   : head_len == HEAD_BAD
-                       ? ERR_BAD_FRAMING
-                       : request_head_parse(str_of(p, head_len), sc->server->fields, &h);
+    enum err err = head_len == HEAD_MORE  ? ERR_HEADERS_TOO_LARGE
+                   : head_len == HEAD_BAD ? ERR_BAD_FRAMING
+                                          : request_head_parse(str_of(p, head_len), &h);
     if (err != OK || h.expect_unknown) {
         server_refuse(sc, err != OK ? err : ERR_INVALID_REQUEST, err != OK ? 0 : 417);
         return 0;

@@ -281,19 +281,3 @@ void exchange_abort(struct exchange *x, str data)
     }
     server_exchange_ended(sc);
 }
-
-str exchange_header(const struct exchange *x, const char *name, bool *again)
-{
-    str wanted = str_of_c(name), found = {NULL, 0};
-    for (unsigned i = 0; i < x->field_count; i++) {
-        if (x->fields[i].name.len != wanted.len || !str_eq_nocase(x->fields[i].name, wanted)) {
-            continue;
-        }
-        if (found.p == NULL) {
-            found = x->fields[i].value;
-        } else if (again != NULL && !str_eq(found, x->fields[i].value)) {
-            *again = true;
-        }
-    }
-    return found;
-}

@@ -13,7 +13,8 @@
 
 #define STORE_AWAY_RETRY_MS 1000
 
-static const char *const key_headers[] = {"x-api-key", "api-key", "x-goog-api-key"};
+static const enum http_header key_headers[] = {HEADER_X_API_KEY, HEADER_API_KEY,
+                                               HEADER_X_GOOG_API_KEY};
 
 static str bearer_of(str authorization)
 {
@@ -26,13 +27,13 @@ static str bearer_of(str authorization)
 /* The one key that the head carries; false when two of them differ. */
 static bool key_of_head(const struct exchange *x, str *out)
 {
-    bool again = false;
-    str found = bearer_of(exchange_header(x, "authorization", &again));
-    if (again)
+    if (exchange_header_differs(x, HEADER_AUTHORIZATION))
         return false;
+    str found = bearer_of(exchange_header(x, HEADER_AUTHORIZATION));
     for (size_t i = 0; i < sizeof key_headers / sizeof *key_headers; i++) {
-        str value = exchange_header(x, key_headers[i], &again);
-        if (again || (value.len > 0 && found.len > 0 && !str_eq(value, found)))
+        str value = exchange_header(x, key_headers[i]);
+        if (exchange_header_differs(x, key_headers[i]) ||
+            (value.len > 0 && found.len > 0 && !str_eq(value, found)))
             return false;
         if (value.len > 0)
             found = value;

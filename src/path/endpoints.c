@@ -75,7 +75,7 @@ static void refuse(struct worker *w, struct exchange *x, enum err err, str messa
 
 str cors_origin(const struct config *config, const struct exchange *x)
 {
-    str origin = exchange_header(x, "origin", NULL);
+    str origin = exchange_header(x, HEADER_ORIGIN);
     for (unsigned i = 0; i < config->server.cors_count && origin.len > 0; i++) {
         if (str_eq(config->server.cors[i], STR("*")) || str_eq(config->server.cors[i], origin))
             return origin;
@@ -95,7 +95,7 @@ static bool preflight(struct worker *w, struct exchange *x)
                      "access-control-allow-origin: " STR_FMT "\r\nvary: origin\r\n"
                      "access-control-allow-methods: GET, POST\r\naccess-control-max-age: 600\r\n",
                      STR_ARG(origin));
-    str asked = exchange_header(x, "access-control-request-headers", NULL);
+    str asked = exchange_header(x, HEADER_ACCESS_CONTROL_REQUEST_HEADERS);
     if (asked.len > 0 && asked.len < 1024)
         (void)buf_printf(head, "access-control-allow-headers: " STR_FMT "\r\n", STR_ARG(asked));
     exchange_reply(x, 204, buf_str(head), (str){0});

@@ -59,7 +59,7 @@ static bool is_loopback_host(str host)
 static bool has_admin_key(const struct gateway *g, const struct exchange *x)
 {
     str scheme, key;
-    (void)str_cut(exchange_header(x, "authorization", NULL), ' ', &scheme, &key);
+    (void)str_cut(exchange_header(x, HEADER_AUTHORIZATION), ' ', &scheme, &key);
     if (!g->has_admin_key || key.len == 0 || !str_eq_nocase(scheme, STR("bearer")))
         return false;
     struct digest d = digest_of(str_trim(key));

@@ -25,10 +25,10 @@ enum flow receive_ask(struct request *r)
         return request_fail(r, ERR_OVERLOADED,
                             "The request log cannot take more rows; try again later.");
     }
-    str encoding = exchange_header(r->x, "content-encoding", NULL);
+    str encoding = exchange_header(r->x, HEADER_CONTENT_ENCODING);
     if (encoding.len > 0 && !str_eq_nocase(encoding, STR("identity")))
         return request_fail(r, ERR_UNSUPPORTED_MEDIA, "Send the body without content-encoding.");
-    if (!is_json_type(exchange_header(r->x, "content-type", NULL)))
+    if (!is_json_type(exchange_header(r->x, HEADER_CONTENT_TYPE)))
         return request_fail(r, ERR_UNSUPPORTED_MEDIA, "%s", "");
     size_t max = (size_t)r->view->config->server.max_body_bytes;
     if (r->x->content_length > 0 && (uint64_t)r->x->content_length > max)

@@ -29,7 +29,7 @@ static bool id_is_usable(str id)
 
 str request_id_for_client(const struct exchange *x, str own)
 {
-    str id = exchange_header(x, "x-request-id", NULL);
+    str id = exchange_header(x, HEADER_X_REQUEST_ID);
     return id_is_usable(id) ? id : own;
 }
 

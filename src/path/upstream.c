@@ -291,8 +291,8 @@ void upstream_stop(struct request *r)
 /* ---- starting ---- */
 
 /* The few headers of the client's that go upstream (reference 3). */
-static const char *const passed_headers[] = {"traceparent", "openai-beta", "anthropic-beta",
-                                             "idempotency-key"};
+static const enum http_header passed_headers[] = {HEADER_TRACEPARENT, HEADER_OPENAI_BETA,
+                                                  HEADER_ANTHROPIC_BETA, HEADER_IDEMPOTENCY_KEY};
 
 static void add_line(struct buf *b, str name, str value)
 {
@@ -311,9 +311,9 @@ static str header_lines(struct request *r, const struct upstream *u, const struc
     for (unsigned i = 0; i < u->config->header_count; i++)
         add_line(b, u->config->headers[i].name, u->config->headers[i].value);
     for (size_t i = 0; i < sizeof passed_headers / sizeof *passed_headers; i++) {
-        str value = exchange_header(r->x, passed_headers[i], NULL);
+        str value = exchange_header(r->x, passed_headers[i]);
         if (value.len > 0)
-            add_line(b, str_of_c(passed_headers[i]), value);
+            add_line(b, str_of_c(http_header_text(passed_headers[i])), value);
     }
     return arena_copy(&r->question, buf_str(b));
 }

@@ -189,14 +189,15 @@ static bool read_tags_header(struct reader *rd, str header)
     return ok ? true : refuse(rd, "x-relay-tags", "at most 2048 bytes long");
 }
 
-static bool header_num(struct reader *rd, const char *name, double max, double *out)
+static bool header_num(struct reader *rd, enum http_header name, double max, double *out)
 {
-    str text = exchange_header(rd->r->x, name, NULL);
+    str text = exchange_header(rd->r->x, name);
     double value;
     if (text.len == 0 || *out != NO_TARGET)
         return true;
     if (!str_to_double(text, &value) || value < 0 || value > max)
-        return refuse(rd, name, "a number that is not negative and not absurdly large");
+        return refuse(rd, http_header_text(name),
+                      "a number that is not negative and not absurdly large");
     *out = value;
     return true;
 }
@@ -225,19 +226,19 @@ static bool read_cache_control(struct reader *rd, str header)
 static bool read_headers(struct reader *rd)
 {
     struct wants *w = &rd->r->wants;
-    str mode = exchange_header(rd->r->x, "x-relay-cache", NULL);
+    str mode = exchange_header(rd->r->x, HEADER_X_RELAY_CACHE);
     if (mode.len > 0 && w->cache_read && w->cache_write && !cache_mode(w, mode))
         return refuse(rd, "x-relay-cache", "one of semantic, exact, off, refresh");
-    str ttl = exchange_header(rd->r->x, "x-relay-cache-ttl", NULL);
+    str ttl = exchange_header(rd->r->x, HEADER_X_RELAY_CACHE_TTL);
     uint64_t seconds = 0;
     if (ttl.len > 0 && (!str_to_u64(ttl, &seconds) || seconds > 1000000000))
         return refuse(rd, "x-relay-cache-ttl", "a whole number of seconds");
     if (ttl.len > 0 && w->cache_ttl_ms < 0)
         w->cache_ttl_ms = (int64_t)seconds * 1000;
-    return header_num(rd, "x-relay-max-latency-ms", 1e9, &w->max_latency_ms) &&
-           header_num(rd, "x-relay-min-quality", 100, &w->min_quality) &&
-           read_tags_header(rd, exchange_header(rd->r->x, "x-relay-tags", NULL)) &&
-           read_cache_control(rd, exchange_header(rd->r->x, "cache-control", NULL));
+    return header_num(rd, HEADER_X_RELAY_MAX_LATENCY_MS, 1e9, &w->max_latency_ms) &&
+           header_num(rd, HEADER_X_RELAY_MIN_QUALITY, 100, &w->min_quality) &&
+           read_tags_header(rd, exchange_header(rd->r->x, HEADER_X_RELAY_TAGS)) &&
+           read_cache_control(rd, exchange_header(rd->r->x, HEADER_CACHE_CONTROL));
 }
 
 enum err wants_read(struct request *r, yyjson_val *root, str *why, str *param)

@@ -2,13 +2,13 @@
  * Requests: where the head ends, what it says, and the chunks after it, whole and in two parts.
  *
  * Beyond crashes it holds the parser to its promises: whatever is let through has one framing and
- * one host, and reads the same however the bytes were cut.
+ * one host, reads the same however the bytes were cut, and is what llhttp reads too.
  */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/http1.h"
+#include "llhttp_oracle.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -17,21 +17,38 @@ static bool is_inside(str part, str whole)
     return part.len == 0 || (part.p >= whole.p && part.p + part.len <= whole.p + whole.len);
 }
 
-static unsigned count_fields(const struct http_field *fields, unsigned count, const char *name)
+/* Each known field has the first value that llhttp finds under its name, and says how it goes on.
+ */
+static void check_fields(const struct oracle *o, const struct header_table *t, str head)
 {
-    unsigned n = 0;
-    for (unsigned i = 0; i < count; i++) {
-        n += str_eq_nocase(fields[i].name, str_of_c(name)) ? 1 : 0;
+    for (unsigned h = HEADER_NONE + 1; h < HEADER_COUNT; h++) {
+        const struct header_spot *spot = &t->spots[h];
+        str value = str_of(head.p + spot->at, spot->len);
+        unsigned seen = 0;
+        bool differ = false;
+        for (unsigned i = 0; i < o->count; i++) {
+            if (!str_eq_nocase(o->fields[i].name, str_of_c(http_header_text(h)))) {
+                continue;
+            }
+            assert(seen > 0 || (spot->at != 0 && str_eq(o->fields[i].value, value)));
+            differ |= !str_eq(o->fields[i].value, value);
+            seen++;
+        }
+        assert((seen == 0) == (spot->at == 0));
+        assert((seen > 1) == ((t->again >> h & 1) != 0));
+        assert(differ == ((t->differ >> h & 1) != 0));
     }
-    return n;
 }
 
-static void check_head(const struct request_head *h, const struct http_field *fields, str head)
+static void check_head(const struct request_head *h, str head)
 {
-    unsigned lengths = count_fields(fields, h->field_count, "content-length");
-    unsigned codings = count_fields(fields, h->field_count, "transfer-encoding");
-    unsigned hosts = count_fields(fields, h->field_count, "host");
-    assert(h->field_count <= HEAD_FIELDS_MAX);
+    struct oracle o;
+    oracle_read(&o, HTTP_REQUEST, head);
+    check_fields(&o, &h->headers, head);
+    unsigned lengths = oracle_count(&o, "content-length");
+    unsigned codings = oracle_count(&o, "transfer-encoding");
+    unsigned hosts = oracle_count(&o, "host");
+    assert(h->keep_alive == (!h->http10 && !o.closes));
     assert(lengths + codings <= 1);
     assert(hosts <= 1 && (hosts == 1 || h->http10));
     assert(h->path.len > 0 && h->path.p[0] == '/');
@@ -39,11 +56,9 @@ static void check_head(const struct request_head *h, const struct http_field *fi
     assert((h->framing == BODY_CHUNKED) == (codings == 1));
     assert(h->framing != BODY_LENGTH || lengths == 1);
     assert(is_inside(h->method, head) && is_inside(h->host, head) && is_inside(h->query, head));
-    for (unsigned i = 0; i < h->field_count; i++) {
-        assert(is_inside(fields[i].name, head) && is_inside(fields[i].value, head));
-        assert(fields[i].name.len > 0);
-        for (size_t k = 0; k < fields[i].value.len; k++) {
-            unsigned char c = (unsigned char)fields[i].value.p[k];
+    for (unsigned i = 0; i < o.count; i++) {
+        for (size_t k = 0; k < o.fields[i].value.len; k++) {
+            unsigned char c = (unsigned char)o.fields[i].value.p[k];
             assert(c == '\t' || (c >= ' ' && c != 0x7f));
         }
     }
@@ -102,11 +117,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_chunks(bytes, len, cut);
         return 0;
     }
-    struct http_field fields[HEAD_FIELDS_MAX];
     struct request_head h;
     str head = str_of(bytes, head_len);
-    if (request_head_parse(head, fields, &h) == OK) {
-        check_head(&h, fields, head);
+    if (request_head_parse(head, &h) == OK) {
+        check_head(&h, head);
         if (h.framing == BODY_CHUNKED) {
             size_t rest = len - head_len;
             check_chunks(bytes + head_len, rest, rest > 0 ? data[0] % rest : 0);

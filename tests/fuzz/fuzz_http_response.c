@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/http1.h"
+#include "llhttp_oracle.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -44,6 +44,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (!response_head_parse(head, to_head, &h)) {
             return 0;
         }
+        struct oracle o;
+        oracle_read(&o, HTTP_RESPONSE, head);
+        assert(h.status == o.status);
+        assert(!h.keep_alive || !o.closes);
         assert(h.status >= 100 && h.status <= 599);
         assert(h.content_length >= 0);
         assert(!to_head || h.framing == BODY_NONE);

@@ -9,12 +9,9 @@
 #include "base/mem.h"
 #include "world.h"
 
-#define FIELDS_MAX 32u
-
 struct fake_exchange {
     struct exchange x;
     struct visit *visit;
-    struct http_field fields[FIELDS_MAX];
     char *text;       /* line and headers */
     str waiting_body; /* what exchange_read_body() will give */
     char *body;
@@ -39,18 +36,22 @@ static void read_head(struct fake_exchange *fx)
     (void)str_cut(rest, '\n', &line, &rest);
     (void)str_cut(str_trim(line), ' ', &fx->x.method, &target);
     (void)str_cut(target, '?', &fx->x.path, &fx->x.query);
-    fx->x.fields = fx->fields;
+    fx->x.head = fx->text;
     while (rest.len > 0) {
+        str name, value;
         (void)str_cut(rest, '\n', &line, &rest);
-        line = str_trim(line);
-        if (line.len == 0)
+        (void)str_cut(str_trim(line), ':', &name, &value);
+        value = str_trim(value);
+        enum http_header h = http_header_find(name.p, name.len);
+        struct header_spot *spot = &fx->x.headers.spots[h];
+        if (h == HEADER_NONE || value.len == 0)
             continue;
-        assert(fx->x.field_count < FIELDS_MAX);
-        struct http_field *f = &fx->fields[fx->x.field_count++];
-        (void)str_cut(line, ':', &f->name, &f->value);
-        f->value = str_trim(f->value);
+        if (spot->at == 0)
+            *spot = (struct header_spot){(uint16_t)(value.p - fx->text), (uint16_t)value.len};
+        else if (!str_eq(value, exchange_header(&fx->x, h)))
+            fx->x.headers.differ |= 1u << h;
     }
-    fx->x.host = exchange_header(&fx->x, "host", NULL);
+    fx->x.host = exchange_header(&fx->x, HEADER_HOST);
 }
 
 struct visit *visit_new(struct world *w, const char *line, const char *key, const char *headers,
@@ -128,20 +129,6 @@ void fake_visit_free(struct visit *v)
 }
 
 /* ---- the calls of the path ---- */
-
-str exchange_header(const struct exchange *x, const char *name, bool *again)
-{
-    str found = {0};
-    for (unsigned i = 0; i < x->field_count; i++) {
-        if (!str_eq_nocase(x->fields[i].name, str_of_c(name)))
-            continue;
-        if (found.p == NULL)
-            found = x->fields[i].value;
-        else if (again != NULL && !str_eq(found, x->fields[i].value))
-            *again = true;
-    }
-    return found;
-}
 
 bool exchange_read_body(struct exchange *x, size_t bytes_max)
 {
