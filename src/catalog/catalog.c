@@ -230,7 +230,7 @@ static void settle(struct building *b, struct live *live)
     qsort(c->models, c->model_count, sizeof *c->models, compare_models);
     for (unsigned i = 0; i < c->model_count; i++) {
         struct model *m = &c->models[i];
-        m->live = live != NULL ? live_slot(live, m->id) : i;
+        m->live = live_slot(live, m->id);
         map_put(&c->by_id, m->id, m);
     }
     for (unsigned i = 0; i < c->model_count; i++) {
@@ -270,6 +270,7 @@ struct catalog *catalog_build(struct config *config, struct live *live,
     struct catalog *c = xcalloc(1, sizeof *c);
     arena_init(&c->arena, 16384);
     atomic_init(&c->refs, 1);
+    c->edition = live_edition(live);
     c->config = config_ref(config);
     map_init(&c->by_id);
     struct building b = {.c = c, .facts = facts_open()};

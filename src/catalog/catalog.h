@@ -97,6 +97,7 @@ struct live; /* live.h */
 struct catalog {
     struct arena arena;
     _Atomic int refs;
+    uint64_t edition;      /* no other catalogue with the same `live` has it */
     struct config *config; /* a reference */
     struct model *models;  /* of providers that are on, sorted by id */
     unsigned model_count;
@@ -106,7 +107,8 @@ struct catalog {
     str data_date;        /* of the built-in file */
 };
 
-/* `live` gives every model its slot (the same for the same id for the life of the process).
+/* `live` gives every model its slot (the same for the same id for the life of the process) and the
+ * catalogue its edition.
  * discovered may be NULL. Models of an Ollama that did not answer are absent unless the
  * configuration names them. Never NULL: the built-in data is checked by a test, the configuration
  * was checked before. */

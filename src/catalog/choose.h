@@ -2,8 +2,7 @@
  * candidates (reference 4.3).
  *
  * 1. who can do the job (gate), 2. whose chance of meeting the latency target and whose quality
- * clear the bars, 3. the cheapest by expected cost. One pass, no allocation beyond the arena given,
- * randomness and time as parameters. */
+ * clear the bars, 3. the cheapest by expected cost. Randomness and time are parameters. */
 #ifndef RELAY_CATALOG_CHOOSE_H
 #define RELAY_CATALOG_CHOOSE_H
 
@@ -86,7 +85,6 @@ struct candidate {
     int64_t expected_cached;    /* tokens */
     enum refusal_reason missed; /* REFUSED_NONE when it clears the bars; else which it misses */
     bool unhealthy;             /* kept only because nothing else is left */
-    uint64_t rank;              /* order.c's: lower comes first */
 };
 
 struct decision {
@@ -98,9 +96,17 @@ struct decision {
     const struct model *baseline;           /* for routing_saved; NULL: none */
 };
 
+/* One thread's: its scratch, and what its decisions have in common between two merges of what is
+ * measured. Whatever it remembers, it decides as a new one would. */
+struct chooser;
+struct chooser *chooser_new(void);
+void chooser_free(struct chooser *ch); /* NULL is fine */
+
 /* The order of the candidates, best first. count == 0: nobody can do it (see refused[]). With
- * `strict` and no one clearing the bars count is 0 too. */
-void choose(const struct catalog *c, struct live *l, const struct ask *ask, struct decision *out);
+ * `strict` and no one clearing the bars count is 0 too. A chooser that was used with one `l` stays
+ * with it. */
+void choose(struct chooser *ch, const struct catalog *c, struct live *l, const struct ask *ask,
+            struct decision *out);
 
 /* May this model (or provider, name for PASS) serve an ask at all, latency, health and money apart?
  * For cache hits (reference 4.4). */

@@ -14,12 +14,11 @@
 #include "base/mem.h"
 #include "catalog/live_inner.h"
 
-#define RECENT_MS      60000.0
-#define MEMORY_MS      1800000.0
-#define RECENT_ENOUGH  20.0f
-#define PRIOR_WEIGHT   3.0
-#define ANSWERS_WEIGHT 20.0
-#define NOTHING_LEFT   1e-3f /* below this weight old values are forgotten */
+#define RECENT_MS     60000.0
+#define MEMORY_MS     1800000.0
+#define RECENT_ENOUGH 20.0f
+#define PRIOR_WEIGHT  3.0
+#define NOTHING_LEFT  1e-3f /* below this weight old values are forgotten */
 
 #define RELAXED memory_order_relaxed
 
@@ -93,6 +92,11 @@ unsigned live_slot(struct live *l, str model_id)
     }
     pthread_mutex_unlock(&l->slots_lock);
     return slot;
+}
+
+uint64_t live_edition(struct live *l)
+{
+    return atomic_fetch_add_explicit(&l->editions, 1, RELAXED) + 1;
 }
 
 static struct live_shard *shard_of(struct live *l, unsigned worker, unsigned slot)
@@ -276,6 +280,7 @@ void live_merge(struct live *l, uint64_t now_ms)
         if (used)
             merge_slot(l, slot, recent, memory);
     }
+    atomic_fetch_add_explicit(&l->merges, 1, memory_order_release);
 }
 
 /* ---- reading ---- */
@@ -323,35 +328,49 @@ struct latency_target latency_target(double target_ms)
     return t;
 }
 
-double live_chance_of(const struct live *l, unsigned slot, bool streamed, struct latency_target t,
-                      double prior)
+struct latency_share live_share(const struct live *l, unsigned slot, bool streamed,
+                                struct latency_target t)
 {
     const struct live_summary *s = summary_of(l, slot);
     if (s == NULL)
-        return prior;
+        return (struct latency_share){0, -1};
     enum measured kind = streamed ? MEASURED_TTFT : MEASURED_PLAIN;
-    double weight = (double)atomic_load_explicit(&s->weight[kind][t.bucket], RELAXED);
     double high = (double)atomic_load_explicit(&s->share[kind][t.bucket], RELAXED);
     double low = 0;
     if (t.bucket > 0)
         low = (double)atomic_load_explicit(&s->share[kind][t.bucket - 1], RELAXED);
-    double share = low + t.part * (high - low);
-    return (weight * share + PRIOR_WEIGHT * prior) / (weight + PRIOR_WEIGHT);
+    return (struct latency_share){
+        .share = low + t.part * (high - low),
+        .weight = (double)atomic_load_explicit(&s->weight[kind][t.bucket], RELAXED),
+    };
+}
+
+double latency_chance(struct latency_share measured, double prior)
+{
+    if (measured.weight < 0)
+        return prior;
+    return (measured.weight * measured.share + PRIOR_WEIGHT * prior) /
+           (measured.weight + PRIOR_WEIGHT);
 }
 
 double live_chance(const struct live *l, unsigned slot, bool streamed, double target_ms,
                    double prior)
 {
-    return live_chance_of(l, slot, streamed, latency_target(target_ms), prior);
+    return latency_chance(live_share(l, slot, streamed, latency_target(target_ms)), prior);
+}
+
+struct answer_length live_answer_length(const struct live *l, unsigned slot)
+{
+    if (slot >= LIVE_SLOTS_MAX)
+        return (struct answer_length){0, ANSWERS_WEIGHT};
+    double n = (double)atomic_load_explicit(&l->answers[slot].count, RELAXED);
+    double mean = (double)atomic_load_explicit(&l->answers[slot].mean_tokens, RELAXED);
+    return (struct answer_length){n * mean, n + ANSWERS_WEIGHT};
 }
 
 double live_answer_tokens(const struct live *l, unsigned slot, double fallback)
 {
-    if (slot >= LIVE_SLOTS_MAX)
-        return fallback;
-    double n = (double)atomic_load_explicit(&l->answers[slot].count, RELAXED);
-    double mean = (double)atomic_load_explicit(&l->answers[slot].mean_tokens, RELAXED);
-    return (n * mean + ANSWERS_WEIGHT * fallback) / (n + ANSWERS_WEIGHT);
+    return answer_tokens(live_answer_length(l, slot), fallback);
 }
 
 int64_t live_inflight_now(const struct live *l, unsigned slot)

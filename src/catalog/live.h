@@ -24,6 +24,9 @@ void live_free(struct live *l);
  * all that come too late. Takes a lock. */
 unsigned live_slot(struct live *l, str model_id);
 
+/* For a catalogue: a number that it alone has, never 0. */
+uint64_t live_edition(struct live *l);
+
 struct live_sample {
     bool streamed;
     double ttft_ms;            /* of a stream; NAN: none */

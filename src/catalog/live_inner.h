@@ -43,7 +43,10 @@ struct live {
     _Atomic(struct live_summary *) *summaries;
     struct live_answers *answers;
     struct live_memory **memories;
-    uint64_t merged_ms; /* when the last merge ran; 0: never */
+    uint64_t merged_ms;      /* when the last merge ran; 0: never */
+    _Atomic uint64_t merges; /* how many were finished: what was derived from the summaries and the
+                                answers holds until it changes */
+    _Atomic uint64_t editions; /* catalogues made so far */
     _Atomic uint64_t *out_until_ms;
     _Atomic uint64_t any_out_until_ms; /* the latest of them */
 
@@ -65,14 +68,30 @@ static inline bool live_none_out(const struct live *l, uint64_t now_ms)
 /* Values of the last minute or so, decayed. */
 double live_recent(const struct live *l, unsigned slot, bool streamed);
 
-/* live_chance() for many slots and one target: the logarithm is taken once. */
+/* live_chance() in two halves: what was measured holds until the next merge, the prior is the
+ * request's. The logarithm in the target is taken once for many slots. */
 struct latency_target {
     unsigned bucket;
     double part;
 };
 struct latency_target latency_target(double target_ms);
-double live_chance_of(const struct live *l, unsigned slot, bool streamed, struct latency_target t,
-                      double prior);
+struct latency_share {
+    double share, weight; /* weight < 0: nothing was measured */
+};
+struct latency_share live_share(const struct live *l, unsigned slot, bool streamed,
+                                struct latency_target t);
+double latency_chance(struct latency_share measured, double prior);
+
+/* live_answer_tokens() in two halves: (told + ANSWERS_WEIGHT * fallback) / telling. */
+#define ANSWERS_WEIGHT 20.0
+struct answer_length {
+    double told, telling;
+};
+struct answer_length live_answer_length(const struct live *l, unsigned slot);
+static inline double answer_tokens(struct answer_length a, double fallback)
+{
+    return (a.told + ANSWERS_WEIGHT * fallback) / a.telling;
+}
 
 struct health_table *health_table_new(void);
 void health_table_free(struct health_table *t);

@@ -2,116 +2,99 @@
  *
  * Most decisions need only the few best, which are selected in one pass; the others are sorted by
  * Shell's method. Both move 16-bit places, not candidates, and there is nothing to allocate. */
-#include "catalog/order.h"
-
 #include <math.h>
+
+#include "catalog/scoring.h"
 
 #define NEAREST_MAX 4u /* more than are tried by default; behind them cost alone decides */
 #define CHANCE_BAND 0.02
 
-static double quality_of(const struct candidate *c)
+static double quality_of(const struct entry *e)
 {
-    return c->model == NULL || isnan(c->model->quality) ? -1 : c->model->quality;
+    return isnan(e->quality) ? -1 : e->quality;
 }
 
-bool scoring_breaks_tie(const struct candidate *a, const struct candidate *b)
+bool order_breaks_tie(const struct scoring *w, unsigned a, unsigned b)
 {
-    double a_quality = quality_of(a), b_quality = quality_of(b);
-    if (a_quality > b_quality || a_quality < b_quality)
-        return a_quality > b_quality;
-    if (a->chance > b->chance || a->chance < b->chance)
-        return a->chance > b->chance;
-    return (uintptr_t)a->model < (uintptr_t)b->model; /* one sorted array */
+    const struct entry *one = &w->list->entries[a], *other = &w->list->entries[b];
+    double quality = quality_of(one), other_quality = quality_of(other);
+    if (quality > other_quality || quality < other_quality)
+        return quality > other_quality;
+    double chance = scoring_chance(w, a), other_chance = scoring_chance(w, b);
+    if (chance > other_chance || chance < other_chance)
+        return chance > other_chance;
+    return (uintptr_t)one->model < (uintptr_t)other->model; /* one sorted array */
 }
 
-struct candidate *scoring_replace_worst(struct scoring *s)
+void order_as_listed(struct scoring *w)
 {
-    unsigned worst = 0;
-    for (unsigned i = 1; i < s->count; i++)
-        if (scoring_is_before(&s->list[worst], &s->list[i]))
-            worst = i;
-    return &s->list[worst];
+    w->order_count = 0;
+    for (unsigned i = 0; i < w->end; i++)
+        if (w->ranks[i] != RANK_REFUSED)
+            w->order[w->order_count++] = (uint16_t)i;
 }
 
-void scoring_sort(struct scoring *s)
+void order_sort(struct scoring *w)
 {
     static const unsigned gaps[] = {701, 301, 132, 57, 23, 10, 4, 1}; /* Ciura 2001 */
-    for (unsigned i = 0; i < s->count; i++)
-        s->order[i] = (uint16_t)i;
+    order_as_listed(w);
     for (unsigned g = 0; g < sizeof gaps / sizeof *gaps; g++) {
-        for (unsigned i = gaps[g]; i < s->count; i++) {
-            uint16_t moving = s->order[i];
+        for (unsigned i = gaps[g]; i < w->order_count; i++) {
+            uint16_t moving = w->order[i];
             unsigned at = i;
-            while (at >= gaps[g] &&
-                   scoring_is_before(&s->list[moving], &s->list[s->order[at - gaps[g]]])) {
-                s->order[at] = s->order[at - gaps[g]];
+            while (at >= gaps[g] && order_is_before(w, moving, w->order[at - gaps[g]])) {
+                w->order[at] = w->order[at - gaps[g]];
                 at -= gaps[g];
             }
-            s->order[at] = moving;
+            w->order[at] = moving;
         }
     }
-    s->order_count = s->count;
 }
 
-/* Where it belongs among those selected. */
-static unsigned find_place(const struct scoring *s, const struct candidate *k)
+void order_select(struct scoring *w)
 {
-    unsigned low = 0, high = s->order_count;
-    while (low < high) {
-        unsigned middle = (low + high) / 2;
-        if (scoring_is_before(k, &s->list[s->order[middle]]))
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return low;
-}
-
-void scoring_select(struct scoring *s, unsigned wanted)
-{
-    uint64_t last = UINT64_MAX; /* the rank of the last one selected, once there are enough */
-    s->order_count = 0;
-    for (unsigned i = 0; i < s->count; i++) {
-        const struct candidate *k = &s->list[i];
-        if (k->rank > last)
+    uint64_t last = RANK_REFUSED - 1; /* the rank of the last one selected, once there are enough */
+    unsigned count = 0;
+    for (unsigned i = 0; i < w->end; i++) {
+        if (w->ranks[i] > last)
             continue;
-        unsigned at = find_place(s, k);
-        memmove(&s->order[at + 1], &s->order[at], (s->order_count - at) * sizeof *s->order);
-        s->order[at] = (uint16_t)i;
-        s->order_count += s->order_count < wanted;
-        if (s->order_count == wanted)
-            last = s->list[s->order[wanted - 1]].rank;
+        unsigned at = count;
+        while (at > 0 && order_is_before(w, i, w->order[at - 1])) {
+            w->order[at] = w->order[at - 1];
+            at--;
+        }
+        w->order[at] = (uint16_t)i;
+        count += count < w->wanted;
+        if (count == w->wanted)
+            last = w->ranks[w->order[count - 1]];
     }
+    w->order_count = count;
 }
 
-void scoring_lead_with(struct scoring *s, unsigned place)
+void order_lead_with(struct scoring *w, unsigned entry)
 {
     unsigned at = 0;
-    while (at < s->order_count && s->order[at] != place)
+    while (at < w->order_count && w->order[at] != entry)
         at++;
-    if (at == s->order_count)
+    if (at == w->order_count)
         at--; /* not among those selected: it takes the place of the last */
-    memmove(&s->order[1], &s->order[0], at * sizeof *s->order);
-    s->order[0] = (uint16_t)place;
+    memmove(&w->order[1], &w->order[0], at * sizeof *w->order);
+    w->order[0] = (uint16_t)entry;
 }
 
-void scoring_nearest(struct scoring *s)
+void order_nearest(struct scoring *w)
 {
-    for (unsigned done = 0; done < s->count && done < NEAREST_MAX; done++) {
+    for (unsigned i = 0; i < w->order_count; i++)
+        w->numbers[w->order[i]] = scoring_chance(w, w->order[i]);
+    for (unsigned done = 0; done < w->order_count && done < NEAREST_MAX; done++) {
         double highest = -1;
-        for (unsigned i = done; i < s->count; i++)
-            highest = fmax(highest, s->list[s->order[i]].chance);
+        for (unsigned i = done; i < w->order_count; i++)
+            highest = fmax(highest, w->numbers[w->order[i]]);
         unsigned found = done; /* by cost already, so the first within the band is the cheapest */
-        while (s->list[s->order[found]].chance < highest - CHANCE_BAND)
+        while (w->numbers[w->order[found]] < highest - CHANCE_BAND)
             found++;
-        uint16_t next = s->order[found];
-        memmove(&s->order[done + 1], &s->order[done], (found - done) * sizeof *s->order);
-        s->order[done] = next;
+        uint16_t next = w->order[found];
+        memmove(&w->order[done + 1], &w->order[done], (found - done) * sizeof *w->order);
+        w->order[done] = next;
     }
-}
-
-void scoring_write(const struct scoring *s, unsigned wanted, struct decision *out)
-{
-    for (unsigned i = 0; i < s->order_count && i < wanted; i++)
-        out->list[out->count++] = s->list[s->order[i]];
 }

@@ -25,6 +25,7 @@
 struct dry_run {
     struct tool *tool;
     struct live *live;
+    struct chooser *chooser;
     struct catalog *catalog;
     const char *model;
     struct ask ask;
@@ -253,7 +254,7 @@ static int run(struct dry_run *d, const char *prompt, bool streamed, double max_
     }
     build_ask(d, &among, prompt, streamed, max_latency_ms, min_quality);
     live_merge(d->live, d->ask.now_ms);
-    choose(d->catalog, d->live, &d->ask, d->decision);
+    choose(d->chooser, d->catalog, d->live, &d->ask, d->decision);
     if (json) {
         print_json(d);
     } else {
@@ -303,12 +304,16 @@ int cli_route(int argc, char **argv)
     if (code != 0) {
         return tool_close(&t, code);
     }
-    struct dry_run d = {.tool = &t, .live = live_new(1), .model = model != NULL ? model : "auto"};
+    struct dry_run d = {.tool = &t,
+                        .live = live_new(1),
+                        .chooser = chooser_new(),
+                        .model = model != NULL ? model : "auto"};
     d.catalog = catalog_build(t.config, d.live, NULL, 0);
     d.decision = xcalloc(1, sizeof *d.decision);
     code = run(&d, prompt, !plain, max_latency_ms, min_quality, json);
     free(d.decision);
     catalog_unref(d.catalog);
+    chooser_free(d.chooser);
     live_free(d.live);
     return tool_close(&t, code);
 }

@@ -93,6 +93,7 @@ void worker_init(struct worker *w, struct gateway *g, unsigned index, struct cat
     list_init(&w->requests);
     random_bytes(&w->dice, sizeof w->dice);
     w->dice |= 1;
+    w->chooser = chooser_new();
     buf_init(&w->scratch, HEAD_SCRATCH_MAX);
     arena_init(&w->event_arena, 8192);
     w->deltas.v = xcalloc(DELTAS_MAX, sizeof *w->deltas.v);
@@ -106,6 +107,7 @@ void worker_deinit(struct worker *w)
     assert(list_is_empty(&w->requests));
     assert(w->view->requests == 0);
     view_free(w->view);
+    chooser_free(w->chooser);
     buf_deinit(&w->scratch);
     arena_deinit(&w->event_arena);
     free(w->deltas.v);

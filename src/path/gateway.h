@@ -17,8 +17,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/metrics.h"
-#include "catalog/catalog.h"
-#include "catalog/live.h"
+#include "catalog/choose.h"
 #include "dialects/dialect.h"
 #include "net/client.h"
 #include "net/loop.h"
@@ -82,7 +81,8 @@ struct worker {
     struct list ready;    /* requests whose turn it is */
     struct list requests; /* all in flight */
     struct uuid_state ids;
-    uint64_t dice;            /* xorshift state */
+    uint64_t dice; /* xorshift state */
+    struct chooser *chooser;
     struct buf scratch;       /* head of an answer being written */
     struct arena event_arena; /* deltas of the events of one read */
     struct deltas deltas;

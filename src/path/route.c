@@ -254,6 +254,6 @@ enum flow route_pick(struct request *r)
     hash_prefixes(r);
     build_ask(r);
     struct decision d;
-    choose(r->view->catalog, r->worker->gateway->live, &r->ask, &d);
+    choose(r->worker->chooser, r->view->catalog, r->worker->gateway->live, &r->ask, &d);
     return keep_decision(r, &d);
 }

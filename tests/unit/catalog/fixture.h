@@ -17,6 +17,7 @@ struct world {
     struct config *config;
     struct catalog *catalog;
     struct live *live;
+    struct chooser *chooser;
     struct arena arena;
     struct resolution among;
     struct decision decision;
@@ -32,6 +33,7 @@ static inline void world_init(struct world *w)
     w->config->models = arena_new(&w->config->arena, struct model_config, WORLD_MAX);
     w->config->aliases = arena_new(&w->config->arena, struct alias_config, 8);
     w->live = live_new(2);
+    w->chooser = chooser_new();
     arena_init(&w->arena, 0);
 }
 
@@ -107,6 +109,7 @@ static inline void world_deinit(struct world *w)
 {
     catalog_unref(w->catalog);
     config_unref(w->config);
+    chooser_free(w->chooser);
     live_free(w->live);
     arena_deinit(&w->arena);
 }
@@ -136,7 +139,7 @@ static inline struct ask world_ask(struct world *w, const char *asked)
 /* The ids in the order to try, separated by blanks. */
 static inline const char *world_choose(struct world *w, const struct ask *ask)
 {
-    choose(w->catalog, w->live, ask, &w->decision);
+    choose(w->chooser, w->catalog, w->live, ask, &w->decision);
     str list = STR("");
     for (unsigned i = 0; i < w->decision.count; i++) {
         const struct model *m = w->decision.list[i].model;

@@ -139,8 +139,8 @@ TEST(whatever_is_asked_of_whatever_there_is)
         draw_world(&w, 1 + (unsigned)draw(200));
         for (unsigned j = 0; j < ASKS; j++) {
             struct ask ask = draw_ask(&w);
-            choose(w.catalog, w.live, &ask, &w.decision);
-            choose(w.catalog, w.live, &ask, again);
+            choose(w.chooser, w.catalog, w.live, &ask, &w.decision);
+            choose(w.chooser, w.catalog, w.live, &ask, again);
             CHECK_INT(again->count, w.decision.count);
             CHECK(again->count == 0 || again->list[0].model == w.decision.list[0].model);
             check_first(&w, &ask);
@@ -166,7 +166,7 @@ TEST(how_long_a_decision_among_200_models_takes)
         ask.min_quality = 1;
         clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start);
         for (unsigned i = 0; i < 200; i++)
-            choose(w.catalog, w.live, &ask, &w.decision);
+            choose(w.chooser, w.catalog, w.live, &ask, &w.decision);
         clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
         double us = ((double)(end.tv_sec - start.tv_sec) * 1e6 +
                      (double)(end.tv_nsec - start.tv_nsec) / 1e3) /

@@ -23,7 +23,7 @@ TEST(the_bars_the_chosen_the_others_and_who_was_refused)
     ask.streamed = true;
     ask.min_quality = 30;
     ask.max_tokens = 100;
-    choose(w.catalog, w.live, &ask, &w.decision);
+    choose(w.chooser, w.catalog, w.live, &ask, &w.decision);
     CHECK_STR(
         decision_json(&w.arena, &ask, &w.decision, 512),
         "{\"bars\":{\"max_latency_ms\":600,\"min_quality\":30,\"confidence\":0.9},"
@@ -39,11 +39,11 @@ TEST(nobody_and_someone_unknown)
     set_up();
     struct ask ask = world_ask(&w, "auto");
     ask.needs = CAP_AUDIO;
-    choose(w.catalog, w.live, &ask, &w.decision);
+    choose(w.chooser, w.catalog, w.live, &ask, &w.decision);
     CHECK_STR(decision_json(&w.arena, &ask, &w.decision, 512),
               "{\"bars\":{\"min_quality\":0,\"confidence\":0.9},\"refused\":{\"audio\":4}}");
     ask = world_ask(&w, "a/anything");
-    choose(w.catalog, w.live, &ask, &w.decision);
+    choose(w.chooser, w.catalog, w.live, &ask, &w.decision);
     CHECK_STR(decision_json(&w.arena, &ask, &w.decision, 512),
               "{\"bars\":{\"min_quality\":0,\"confidence\":0.9},"
               "\"chosen\":{\"model\":\"anything\",\"cost_usd\":null,\"chance\":1}}");

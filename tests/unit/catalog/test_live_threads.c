@@ -40,6 +40,7 @@ static void *read_all(void *arg)
     struct arena a;
     struct resolution among = {.kind = RESOLVED_AUTO};
     struct decision *d = xcalloc(1, sizeof *d);
+    struct chooser *chooser = chooser_new();
     arena_init(&a, 0);
     uint64_t prefix = me->index;
     struct ask ask = {.among = &among,
@@ -58,12 +59,13 @@ static void *read_all(void *arg)
                       .prefix_count = 1};
     while (!atomic_load(&done)) {
         ask.now_ms++;
-        choose(w.catalog, w.live, &ask, d);
+        choose(chooser, w.catalog, w.live, &ask, d);
         CHECK(d->count > 0);
         CHECK(decision_json(&a, &ask, d, 512).len > 2);
         arena_reset(&a);
     }
     arena_deinit(&a);
+    chooser_free(chooser);
     free(d);
     return NULL;
 }
