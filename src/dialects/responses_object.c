@@ -192,8 +192,7 @@ static void usage_write(const struct usage *u, pusd cost, struct buf *out)
     }
     add_count(out, "{\"input_tokens\":", u->prompt);
     add_count(out, ",\"input_tokens_details\":{\"cached_tokens\":", u->cached);
-    if (u->cache_write + u->cache_write_1h > 0)
-        add_count(out, ",\"cache_write_tokens\":", u->cache_write + u->cache_write_1h);
+    add_count(out, ",\"cache_write_tokens\":", u->cache_write + u->cache_write_1h);
     add_count(out, "},\"output_tokens\":", u->completion);
     add_count(out, ",\"output_tokens_details\":{\"reasoning_tokens\":", u->reasoning);
     add_count(out, "},\"total_tokens\":", u->prompt + u->completion);
