@@ -100,6 +100,38 @@ static struct slice input_text(yyjson_val *item)
     return (struct slice){yyjson_get_raw(token), yyjson_is_raw(token) ? yyjson_get_len(token) : 0};
 }
 
+/* One request of Gemini's, its text and how long its vector is. */
+static size_t gemini_vector(struct bytes *out, yyjson_val *request)
+{
+    yyjson_val *parts = yyjson_obj_get(yyjson_obj_get(request, "content"), "parts");
+    struct slice text = json_text(yyjson_arr_get_first(parts), "text");
+    int64_t wanted = json_int(request, "outputDimensionality", VECTOR_DEFAULT);
+    size_t dimensions = wanted > 0 && wanted <= VECTOR_MAX ? (size_t)wanted : VECTOR_DEFAULT;
+    bytes_add_text(out, "{\"values\":");
+    add_vector(out, text, dimensions, false);
+    bytes_add_text(out, "}");
+    return count_tokens(text);
+}
+
+static void add_gemini_embeddings(struct bytes *out, const struct ask *a, const struct plan *p)
+{
+    size_t i, count, tokens = 0;
+    yyjson_val *request;
+    yyjson_val *requests = yyjson_obj_get(a->root, "requests");
+    bytes_add_text(out, requests ? "{\"embeddings\":[" : "{\"embedding\":");
+    if (!requests)
+        tokens = gemini_vector(out, a->root);
+    yyjson_arr_foreach(requests, i, count, request)
+    {
+        bytes_add_text(out, i ? "," : "");
+        tokens += gemini_vector(out, request);
+    }
+    if (p->prompt_tokens != PLAN_UNSET)
+        tokens = (size_t)p->prompt_tokens;
+    bytes_add_format(out, "%s,\"usageMetadata\":{\"promptTokenCount\":%zu}}", requests ? "]" : "",
+                     tokens);
+}
+
 static void add_embeddings(struct bytes *out, const struct ask *a, const struct plan *p)
 {
     yyjson_val *input = yyjson_obj_get(a->root, "input");
@@ -150,7 +182,10 @@ void extras_write(struct bytes *out, const struct ask *a, const struct plan *p, 
         add_models(out, a, models);
         break;
     case TASK_EMBED:
-        add_embeddings(out, a, p);
+        if (a->dialect == DIALECT_GEMINI)
+            add_gemini_embeddings(out, a, p);
+        else
+            add_embeddings(out, a, p);
         break;
     case TASK_COUNT:
         add_count(out, a, p);

@@ -47,10 +47,30 @@ static void read_tools(struct ask *a)
     a->tool_choice_name = (struct slice){yyjson_get_str(allowed), yyjson_get_len(allowed)};
 }
 
+/* embedContent is one of batchEmbedContents' requests. */
+static bool read_embed(struct ask *a, struct bytes *why)
+{
+    size_t i, count;
+    yyjson_val *request;
+    yyjson_val *requests = yyjson_obj_get(a->root, "requests");
+    if (yyjson_obj_get(a->root, "content"))
+        ask_add_content(a, true, yyjson_obj_get(yyjson_obj_get(a->root, "content"), "parts"));
+    else if (!yyjson_is_arr(requests) || yyjson_arr_size(requests) == 0)
+        return ask_fail(why, "requests is not specified");
+    yyjson_arr_foreach(requests, i, count, request)
+        ask_add_content(a, true, yyjson_obj_get(yyjson_obj_get(request, "content"), "parts"));
+    return true;
+}
+
 bool gemini_read(struct ask *a, struct bytes *why)
 {
     size_t i, count, k, part_count;
     yyjson_val *content, *part;
+    if (a->task == TASK_EMBED)
+        return read_embed(a, why);
+    yyjson_val *counted = yyjson_obj_get(a->root, "generateContentRequest");
+    if (a->task == TASK_COUNT && counted)
+        a->root = counted;
     yyjson_val *contents = yyjson_obj_get(a->root, "contents");
     if (!yyjson_is_arr(contents) || yyjson_arr_size(contents) == 0)
         return ask_fail(why, "contents is not specified");

@@ -29,6 +29,8 @@ static const struct door doors[] = {
     {"POST", NULL, ":generateContent", DIALECT_GEMINI, TASK_CHAT},
     {"POST", NULL, ":streamGenerateContent", DIALECT_GEMINI, TASK_CHAT},
     {"POST", NULL, ":countTokens", DIALECT_GEMINI, TASK_COUNT},
+    {"POST", NULL, ":embedContent", DIALECT_GEMINI, TASK_EMBED},
+    {"POST", NULL, ":batchEmbedContents", DIALECT_GEMINI, TASK_EMBED},
     {"POST", NULL, "/api/chat", DIALECT_OLLAMA, TASK_CHAT},
     {"POST", NULL, "/api/embed", DIALECT_OLLAMA, TASK_EMBED},
     {"POST", NULL, "/api/show", DIALECT_OLLAMA, TASK_SHOW},

@@ -32,4 +32,10 @@ static inline struct usage usage_none(void)
     return (struct usage){.stated_cost = PUSD_UNKNOWN};
 }
 
+/* Of a call that no provider bills. */
+static inline struct usage usage_free(void)
+{
+    return (struct usage){.known = true};
+}
+
 #endif

@@ -6,6 +6,8 @@ const struct dialect dialect_anthropic = {
     .framing = SSE_EVENTS,
     .request_out = anthropic_request_out,
     .answer_in = anthropic_answer_in,
+    .count_out = anthropic_count_out,
+    .count_in = anthropic_count_read,
     .stream_in_new = anthropic_stream_in_new,
     .event_in = anthropic_event_in,
     .error_in = anthropic_error_in,
@@ -26,6 +28,8 @@ const struct dialect dialect_anthropic = {
 const struct dialect dialect_anthropic_count = {
     .name = "anthropic",
     .request_in = anthropic_count_in,
+    .answer_out = anthropic_count_answer,
+    .field_name = anthropic_field_name,
     .error_out = anthropic_error_out,
     .id_prefix = "msg_",
 };

@@ -14,6 +14,14 @@ enum err anthropic_request_out(struct arena *a, const struct chat *chat,
                                const struct target *target, struct outgoing *out, str *why,
                                str *param);
 
+/* anthropic_count.c: /messages/count_tokens, on both sides. */
+enum err anthropic_count_out(struct arena *a, const struct chat *chat, const struct target *target,
+                             struct outgoing *out, str *why, str *param);
+enum err anthropic_count_read(struct arena *a, str body, struct answer *out, str *why);
+bool anthropic_count_answer(const struct answer *answer, const struct answer_head *head, str native,
+                            pusd cost, struct buf *out);
+void anthropic_headers(const struct chat *chat, const struct target *target, struct outgoing *out);
+
 /* anthropic_turns.c: "system" and "messages" of a chat that came in another dialect. */
 bool anthropic_turns_write(struct writer *w);
 /* Reasoning that this provider takes back: it signed or hid it. */

@@ -316,5 +316,8 @@ enum err anthropic_request_in(struct arena *a, str body, yyjson_val *root, struc
 enum err anthropic_count_in(struct arena *a, str body, yyjson_val *root, struct chat *out, str *why,
                             str *param)
 {
-    return request_read(a, body, root, false, out, why, param);
+    enum err err = request_read(a, body, root, false, out, why, param);
+    out->asked = ASKED_COUNT;
+    out->stream = false;
+    return err;
 }

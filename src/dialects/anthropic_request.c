@@ -291,7 +291,7 @@ static bool body_write(struct writer *w)
     return true;
 }
 
-static void headers(const struct chat *chat, const struct target *target, struct outgoing *out)
+void anthropic_headers(const struct chat *chat, const struct target *target, struct outgoing *out)
 {
     out->header_count = 0;
     if (target->api_key.len > 0)
@@ -315,6 +315,6 @@ enum err anthropic_request_out(struct arena *a, const struct chat *chat,
         err = writer_take(&w, body_write(&w), &out->body);
     }
     out->path = STR("/messages");
-    headers(chat, target, out);
+    anthropic_headers(chat, target, out);
     return err;
 }

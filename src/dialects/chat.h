@@ -72,7 +72,11 @@ enum answer_format { FORMAT_UNSET, FORMAT_TEXT, FORMAT_JSON_OBJECT, FORMAT_JSON_
 
 #define CHAT_STOPS_MAX 16
 
-enum asked_for { ASKED_CHAT, ASKED_EMBEDDINGS };
+enum asked_for {
+    ASKED_CHAT,
+    ASKED_EMBEDDINGS,
+    ASKED_COUNT, /* how many tokens the prompt has: a chat of which no answer is wanted */
+};
 
 struct chat {
     enum asked_for asked;
@@ -189,6 +193,7 @@ struct answer {
     unsigned choices; /* how many there were */
     str amended; /* the body in the dialect's proper form, when the provider's was not; else empty
                   */
+    int64_t prompt_tokens; /* ASKED_COUNT: what the provider counted */
     str embeddings; /* ASKED_EMBEDDINGS: the list in OpenAI's form, in the encoding asked for */
 };
 

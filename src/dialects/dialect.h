@@ -103,6 +103,11 @@ struct dialect {
                           struct outgoing *out, str *why, str *param);
     enum err (*embed_in)(struct arena *a, const struct chat *chat, const struct target *target,
                          str body, struct answer *out, str *why);
+    /* The same two for counting a prompt's tokens, which costs nothing; NULL: it cannot be asked.
+     */
+    enum err (*count_out)(struct arena *a, const struct chat *chat, const struct target *target,
+                          struct outgoing *out, str *why, str *param);
+    enum err (*count_in)(struct arena *a, str body, struct answer *out, str *why);
     struct stream_in *(*stream_in_new)(struct arena *a, const struct target *target);
     /* One event of its stream. Deltas borrow from the event or from `scratch`, which the caller
      * resets between feeds. ERR_UPSTREAM_INVALID: not an event of this dialect. */
@@ -160,8 +165,8 @@ extern const struct dialect dialect_embeddings;      /* a door only: /v1/embeddi
 /* By a provider's kind; NULL: not part of this version. */
 const struct dialect *dialect_find(str kind);
 
-/* What was asked for, a chat or embeddings, to and from a provider: request_out, answer_in and
- * error_in, or their like for embeddings. */
+/* What was asked for, a chat, embeddings or a count, to and from a provider: request_out, answer_in
+ * and error_in, or their like for the others. */
 enum err provider_request_out(const struct dialect *provider, struct arena *a,
                               const struct chat *chat, const struct target *target,
                               struct outgoing *out, str *why, str *param);

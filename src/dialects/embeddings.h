@@ -16,4 +16,9 @@ enum err embeddings_ollama_out(struct arena *a, const struct chat *chat,
 enum err embeddings_ollama_in(struct arena *a, const struct chat *chat, const struct target *target,
                               str body, struct answer *out, str *why);
 
+/* A list of vectors (numbers, or objects whose `values` they are), one for each input, becomes
+ * OpenAI's in the encoding asked for; out->model and out->usage are there already. */
+enum err embeddings_list_in(struct arena *a, const struct chat *chat, yyjson_val *vectors,
+                            struct answer *out, str *why);
+
 #endif

@@ -1,5 +1,5 @@
 /* embeddings_provider.c - embeddings at providers: OpenAI's POST /embeddings and Ollama's POST
- * /api/embed.
+ * /api/embed; and the list that vectors of others become.
  *
  * OpenAI's body goes on as it came but for `model` and Relay's own fields. Ollama's is made anew,
  * with truncate:false: a text that is too long is an error, as it is at OpenAI, and not half a
@@ -209,7 +209,8 @@ static bool list_write(const struct chat *chat, yyjson_val *vectors, const struc
                            : STR("{\"object\":\"embedding\",\"index\":"));
         buf_add_u64(out, i);
         buf_add(out, STR(",\"embedding\":"));
-        if (!vector_write(chat, vector, out))
+        yyjson_val *values = json_get(vector, "values"); /* Gemini's */
+        if (!vector_write(chat, values != NULL ? values : vector, out))
             return false;
         buf_add_char(out, '}');
     }
@@ -232,15 +233,20 @@ enum err embeddings_ollama_in(struct arena *a, const struct chat *chat, const st
     yyjson_val *root = json_parse(a, str_trim(body), NULL);
     if (openai_error_message(root, why))
         return ERR_UPSTREAM_ERROR;
-    yyjson_val *vectors = json_get(root, "embeddings");
-    if (!yyjson_is_arr(vectors))
-        return invalid(why, "the answer has no embeddings");
-    if (yyjson_arr_size(vectors) != chat->input_count)
-        return invalid(why, "the answer has not as many embeddings as there were inputs");
     out->model = json_str(json_get(root, "model"));
     if (out->model.len == 0)
         out->model = target->model;
     out->usage.known = count_get(root, "prompt_eval_count", &out->usage.prompt);
+    return embeddings_list_in(a, chat, json_get(root, "embeddings"), out, why);
+}
+
+enum err embeddings_list_in(struct arena *a, const struct chat *chat, yyjson_val *vectors,
+                            struct answer *out, str *why)
+{
+    if (!yyjson_is_arr(vectors))
+        return invalid(why, "the answer has no embeddings");
+    if (yyjson_arr_size(vectors) != chat->input_count)
+        return invalid(why, "the answer has not as many embeddings as there were inputs");
     struct buf list;
     buf_init(&list, WRITER_BODY_BYTES_MAX);
     bool good = list_write(chat, vectors, out, &list);

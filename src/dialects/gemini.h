@@ -11,6 +11,24 @@
 enum err gemini_request_out(struct arena *a, const struct chat *chat, const struct target *target,
                             struct outgoing *out, str *why, str *param);
 
+/* The model's name in the path: what is no plain character is escaped, so that a name cannot become
+ * another path. */
+str gemini_path(struct arena *a, str model, const char *verb);
+/* Its name inside a body: with the collection before it. */
+str gemini_model(struct arena *a, str model);
+void gemini_headers(const struct target *target, bool stream, struct outgoing *out);
+
+/* gemini_embeddings.c: :batchEmbedContents */
+enum err gemini_embed_out(struct arena *a, const struct chat *chat, const struct target *target,
+                          struct outgoing *out, str *why, str *param);
+enum err gemini_embed_in(struct arena *a, const struct chat *chat, const struct target *target,
+                         str body, struct answer *out, str *why);
+
+/* :countTokens, which takes the whole request that would be sent. */
+enum err gemini_count_out(struct arena *a, const struct chat *chat, const struct target *target,
+                          struct outgoing *out, str *why, str *param);
+enum err gemini_count_in(struct arena *a, str body, struct answer *out, str *why);
+
 /* gemini_config.c: the members beside contents, each with a comma before it. False: refused. */
 bool gemini_tools_write(struct writer *w);
 bool gemini_config_write(struct writer *w);

@@ -246,9 +246,7 @@ static bool is_sayable(struct writer *w)
     return true;
 }
 
-/* The model's name in the path: what is no plain character is escaped, so that a name cannot become
- * another path. */
-static str path_of(struct arena *a, str model, bool stream)
+str gemini_path(struct arena *a, str model, const char *verb)
 {
     static const char hex[] = "0123456789ABCDEF";
     struct buf b = span_buf(a, 64 + 3 * model.len);
@@ -267,8 +265,28 @@ static str path_of(struct arena *a, str model, bool stream)
         buf_add_char(&b, hex[c >> 4]);
         buf_add_char(&b, hex[c & 15]);
     }
-    buf_add(&b, stream ? STR(":streamGenerateContent?alt=sse") : STR(":generateContent"));
+    buf_add(&b, str_of_c(verb));
     return buf_str(&b);
+}
+
+/* `before` is what the request's first member follows, `after` ends it. */
+static enum err write(struct writer *w, const char *before, const char *after, str *body)
+{
+    writer_add(w, before);
+    bool good =
+        is_sayable(w) && contents_write(w) && gemini_tools_write(w) && gemini_config_write(w);
+    writer_add(w, after);
+    return writer_take(w, good, body);
+}
+
+void gemini_headers(const struct target *target, bool stream, struct outgoing *out)
+{
+    out->header_count = 0;
+    if (target->api_key.len > 0)
+        outgoing_header(out, STR("x-goog-api-key"), target->api_key);
+    outgoing_header(out, STR("Content-Type"), STR("application/json"));
+    outgoing_header(out, STR("Accept"),
+                    stream ? STR("text/event-stream") : STR("application/json"));
 }
 
 enum err gemini_request_out(struct arena *a, const struct chat *chat, const struct target *target,
@@ -276,19 +294,42 @@ enum err gemini_request_out(struct arena *a, const struct chat *chat, const stru
 {
     struct writer w;
     writer_init(&w, a, chat, target, "Gemini", why, param);
-    writer_add(&w, "{");
-    bool good =
-        is_sayable(&w) && contents_write(&w) && gemini_tools_write(&w) && gemini_config_write(&w);
-    writer_add(&w, "}");
-    enum err err = writer_take(&w, good, &out->body);
+    enum err err = write(&w, "{", "}", &out->body);
     if (err != OK)
         return err;
-    out->path = path_of(a, target->model, chat->stream);
-    out->header_count = 0;
-    if (target->api_key.len > 0)
-        outgoing_header(out, STR("x-goog-api-key"), target->api_key);
-    outgoing_header(out, STR("Content-Type"), STR("application/json"));
-    outgoing_header(out, STR("Accept"),
-                    chat->stream ? STR("text/event-stream") : STR("application/json"));
+    out->path = gemini_path(a, target->model,
+                            chat->stream ? ":streamGenerateContent?alt=sse" : ":generateContent");
+    gemini_headers(target, chat->stream, out);
     return OK;
+}
+
+str gemini_model(struct arena *a, str model)
+{
+    bool full = str_find_char(model, '/', 0) != SIZE_MAX;
+    return full ? model : arena_printf(a, "models/" STR_FMT, STR_ARG(model));
+}
+
+enum err gemini_count_out(struct arena *a, const struct chat *chat, const struct target *target,
+                          struct outgoing *out, str *why, str *param)
+{
+    struct writer w;
+    bool full = str_find_char(target->model, '/', 0) != SIZE_MAX;
+    writer_init(&w, a, chat, target, "Gemini", why, param);
+    str model = full ? target->model : arena_printf(a, "models/" STR_FMT, STR_ARG(target->model));
+    writer_add_str(&w, "{\"generateContentRequest\":{\"model\":", model);
+    enum err err = write(&w, ",", "}}", &out->body);
+    if (err != OK)
+        return err;
+    out->path = gemini_path(a, target->model, ":countTokens");
+    gemini_headers(target, false, out);
+    return OK;
+}
+
+enum err gemini_count_in(struct arena *a, str body, struct answer *out, str *why)
+{
+    yyjson_val *root = json_parse(a, str_trim(body), NULL);
+    if (json_get_i64(root, "totalTokens", &out->prompt_tokens, NULL) && out->prompt_tokens > 0)
+        return OK;
+    *why = STR("the answer has no count");
+    return ERR_UPSTREAM_INVALID;
 }

@@ -99,7 +99,7 @@ static void keep_and_land(struct request *r)
 static void remember(struct request *r)
 {
     const struct attempt *t = request_try(r);
-    if (r->fault != OK || t == NULL || t->candidate->model == NULL)
+    if (r->fault != OK || t == NULL || t->candidate->model == NULL || r->chat.asked == ASKED_COUNT)
         return;
     struct live *live = r->worker->gateway->live;
     if (!r->explored && r->try_count == 1)

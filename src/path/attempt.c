@@ -61,7 +61,7 @@ static void settle_cost(struct request *r, struct attempt *t)
 static void remember_latency(struct request *r, const struct attempt *t)
 {
     const struct model *m = t->candidate->model;
-    if (m == NULL)
+    if (m == NULL || r->chat.asked == ASKED_COUNT)
         return;
     struct gateway *g = r->worker->gateway;
     struct live_sample s = {
@@ -108,7 +108,7 @@ static void remember_health(struct request *r, const struct attempt *t)
 static void count(struct request *r, const struct attempt *t)
 {
     struct worker *w = r->worker;
-    if (t->candidate->model == NULL)
+    if (t->candidate->model == NULL || r->chat.asked == ASKED_COUNT)
         return;
     const struct model_meters *m =
         &r->view->model_meters[t->candidate->model - r->view->catalog->models];

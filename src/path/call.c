@@ -4,7 +4,8 @@
  * asks:    the next candidate's provider, with one of its keys that does not rest
  * answers: a plain answer that is whole and valid, or a stream's first content
  * fails with: NO_MODEL_AVAILABLE, BUDGET_EXCEEDED, or what the last attempt failed with, after all
- * fallbacks may jump to: call (the next candidate) */
+ * fallbacks
+ * may jump to: call (the next candidate), account (a count that nobody tells is estimated) */
 #include "base/clock.h"
 #include "path/request.h"
 
@@ -65,6 +66,10 @@ static void note_not_started(struct request *r, enum err err, str why, str param
 /* No candidate is left: the last failure is the request's. */
 static enum flow give_up(struct request *r)
 {
+    if (r->chat.asked == ASKED_COUNT) {
+        request_tell_estimate(r);
+        return request_jump(r, STEP_ACCOUNT);
+    }
     if (r->try_count > 1)
         r->no_retry = r->retry_after_ms < 0;
     if (r->call_err == OK) {
@@ -139,7 +144,7 @@ static enum flow after(struct request *r, enum after_failure then)
 static bool is_empty(const struct answer *a)
 {
     bool content = a->text.len + a->reasoning.len + a->refusal.len + a->embeddings.len > 0 ||
-                   a->tool_call_count > 0;
+                   a->tool_call_count > 0 || a->prompt_tokens > 0;
     return a->choices == 0 || (!content && (a->finish == FINISH_NONE || a->finish == FINISH_STOP));
 }
 

@@ -2,7 +2,6 @@
  * spent.
  *
  * asks:    limits_reserve() with the key's limits or the configured defaults
- * may jump to: account, when only the prompt's tokens were to be counted
  * fails with: RATE_LIMIT_REQUESTS, RATE_LIMIT_TOKENS, BUDGET_EXCEEDED */
 #include "base/clock.h"
 #include "path/request.h"
@@ -38,13 +37,6 @@ static enum flow over_budget(struct request *r)
                         period_text(r->key->period), STR_ARG(ends));
 }
 
-/* What was asked is only how many tokens the prompt has: Relay's estimate. */
-static enum flow tell_count(struct request *r)
-{
-    r->resource = arena_printf(&r->arena, "{\"input_tokens\":%lld}", (long long)r->prompt_tokens);
-    return request_jump(r, STEP_ACCOUNT);
-}
-
 enum flow limit_reserve(struct request *r)
 {
     struct gateway *g = r->worker->gateway;
@@ -52,19 +44,18 @@ enum flow limit_reserve(struct request *r)
     r->prompt_tokens = estimate_tokens(r->chat.text_bytes, r->chat.message_count) +
                        IMAGE_TOKENS * (int64_t)(r->chat.images + r->chat.image_urls);
     r->expected_answer = expected_answer(r);
-    bool is_count = r->endpoint->kind == ENDPOINT_COUNT_TOKENS;
     struct limit_ask ask = {
         .id = r->key->id,
         .rpm = r->key->rpm >= 0 ? r->key->rpm : config->limits.rpm,
         .tpm = r->key->tpm >= 0 ? r->key->tpm : config->limits.tpm,
-        .tokens = is_count ? 0 : r->prompt_tokens + r->expected_answer,
+        .tokens = r->chat.asked == ASKED_COUNT ? 0 : r->prompt_tokens + r->expected_answer,
         .budget = r->key->budget,
         .period = r->key->period,
     };
     r->limit = limits_reserve(g->limits, &ask, r->at_us, &r->reservation);
     r->limited = true;
     if (r->limit.verdict == LIMIT_OK)
-        return is_count ? tell_count(r) : FLOW_NEXT;
+        return FLOW_NEXT;
     r->retry_after_ms = r->limit.retry_after_ms;
     switch (r->limit.verdict) {
     case LIMIT_REQUESTS:

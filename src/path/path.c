@@ -28,15 +28,15 @@ static const struct step {
     /* read up to the limit, parse once */
     [STEP_RECEIVE]      = {"receive",      receive_ask,      receive_answer,      0},
     /* one request, estimated tokens: atomically */
-    [STEP_LIMIT]        = {"limit",        limit_reserve,    NULL,                TO(STEP_ACCOUNT)},
+    [STEP_LIMIT]        = {"limit",        limit_reserve,    NULL,                0},
     /* candidates, scored, in order */
-    [STEP_ROUTE]        = {"route",        route_pick,       NULL,                0},
+    [STEP_ROUTE]        = {"route",        route_pick,       NULL,                TO(STEP_CALL) | TO(STEP_ACCOUNT)},
     /* same question, same scope? or someone asking it right now */
     [STEP_RECALL]       = {"recall",       recall_ask,       recall_answer,       TO(STEP_ACCOUNT)},
     /* a question that means the same? steps aside until there is an encoder */
     [STEP_RESEMBLE]     = {"resemble",     resemble_ask,     NULL,                0},
     /* next candidate on failure, while nothing was sent */
-    [STEP_CALL]         = {"call",         call_ask,         call_answer,         TO(STEP_CALL)},
+    [STEP_CALL]         = {"call",         call_ask,         call_answer,         TO(STEP_CALL) | TO(STEP_ACCOUNT)},
     /* translate, count, tee, write; backpressure; the last bytes are held back */
     [STEP_STREAM]       = {"stream",       stream_ask,       stream_answer,       0},
     /* settle, price, append to the journal, keep the answer */

@@ -109,10 +109,11 @@ static void head_lines(struct request *r, struct buf *b, bool plain)
 {
     const struct attempt *t = request_try(r);
     bool chat = r->endpoint->kind == ENDPOINT_CHAT;
+    bool answered = chat || r->resource.len == 0; /* not by Relay itself */
     buf_clear(b);
     add_text(b, "x-request-id", r->client_id);
     add_text(b, "x-relay-id", str_of(r->id_text, UUID_TEXT_BYTES - 1));
-    if (chat && (t != NULL || r->hit != NULL)) {
+    if (answered && (t != NULL || r->hit != NULL)) {
         add_name(b, "x-relay-provider",
                  r->hit != NULL ? r->hit->provider : t->upstream->config->name);
         add_name(b, "x-relay-model", r->hit != NULL ? r->hit->model : t->model);

@@ -172,6 +172,11 @@ struct client_error request_client_error(struct request *r)
     };
 }
 
+void request_tell_estimate(struct request *r)
+{
+    r->resource = arena_printf(&r->arena, "{\"input_tokens\":%lld}", (long long)r->prompt_tokens);
+}
+
 void request_set_head(struct request *r, str model)
 {
     str prefix = str_of_c(r->chat.door->id_prefix);

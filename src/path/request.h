@@ -226,6 +226,9 @@ str request_id_for_client(const struct exchange *x, str own);
 /* Id and time of an answer that Relay writes itself. */
 void request_set_head(struct request *r, str model);
 
+/* The answer to a count that no provider told: Relay's own estimate. */
+void request_tell_estimate(struct request *r);
+
 /* What the client is told about the fault. */
 struct client_error request_client_error(struct request *r);
 

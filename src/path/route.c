@@ -2,6 +2,7 @@
  * catalog/choose.c.
  *
  * asks:    resolves the model asked for, builds the ask, chooses
+ * may jump to: call or account, when only the prompt's tokens are to be counted
  * fails with: MODEL_NOT_FOUND, MODEL_NOT_ALLOWED, BUDGET_EXCEEDED, INVALID_REQUEST. That nobody can
  * serve it right now is kept in r->route_err and becomes an error only after the cache has missed
  * (reference 4.4). */
@@ -97,7 +98,7 @@ static void build_ask(struct request *r)
     if (w->max_latency_ms == NO_TARGET && targeted && r->chat.stream &&
         config->targets.max_latency_ms > 0)
         ask->max_latency_ms = (double)config->targets.max_latency_ms;
-    bool chat = r->chat.asked == ASKED_CHAT; /* qualities are those of chat models */
+    bool chat = r->chat.asked != ASKED_EMBEDDINGS; /* qualities are those of chat models */
     ask->min_quality = w->min_quality != NO_TARGET              ? w->min_quality
                        : chat && r->among.kind == RESOLVED_AUTO ? config->targets.min_quality
                                                                 : 0;
@@ -233,6 +234,18 @@ static enum flow keep_decision(struct request *r, const struct decision *d)
     return d->count > 0 ? FLOW_NEXT : nobody(r, d);
 }
 
+/* Only the prompt's tokens are to be counted: the provider of the model that would answer is asked
+ * if it can be, and there is nothing to look for in the cache. */
+static enum flow count_by(struct request *r)
+{
+    if (r->candidate_count > 1)
+        r->candidate_count = 1; /* others count otherwise */
+    if (r->candidate_count == 1 && upstream_of(r, &r->candidates[0])->dialect->count_out != NULL)
+        return request_jump(r, STEP_CALL);
+    request_tell_estimate(r);
+    return request_jump(r, STEP_ACCOUNT);
+}
+
 enum flow route_pick(struct request *r)
 {
     if (r->chat.priced_field.len > 0 && (r->key->model_count > 0 || pusd_known(r->key->budget)))
@@ -255,5 +268,6 @@ enum flow route_pick(struct request *r)
     build_ask(r);
     struct decision d;
     choose(r->worker->chooser, r->view->catalog, r->worker->gateway->live, &r->ask, &d);
-    return keep_decision(r, &d);
+    enum flow flow = keep_decision(r, &d);
+    return flow == FLOW_NEXT && r->chat.asked == ASKED_COUNT ? count_by(r) : flow;
 }

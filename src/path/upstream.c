@@ -356,7 +356,8 @@ static enum err reserve(struct request *r, struct attempt *t)
 {
     struct limits *limits = r->worker->gateway->limits;
     const struct provider_config *p = t->upstream->config;
-    if (pusd_known(r->key->budget) && pusd_known(t->candidate->expected_cost) &&
+    bool counts = r->chat.asked == ASKED_COUNT; /* which costs nothing */
+    if (!counts && pusd_known(r->key->budget) && pusd_known(t->candidate->expected_cost) &&
         !limits_reserve_money(limits, &r->reservation, t->candidate->expected_cost, r->key->budget,
                               r->at_us))
         return ERR_BUDGET_EXCEEDED;
@@ -366,7 +367,7 @@ static enum err reserve(struct request *r, struct attempt *t)
         .id = t->upstream->limit_id,
         .rpm = p->rpm,
         .tpm = p->tpm,
-        .tokens = r->prompt_tokens + r->expected_answer,
+        .tokens = counts ? 0 : r->prompt_tokens + r->expected_answer,
         .budget = PUSD_UNKNOWN,
     };
     struct limit_state s = limits_reserve(limits, &ask, clock_utc_us(), &t->reservation);
@@ -387,7 +388,7 @@ enum err upstream_start(struct request *r, struct candidate *c, unsigned key_ind
                           .is_first = c == r->candidates,
                           .upstream = u,
                           .key_index = key_index,
-                          .usage = usage_none(),
+                          .usage = r->chat.asked == ASKED_COUNT ? usage_free() : usage_none(),
                           .cost = PUSD_UNKNOWN};
     struct target target = {
         .flavour = u->flavour,

@@ -48,6 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (dialect_embeddings.request_in(&a, body, root, &chat, &why, &param) == OK) {
             exchange(&a, &dialect_openai, &chat, answer);
             exchange(&a, &dialect_ollama, &chat, answer);
+            exchange(&a, &dialect_gemini, &chat, answer);
         } else {
             assert(why.len > 0 && param.len > 0);
         }

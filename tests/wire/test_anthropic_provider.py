@@ -115,3 +115,17 @@ def test_what_cannot_be_said_is_named(http, word):
     answer = ask(http, "c/claude-opus-5", word, logprobs=True)
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == "logprobs"
+
+
+def test_it_counts_tokens_itself(relay, http, sim, word):
+    """The provider's own count, for nothing; of a provider that has no such call Relay's estimate."""
+    rows = len(relay.rows())
+    ask_for = {"system": "Be brief.", "messages": [{"role": "user", "content": f"{word} [[sim:prompt_tokens=321]]"}]}
+    answer = http.post("/v1/messages/count_tokens", json={"model": "c/claude-opus-5", "max_tokens": 9, **ask_for})
+    assert (answer.status_code, answer.json()) == (200, {"input_tokens": 321})
+    assert answer.headers["x-relay-provider"] == "c"
+    assert json.loads(sim.last("/messages/count_tokens")["body"]) == {"model": "claude-opus-5", **ask_for}
+    answer = http.post("/v1/messages/count_tokens", json={"model": "o/small", **ask_for})
+    assert answer.status_code == 200 and answer.json()["input_tokens"] not in (0, 321)
+    assert "x-relay-provider" not in answer.headers
+    assert len(relay.rows()) == rows

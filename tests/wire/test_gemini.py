@@ -55,6 +55,26 @@ def test_streamed(relay, http, word):
     assert relay.row(answer.headers["x-relay-id"])["usage_source"] == "provider"
 
 
+def test_it_counts_tokens_itself(http, gemini, word):
+    answer = http.post("/v1/messages/count_tokens", json={
+        "model": MODEL, "messages": [{"role": "user", "content": f"{word} [[sim:prompt_tokens=321]]"}]})
+    assert (answer.status_code, answer.json()) == (200, {"input_tokens": 321})
+    request = sent(gemini, word)[-1]
+    assert request["path"] == "/v1beta/models/gemini-2.5-flash:countTokens"
+    assert json.loads(request["body"])["generateContentRequest"]["model"] == "models/gemini-2.5-flash"
+
+
+def test_embeddings(relay, http, gemini, word):
+    answer = http.post("/v1/embeddings", json={"model": "gemini/gemini-embedding-001", "dimensions": 8,
+                                               "input": [f"{word} one", f"{word} two"]})
+    assert answer.status_code == 200, answer.text
+    assert [len(d["embedding"]) for d in answer.json()["data"]] == [8, 8]
+    request = sent(gemini, word)[-1]
+    assert request["path"] == "/v1beta/models/gemini-embedding-001:batchEmbedContents"
+    row = relay.row(answer.headers["x-relay-id"])
+    assert (row["endpoint"], row["usage_source"]) == ("/v1/embeddings", "provider") and row["prompt_tokens"] > 0
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 def test_an_agent_loop(http, gemini, word, streamed):
     """langgenius/dify#29187: the signature of a call goes back with it, byte for byte."""

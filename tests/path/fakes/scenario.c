@@ -72,8 +72,8 @@ bool world_balances(struct world *w, const char *title, const char *key)
         money += pusd_known(row->cost) ? row->cost : 0;
     }
     for (unsigned i = 0; i < w->visit_count; i++) {
-        str trail = buf_str(&w->visits[i].trail);
-        visits += str_find(trail, STR("receive"), 0) != SIZE_MAX;
+        const struct visit *v = &w->visits[i];
+        visits += !v->no_row && str_find(buf_str(&v->trail), STR("receive"), 0) != SIZE_MAX;
     }
     bool wrong = unequal(title, "rows", w->row_count + w->rows_lost, visits);
     wrong |= unequal(title, "calls left open", w->calls_open, 0);

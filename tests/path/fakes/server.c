@@ -60,6 +60,7 @@ struct visit *visit_new(struct world *w, const char *line, const char *key, cons
     assert(w->visit_count < WORLD_VISITS_MAX);
     struct visit *v = &w->visits[w->visit_count++];
     *v = (struct visit){.world = w, .leave_at = NEVER, .body_at = NEVER};
+    v->no_row = line != NULL && strstr(line, "count_tokens") != NULL;
     buf_init(&v->head, SIZE_MAX);
     buf_init(&v->body, SIZE_MAX);
     buf_init(&v->trail, SIZE_MAX);

@@ -20,6 +20,7 @@ static const char common[] =
     "  three: {kind: openai, base_url: http://three.test/v1, api_key: key-three}\n"
     "  lama: {kind: ollama, base_url: http://lama.test, tpm: 1100}\n"
     "  four: {kind: openai, base_url: http://four.test/v1, api_key: key-four, rpm: 1}\n"
+    "  ant: {kind: anthropic, base_url: http://ant.test, api_key: key-ant, rpm: 100}\n"
     "  gem: {kind: gemini, base_url: http://gem.test, api_key: key-gem}\n"
     "models:\n"
     "  - {id: one/small, input: 1, output: 2, quality: 50, context: 8000, max_output: 4000,\n"

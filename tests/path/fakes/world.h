@@ -80,6 +80,7 @@ struct visit {
     enum err body_err;  /* it does not arrive, but this */
     unsigned leave_at;  /* turn; NEVER */
     bool leave_late;    /* after what the turn brings, before the path runs */
+    bool no_row;        /* it asks for a count: the log does not have it */
     bool slow;          /* its socket takes nothing until visit_drain() */
     /* What happened. */
     unsigned body_at;

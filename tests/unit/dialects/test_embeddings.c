@@ -201,6 +201,39 @@ TEST(ollama_answers_become_a_list)
              9);
 }
 
+TEST(gemini_is_sent_a_request_for_each_text)
+{
+    struct harness h;
+    struct outgoing out = {0};
+    struct target target = harness_target("gemini", "gemini", "gemini-embedding-001");
+    ask(&h, "{\"model\":\"m\",\"input\":[\"a\",\"b\"],\"dimensions\":2}");
+    CHECK_INT(provider_request_out(&dialect_gemini, &h.a, &h.chat, &target, &out, &h.why, &h.param),
+              OK);
+    CHECK_STR(out.path, "/models/gemini-embedding-001:batchEmbedContents");
+    CHECK_STR(out.body, "{\"requests\":[{\"model\":\"models/gemini-embedding-001\",\"content\":{"
+                        "\"parts\":[{\"text\":\"a\"}]},\"outputDimensionality\":2},{\"model\":"
+                        "\"models/gemini-embedding-001\",\"content\":{\"parts\":[{\"text\":\"b\"}]}"
+                        ",\"outputDimensionality\":2}]}");
+    harness_deinit(&h);
+    ask(&h, "{\"model\":\"m\",\"input\":[1,2]}");
+    CHECK_INT(provider_request_out(&dialect_gemini, &h.a, &h.chat, &target, &out, &h.why, &h.param),
+              ERR_INVALID_REQUEST);
+    CHECK_STR(h.param, "input");
+    harness_deinit(&h);
+}
+
+TEST(geminis_vectors_become_openais_list)
+{
+    answered(&dialect_gemini, TWO,
+             "{\"embeddings\":[{\"values\":[1]},{\"values\":[2]}],\"usageMetadata\":{"
+             "\"promptTokenCount\":9}}",
+             PUSD_UNKNOWN,
+             HEAD
+             "[1]},{\"object\":\"embedding\",\"index\":1,\"embedding\":[2]}],\"model\":\"up\"" USED(
+                 TOKENS_9),
+             9);
+}
+
 TEST(a_cost_that_the_provider_states)
 {
     struct harness h;
@@ -235,6 +268,10 @@ TEST(what_is_no_list_is_refused)
         {&dialect_ollama, ONE, "{\"embeddings\":[[\"1\"]]}", ERR_UPSTREAM_INVALID},
         {&dialect_ollama, BASE64, "{\"embeddings\":[[1e300]]}", ERR_UPSTREAM_INVALID},
         {&dialect_ollama, ONE, "{\"error\":\"no\"}", ERR_UPSTREAM_ERROR},
+        {&dialect_gemini, ONE, "{}", ERR_UPSTREAM_INVALID},
+        {&dialect_gemini, ONE, "{\"embeddings\":[{}]}", ERR_UPSTREAM_INVALID},
+        {&dialect_gemini, ONE, "{\"embedding\":{\"values\":[1]}}", ERR_UPSTREAM_INVALID},
+        {&dialect_gemini, ONE, "{\"error\":{\"code\":400,\"message\":\"no\"}}", ERR_UPSTREAM_ERROR},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct harness h;
