@@ -2,7 +2,7 @@
 """The rules of the house that no compiler knows. Needs only Python's standard library.
 
     scripts/check.py             every rule
-    scripts/check.py RULE...     some: layers guards lengths banned words globals
+    scripts/check.py RULE...     some: layers guards lengths banned words globals bugs
 
 Each rule prints its findings as `file:line: what is wrong` and one closing line. A call that is banned,
 or a mutable global, is let through by a comment on its line or the line above that begins with
@@ -16,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 70
+BUGS = 30  # of other gateways
 
 # Which folder of src/ may include what of ours (docs/ARCHITECTURE.md). A file name allows that one
 # header. main.c stands at the top and may include everything.
@@ -261,6 +262,20 @@ def check_member(name, symbols):
         if not places or not is_allowed(lines, places[0]):
             complain(name, places[0] + 1 if places else 1,
                      f"{symbol} is mutable global state: hang it off a struct")
+
+
+def rule_bugs():
+    """Each of the thirty bugs that other gateways had is a test with its number in its name."""
+    tests = {}
+    for name in c_files("tests"):
+        for number, line in enumerate(read(name).splitlines(), 1):
+            match = re.match(r"TEST\(bug_(\d\d)_(\w+)\)", line)
+            if match:
+                tests.setdefault(int(match[1]), []).append(f"{match[2]} ({name}:{number})")
+    for bug in range(1, BUGS + 1):
+        if bug not in tests:
+            complain("tests", 1, f"bug {bug} has no test that is called bug_{bug:02d}_…")
+        print(f"  {bug:2d} {', '.join(tests.get(bug, ['missing']))}")
 
 
 RULES = {name[len("rule_"):]: function for name, function in list(globals().items())
