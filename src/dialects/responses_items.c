@@ -228,16 +228,32 @@ static bool output_in(struct items *s, yyjson_val *v)
            content_in(s, v, "output", m);
 }
 
-/* All texts of an array of {"text"}, apart by an empty line. */
-static str texts_of(struct arena *a, yyjson_val *list)
+static bool text_check(struct reader *r, yyjson_val *v)
 {
+    str text = {0};
+    return reader_is_object(r, v) && reader_str(r, v, "text", &text);
+}
+
+/* All texts of an array of {"text"} under `key`, apart by an empty line. */
+static bool texts_in(struct reader *r, yyjson_val *item, const char *key, str *out)
+{
+    yyjson_val *list = json_get(item, key);
     size_t i, n, bytes = 0;
     yyjson_val *v;
+    if (list != NULL && !yyjson_is_arr(list))
+        return reader_fault(r, key, "must be an array of texts");
+    reader_enter(r, key);
     yyjson_arr_foreach(list, i, n, v)
     {
+        reader_enter_index(r, i);
+        bool good = text_check(r, v);
+        reader_leave(r);
+        if (!good)
+            return false;
         bytes += yyjson_get_len(json_get(v, "text")) + 2;
     }
-    struct buf b = span_buf(a, bytes);
+    reader_leave(r);
+    struct buf b = span_buf(r->a, bytes);
     yyjson_arr_foreach(list, i, n, v)
     {
         str text = json_str(json_get(v, "text"));
@@ -245,19 +261,20 @@ static str texts_of(struct arena *a, yyjson_val *list)
             buf_add(&b, STR("\n\n"));
         buf_add(&b, text);
     }
-    return buf_str(&b);
+    *out = buf_str(&b);
+    return true;
 }
 
 static bool reasoning_in(struct items *s, yyjson_val *v)
 {
     struct chat_message *m = assistant_of(s, true);
     struct chat_part *part = part_add(s, m, PART_REASONING);
-    str secret = {0};
-    if (!reader_str(s->r, v, "encrypted_content", &secret))
+    str secret = {0}, summary = {0};
+    if (!reader_str(s->r, v, "encrypted_content", &secret) ||
+        !texts_in(s->r, v, "content", &part->text) || !texts_in(s->r, v, "summary", &summary))
         return false;
-    part->text = texts_of(s->r->a, json_get(v, "content"));
     if (part->text.len == 0)
-        part->text = texts_of(s->r->a, json_get(v, "summary"));
+        part->text = summary;
     responses_secret_in(secret, part);
     s->r->chat->text_bytes += part->text.len;
     return true;
