@@ -13,7 +13,6 @@
 
 struct usage {
     bool known; /* the provider told it */
-    bool begun; /* told when the answer began: of a cut one, `completion` says too little */
     int64_t prompt;
     int64_t cached; /* read from the provider's prompt cache; part of prompt */
     int64_t

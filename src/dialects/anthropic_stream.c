@@ -76,7 +76,6 @@ static bool message_start(struct stream_in *in, yyjson_val *root, struct deltas 
         return false;
     d->text = json_str(json_get(message, "id"));
     d->name = json_str(json_get(message, "model"));
-    in->usage.begun = true; /* its output_tokens only hold a place */
     return usage_add(in, out, json_get(message, "usage"));
 }
 
@@ -170,7 +169,6 @@ static bool message_delta(struct stream_in *in, yyjson_val *root, struct deltas 
         d->finish = finish;
         d->name = word;
     }
-    in->usage.begun = false;
     return usage_add(in, out, json_get(root, "usage"));
 }
 

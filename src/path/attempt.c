@@ -14,11 +14,7 @@ static double ms_between(uint64_t from_ns, uint64_t to_ns)
  * counts one token in message_start, and all of them in the end. */
 static void settle_usage(struct request *r, struct attempt *t)
 {
-    if (t->usage.known && t->usage.begun && t->err != OK && t->seen) {
-        int64_t seen = estimate_tokens(t->seen_bytes, 0);
-        t->usage.completion = seen > t->usage.completion ? seen : t->usage.completion;
-        t->usage_source = USAGE_ESTIMATED;
-    } else if (t->usage.known) {
+    if (t->usage.known) {
         t->usage_source = USAGE_PROVIDER;
         if (t->err != OK && t->seen_bytes > t->counted_bytes) {
             t->usage.completion += estimate_tokens(t->seen_bytes - t->counted_bytes, 0);

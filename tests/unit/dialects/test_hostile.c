@@ -4,7 +4,7 @@
  * of the values below. Whatever comes of it, a refusal is the door's own 400 and names the field,
  * and what is let through is written for every provider as JSON or refused by name.
  *
- * Which values are refused where stands in tests/hostile/<door>.txt, a line for each field: X
+ * Which values are refused where stands in tests/hostile/<door>.txt, a line for each field: #
  * refused, . taken, ? now so and now so (by what stands beside it). With RELAY_GOLDEN_UPDATE set
  * the files are written instead of compared, to be read before they are committed.
  */
@@ -268,7 +268,7 @@ static void fields_write(struct bench *b, struct buf *out)
     for (unsigned i = 0; i < b->field_count; i++) {
         const struct field *f = &b->fields[i];
         for (size_t v = 0; v < VALUES; v++)
-            buf_add_char(out, f->refused[v] == 0 ? '.' : f->taken[v] == 0 ? 'X' : '?');
+            buf_add_char(out, f->refused[v] == 0 ? '.' : f->taken[v] == 0 ? '#' : '?');
         buf_printf(out, " " STR_FMT "\n", STR_ARG(f->path));
     }
 }
