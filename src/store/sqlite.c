@@ -2,8 +2,9 @@
  *
  * Write-ahead log, synchronous NORMAL: a commit is in the operating system, so a killed process
  * loses nothing; against power cuts there is the journal, whose segments go only after
- * ledger_make_durable(). The file is made with mode 0600 and its folders with 0700, because it
- * holds who asked for what. */
+ * ledger_make_durable(). Pages hold a dozen rows of the log: appending fills pages, and each costs
+ * its way through the log and the checkpoint. The file is made with mode 0600 and its folders with
+ * 0700, because it holds who asked for what. */
 #include "store/sqlite_internal.h"
 
 #include <errno.h>
@@ -115,7 +116,9 @@ static bool set_up(struct db *d, enum db_role role, char **why)
     if (role == DB_READER) {
         sqlite3_progress_handler(d->sql, PROGRESS_STEPS, on_progress, d);
     }
-    if ((role == DB_READER || use_wal(d)) && db_run(d, pragmas[role])) {
+    /* The page size counts for a file that is made by this. */
+    if ((role == DB_READER || (db_run(d, "PRAGMA page_size=8192") && use_wal(d))) &&
+        db_run(d, pragmas[role])) {
         return true;
     }
     *why = why_not("cannot use the store", sqlite3_db_filename(d->sql, "main"),

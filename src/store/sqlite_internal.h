@@ -15,6 +15,7 @@ enum db_statement {
     DB_BEGIN,
     DB_COMMIT,
     DB_INSERT_REQUEST,
+    DB_INSERT_GROUP,
     DB_INSERT_ATTEMPT,
     DB_INSERT_CONTENT,
     DB_ADD_SPEND,
@@ -93,6 +94,15 @@ enum ledger_result { LEDGER_INSERTED, LEDGER_KNOWN, LEDGER_REFUSED, LEDGER_FAILE
 /* One row with what belongs to it. KNOWN: it was there before. REFUSED: this row can never be
  * stored. FAILED: the store does not work; roll back. */
 enum ledger_result ledger_add(struct db *d, const struct record *r);
+
+/* The same for `count` rows, best in groups of LEDGER_GROUP. False: the store does not work; roll
+ * back. */
+#define LEDGER_GROUP 16u
+struct ledger_sum {
+    int64_t stored, refused;
+};
+bool ledger_add_rows(struct db *d, const struct record *rows, unsigned count,
+                     struct ledger_sum *sum);
 bool ledger_commit(struct db *d);
 void ledger_rollback(struct db *d);
 

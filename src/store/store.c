@@ -266,7 +266,7 @@ static void free_store(struct store *s)
     }
     pthread_cond_destroy(&s->readers.more);
     pthread_mutex_destroy(&s->readers.lock);
-    free(s->row);
+    free(s->group);
     free((char *)(uintptr_t)s->url.p);
     free(s);
 }
@@ -289,7 +289,7 @@ struct store *store_open(const struct store_options *options, char **why)
     s->journal = options->journal;
     s->limits = options->limits;
     s->log = options->log;
-    s->row = xcalloc(1, sizeof *s->row);
+    s->group = xcalloc(1, sizeof *s->group);
     s->wake_read = s->wake_write = -1;
     s->reachable = true;
     s->key_deletions = -1;

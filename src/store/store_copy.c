@@ -17,30 +17,40 @@ void store_note_problem(struct store *s)
 
 struct batch {
     struct store *store;
-    int64_t stored, refused;
+    struct ledger_sum sum;
     bool failed;
 };
+
+static bool store_group(struct batch *b)
+{
+    struct group *g = b->store->group;
+    if (!ledger_add_rows(b->store->db, g->rows, g->count, &b->sum)) {
+        b->failed = true;
+    }
+    g->count = 0;
+    g->used = 0;
+    return !b->failed;
+}
 
 static bool take_row(void *ctx, str payload)
 {
     struct batch *b = ctx;
-    struct store *s = b->store;
-    if (!record_decode(payload, s->row)) {
-        b->refused++;
-        return true;
-    }
-    switch (ledger_add(s->db, s->row)) {
-    case LEDGER_INSERTED:
-    case LEDGER_KNOWN:
-        b->stored++;
-        return true;
-    case LEDGER_REFUSED:
-        b->refused++;
-        return true;
-    default:
-        b->failed = true;
+    struct group *g = b->store->group;
+    if (payload.len > sizeof g->bytes - g->used && !store_group(b)) {
         return false;
     }
+    bool kept = payload.len <= sizeof g->bytes;
+    if (kept) {
+        memcpy(g->bytes + g->used, payload.p, payload.len);
+        payload.p = g->bytes + g->used;
+        g->used += payload.len;
+    }
+    if (!record_decode(payload, &g->rows[g->count])) {
+        b->sum.refused++;
+        return true;
+    }
+    g->count++;
+    return (kept && g->count < LEDGER_GROUP) || store_group(b);
 }
 
 bool store_copy_batch(struct store *s, int64_t *rows)
@@ -53,7 +63,7 @@ bool store_copy_batch(struct store *s, int64_t *rows)
     bool ok = ledger_begin(s->db);
     if (ok) {
         *rows = journal_read(s->journal, STORE_BATCH_ROWS, take_row, &b);
-        ok = !b.failed && ledger_commit(s->db);
+        ok = !b.failed && store_group(&b) && ledger_commit(s->db);
     }
     if (!ok) {
         store_note_problem(s);
@@ -63,8 +73,8 @@ bool store_copy_batch(struct store *s, int64_t *rows)
         return false;
     }
     journal_read_commit(s->journal);
-    atomic_fetch_add_explicit(&s->rows_committed, b.stored, memory_order_relaxed);
-    atomic_fetch_add_explicit(&s->rows_failed, b.refused, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->rows_committed, b.sum.stored, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->rows_failed, b.sum.refused, memory_order_relaxed);
     atomic_fetch_add_explicit(&s->batches, 1, memory_order_relaxed);
     return true;
 }

@@ -33,6 +33,15 @@ struct readers {
     str url;
 };
 
+/* Rows on their way from the journal into the store, with the bytes that their texts point to. A
+ * row that is longer than all of `bytes` stays where it was read and is a group of its own. */
+struct group {
+    unsigned count;
+    size_t used;
+    struct record rows[LEDGER_GROUP];
+    char bytes[16384];
+};
+
 struct store {
     str url; /* NUL-terminated, allocated */
     struct journal *journal;
@@ -49,7 +58,7 @@ struct store {
     /* The store thread's own. */
     struct db *db;
     uint64_t device, inode; /* of the file that rows went to */
-    struct record *row;     /* being copied */
+    struct group *group;
     bool copy_fails, poll_fails;
     char problem[256]; /* of the last failure */
     uint64_t away_since_ns, retry_at_ns, backoff_ms, poll_at_ns, sync_at_ns, retain_at_ns;

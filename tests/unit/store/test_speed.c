@@ -76,23 +76,30 @@ TEST(a_row_through_the_journal_and_into_the_store)
 
     struct db *d = db_open_as(str_of_c(url), true, DB_WRITER, &why);
     REQUIRE(d != NULL);
-    for (int batch = 100; batch <= 2000; batch *= 20) {
+    struct record *group = calloc(LEDGER_GROUP, sizeof *group);
+    for (int batch = 160; batch <= 1600; batch *= 10) {
+        struct ledger_sum sum = {0};
         start = cpu_us();
         for (uint64_t i = 0; i < ROWS; i++) {
             if (i % (uint64_t)batch == 0) {
                 ledger_begin(d);
             }
             r->id = sample_id(SAMPLE_US + batch * INT64_C(10000000) + (int64_t)i * 100, i);
-            CHECK_INT(ledger_add(d, r), LEDGER_INSERTED);
+            group[i % LEDGER_GROUP] = *r;
+            if ((i + 1) % LEDGER_GROUP == 0) {
+                CHECK(ledger_add_rows(d, group, LEDGER_GROUP, &sum));
+            }
             if ((i + 1) % (uint64_t)batch == 0) {
                 CHECK(ledger_commit(d));
             }
         }
-        tell(batch == 100 ? "store, 100 rows a transaction" : "store, 2000 rows a transaction",
+        CHECK_INT(sum.stored, ROWS);
+        tell(batch == 160 ? "store, 160 rows a transaction" : "store, 1600 rows a transaction",
              start);
     }
     db_close(d);
     buf_deinit(&b);
+    free(group);
     free(back);
     free(r);
     remove_tree(dir.path);
