@@ -21,6 +21,7 @@ static void upstream_init(struct upstream *u, struct worker *w, const struct pro
     if (p->state != PROVIDER_ON || u->dialect == NULL)
         return;
     u->origin = client_origin(w->client, p->base_url, p->proxy, p->ca_file);
+    u->unknown_events_series = meters_unknown_events(&w->gateway->meters, p->name);
     u->key_digests = xcalloc(p->api_key_count + 1, sizeof *u->key_digests);
     for (unsigned i = 0; i < p->api_key_count; i++)
         u->key_digests[i] = digest_of(p->api_keys[i]);

@@ -58,7 +58,7 @@ struct upstream {
     struct digest *key_digests; /* one per api key */
     unsigned next_key;          /* round robin */
     struct uuid limit_id;       /* for its own rpm and tpm */
-    unsigned fallback_series;
+    unsigned unknown_events_series;
 };
 
 struct view {

@@ -31,6 +31,7 @@ static const struct metric_desc table[METER_COUNT] = {
     [METER_JOURNAL_BYTES]   = {"relay_journal_bytes", "Bytes of the journal on disk: rows that the store has not taken over, and the segments in use.", METRIC_GAUGE, {NULL}, NULL, 1},
     [METER_UNPRICED]        = {"relay_unpriced_total", "Answers whose cost is unknown because a price is missing.", METRIC_COUNTER, {NULL}, NULL, 1},
     [METER_COST_UNKNOWN]    = {"relay_cost_unknown_total", "Attempts that may have cost something nobody told.", METRIC_COUNTER, {NULL}, NULL, 1},
+    [METER_UNKNOWN_EVENTS]  = {"relay_upstream_unknown_events_total", "Events of providers' streams of a kind that Relay does not know and passed over.", METRIC_COUNTER, {"provider"}, NULL, 1},
     [METER_STEP]            = {"relay_step_seconds", "Time a request spent in a step of the path, waiting included.", METRIC_HISTOGRAM, {"step"}, micro_bounds, NS},
     [METER_BUILD_INFO]      = {"relay_build_info", "Always 1; the version is a label.", METRIC_GAUGE, {"version"}, NULL, 1},
 };
@@ -92,6 +93,11 @@ unsigned meters_fallback(struct meters *m, str provider, const char *reason)
 {
     str labels[2] = {provider, str_of_c(reason)};
     return metrics_series(m->metrics, METER_FALLBACKS, labels);
+}
+
+unsigned meters_unknown_events(struct meters *m, str provider)
+{
+    return metrics_series(m->metrics, METER_UNKNOWN_EVENTS, &provider);
 }
 
 unsigned meters_request_series(struct meters *m, unsigned endpoint, int status)

@@ -30,6 +30,7 @@ enum meter {
     METER_JOURNAL_BYTES,
     METER_UNPRICED,
     METER_COST_UNKNOWN,
+    METER_UNKNOWN_EVENTS,
     METER_STEP,
     METER_BUILD_INFO,
     METER_COUNT
@@ -56,6 +57,7 @@ void meters_init(struct meters *m, unsigned workers, const char *version);
 void meters_free(struct meters *m);
 struct model_meters meters_for_model(struct meters *m, str provider, str model);
 unsigned meters_fallback(struct meters *m, str provider, const char *reason);
+unsigned meters_unknown_events(struct meters *m, str provider);
 
 /* relay_requests_total{endpoint,status}: both from fixed tables. Takes a lock only at the first use
  * of a pair. */

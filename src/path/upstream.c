@@ -104,7 +104,10 @@ static bool take_event(void *ctx, const struct sse_event *event)
     if (r->end_seen || r->stream_broken)
         return true; /* what comes after the end is nobody's */
     w->deltas.count = 0;
+    w->deltas.unknown = false;
     enum err err = t->upstream->dialect->event_in(r->in, &w->event_arena, event, &w->deltas);
+    if (w->deltas.unknown)
+        metrics_add(w->gateway->meters.metrics, w->index, t->upstream->unknown_events_series, 1);
     if (err != OK) {
         r->stream_broken = true;
         r->stream_err = err;

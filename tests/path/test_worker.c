@@ -155,6 +155,36 @@ TEST(a_full_batch_is_written_before_the_turn_goes_on)
     world_close(&w);
 }
 
+TEST(events_of_an_unknown_kind_are_counted_by_provider)
+{
+    const struct reply replies[] = {
+        {"gem", CALL_OK, 200, NULL,
+         "data: {\"later\":1}\n\n" THEN "data: {\"later\":2}\n\n" THEN
+         "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Hi\"}],\"role\":\"model\"},"
+         "\"finishReason\":\"STOP\",\"index\":0}],\"usageMetadata\":{\"promptTokenCount\":9,"
+         "\"candidatesTokenCount\":2,\"totalTokenCount\":11}}\n\n",
+         0},
+        {"one", CALL_OK, 200, NULL, STREAM, 0},
+        end_of_replies};
+    struct world w;
+    world_open(&w, NULL);
+    world_replies(&w, replies);
+    struct visit *v = world_visit(&w, NULL, "alice", NULL, ASK_STREAM("gem/native"));
+    world_run(&w);
+    CHECK(text_has(buf_str(&v->body), "Hi|[DONE]", "unknown events", "body"));
+    (void)world_visit(&w, NULL, "alice", NULL, ASK_STREAM("one/small"));
+    world_run(&w);
+    struct buf page;
+    buf_init(&page, SIZE_MAX);
+    CHECK(meters_page(&w.gateway, w.catalog, w.now_ms, &page));
+    CHECK(text_has(buf_str(&page),
+                   "relay_upstream_unknown_events_total{provider=\"gem\"} 2|"
+                   "relay_upstream_unknown_events_total{provider=\"one\"} 0",
+                   "unknown events", "page"));
+    buf_deinit(&page);
+    world_close(&w);
+}
+
 TEST(what_an_abandoned_call_cost_is_unknown)
 {
     static const struct {

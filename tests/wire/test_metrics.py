@@ -19,7 +19,9 @@ NAMES = {
     "relay_saved_usd_total": {"kind"}, "relay_cache_total": {"result"}, "relay_limited_total": {"kind"},
     "relay_fallbacks_total": {"provider", "reason"}, "relay_provider_up": {"provider"},
     "relay_inflight": set(), "relay_journal_bytes": set(), "relay_unpriced_total": set(),
-    "relay_cost_unknown_total": set(), "relay_step_seconds": {"step"}, "relay_build_info": None}
+    "relay_cost_unknown_total": set(),
+    "relay_upstream_unknown_events_total": {"provider"}, "relay_step_seconds": {"step"},
+    "relay_build_info": None}
 STEPS = {"authenticate", "receive", "limit", "route", "recall", "resemble", "call", "stream", "account",
          "reply"}
 
