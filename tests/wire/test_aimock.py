@@ -1,14 +1,11 @@
 """An upstream that is not ours: @copilotkit/aimock in its OpenAI, Groq and OpenRouter shapes."""
 
 import json
-import os
-import subprocess
 
-import httpx
 import pytest
 
-from support import (ROOT, ask, clean_environment, content_of, error_of, find_node, free_port, model,
-                     stream, usd, wait_for)
+from aimock import start_aimock
+from support import ask, content_of, error_of, model, stream, usd, wait_for
 
 TOOLS = [{"type": "function", "function": {"name": n, "parameters": {"type": "object"}}}
          for n in ("get_weather", "get_time")]
@@ -18,24 +15,7 @@ BASES = {"openai": "/v1", "groq": "/openai/v1", "openrouter": "/api/v1", "plain"
 
 @pytest.fixture(scope="module")
 def aimock(start_once):
-    node, folder = find_node()
-    port = free_port()
-    process = start_once.process(
-        [node, f"{folder}/node_modules/@copilotkit/aimock/dist/cli.js", "-p", str(port), "-f",
-         str(ROOT / "tests/wire/fixtures/aimock.json"), "--validate-on-load", "--log-level", "warn"],
-        "aimock", env=clean_environment(), cwd=folder)
-    process.url = f"http://127.0.0.1:{port}"
-    process.client = httpx.Client(base_url=process.url, trust_env=False, timeout=10)
-
-    def ready():
-        assert process.is_running(), process.log()
-        try:
-            return process.client.get("/health").status_code == 200
-        except httpx.TransportError:
-            return False
-    wait_for(ready, 20, process.log)
-    yield process
-    process.client.close()
+    yield from start_aimock(start_once)
 
 
 @pytest.fixture(scope="module")
