@@ -39,7 +39,7 @@ def questions(sim, dialect, word):
     return [json.loads(r["body"]) for r in found]
 
 
-def wait_closed(sim, word):
-    """Waits until the provider has seen its client leave in the middle."""
-    wait_for(lambda: sim.find(word, None)[-1]["outcome"] == "client_closed", 3,
+def wait_closed(sim, text, count=1):
+    """Waits until the provider has seen those who asked with this text leave in the middle."""
+    wait_for(lambda: [r["outcome"] for r in sim.find(text, None)] == ["client_closed"] * count, 3,
              "the provider goes on talking to nobody")
