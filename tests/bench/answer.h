@@ -1,8 +1,8 @@
 /* answer.h - checks one HTTP answer after another as its bytes come, for the load generator.
  *
  * Right is: status 200; a body of known bytes, to which a gateway may add one member at the end of
- * `usage`, the cost; or a chunked stream with a known number of SSE events, `data: [DONE]` as the
- * last and the final chunk behind it; nothing after the end. Nothing is kept but counters:
+ * `usage`, the cost; or a chunked stream with a known number of SSE events and a known last one,
+ * the final chunk behind it; nothing after the end. Nothing is kept but counters:
  * thousands of answers are read at once. */
 #ifndef RELAY_TESTS_BENCH_ANSWER_H
 #define RELAY_TESTS_BENCH_ANSWER_H
@@ -14,10 +14,12 @@
 #define ANSWER_HEAD_MAX 4096u
 
 struct answer_wanted {
-    const char *body;     /* of a plain answer; NULL: a stream */
-    size_t body_bytes;    /* of a plain answer */
-    bool cost;            /* `,"cost":0.01` stands before the two braces at its end */
-    unsigned event_count; /* of a stream, [DONE] among them */
+    const char *body;  /* of a plain answer; NULL: a stream */
+    size_t body_bytes; /* of a plain answer */
+    bool cost;         /* `,"cost":0.01` stands before the two braces at its end */
+    bool own_id;       /* answers have ids of their own: only the length of a body is looked at */
+    unsigned event_count; /* of a stream, the last one among them */
+    const char *end;      /* the last bytes of a stream before its empty line; at most 14 */
 };
 
 enum answer_at {

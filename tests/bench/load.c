@@ -280,9 +280,11 @@ static void usage(void)
     fprintf(stderr,
             "usage: relay-load --port N --body FILE (--expect-body FILE | --expect-events N)\n"
             "    [--path /v1/chat/completions] [--key KEY] [--connections 64] [--seconds 1]\n"
-            "    [--requests N] [--rate PER_SECOND] [--announce] [--cost]\n"
+            "    [--requests N] [--rate PER_SECOND] [--announce] [--cost] [--own-id] [--end TEXT]\n"
             "--announce prints \"open\" once as many answers have begun as there are connections;\n"
-            "--cost: the answer may have a cost at the end of its usage.\n");
+            "--cost: the answer may have a cost at the end of its usage;\n"
+            "--own-id: each answer has an id of its own: its length is checked, not its bytes;\n"
+            "--end: what a stream's last event ends with, else data: [DONE].\n");
     exit(2);
 }
 
@@ -297,19 +299,12 @@ static double number_of(const char *text, double least, double most)
 
 static void read_options(struct load *l, int argc, char **argv)
 {
-    static const struct option options[] = {{"port", 1, NULL, 'p'},
-                                            {"path", 1, NULL, 'u'},
-                                            {"key", 1, NULL, 'k'},
-                                            {"body", 1, NULL, 'b'},
-                                            {"expect-body", 1, NULL, 'x'},
-                                            {"expect-events", 1, NULL, 'e'},
-                                            {"connections", 1, NULL, 'c'},
-                                            {"seconds", 1, NULL, 's'},
-                                            {"requests", 1, NULL, 'n'},
-                                            {"rate", 1, NULL, 'r'},
-                                            {"announce", 0, NULL, 'a'},
-                                            {"cost", 0, NULL, 'o'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"port", 1, NULL, 'p'},     {"path", 1, NULL, 'u'},        {"key", 1, NULL, 'k'},
+        {"body", 1, NULL, 'b'},     {"expect-body", 1, NULL, 'x'}, {"expect-events", 1, NULL, 'e'},
+        {"end", 1, NULL, 'd'},      {"own-id", 0, NULL, 'i'},      {"connections", 1, NULL, 'c'},
+        {"seconds", 1, NULL, 's'},  {"requests", 1, NULL, 'n'},    {"rate", 1, NULL, 'r'},
+        {"announce", 0, NULL, 'a'}, {"cost", 0, NULL, 'o'},        {NULL, 0, NULL, 0}};
     const char *path = "/v1/chat/completions", *key = "none", *body = NULL;
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -331,6 +326,14 @@ static void read_options(struct load *l, int argc, char **argv)
             break;
         case 'e':
             l->wanted.event_count = (unsigned)number_of(optarg, 1, 1e6);
+            break;
+        case 'd':
+            if (strlen(optarg) + 2 > sizeof l->connections->answer.tail)
+                usage();
+            l->wanted.end = optarg;
+            break;
+        case 'i':
+            l->wanted.own_id = true;
             break;
         case 'c':
             l->connection_count = (unsigned)number_of(optarg, 1, CONNECTIONS_MAX);
@@ -363,6 +366,7 @@ int main(int argc, char **argv)
 {
     struct load *l = xcalloc(1, sizeof *l);
     l->connection_count = 64;
+    l->wanted.end = "data: [DONE]";
     l->seconds = 1;
     l->request_max = UINT64_MAX;
     read_options(l, argc, argv);

@@ -187,7 +187,7 @@ class Nginx(Process):
 class Relay(Process):
     """One worker and everything on. The upstream is every provider's address."""
 
-    def __init__(self, program, folder, upstream, ca=None, cache_bytes="64MiB", name="relay"):
+    def __init__(self, program, folder, upstream, ca=None, cache_bytes="64MiB", name="relay", more=None):
         self.program, self.home, self.port = program, folder / name, free_port()
         self.home.mkdir()
         self.ports = {"plain": self.port, "stream": self.port, "tls": self.port}
@@ -198,7 +198,9 @@ class Relay(Process):
         self.config.write_text(json.dumps({
             "server": {"listen": f"127.0.0.1:{self.port}", "workers": 1},
             "store": f"sqlite:{self.home}/data/relay.db",
-            "providers": {provider_name: provider for provider_name in PROVIDERS},
+            **{key: value for key, value in (more or {}).items() if key != "providers"},
+            "providers": {provider_name: provider for provider_name in PROVIDERS} |
+                         (more or {}).get("providers", {}),
             "cache": {"max_bytes": cache_bytes},
             "log": {"level": "warn"},
         }))

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from programs import LOAD_CORE, PROXY_CORE, Authority, Load, Mock, Nginx, Relay
 from table import Row, print_markdown, print_rows
+from translation import Translation
 
 EVENTS = 35  # of the mock's stream: 34 and [DONE]
 BODY_BYTES = 600
@@ -226,6 +227,7 @@ class Bench:
                 self.latency_rows("latency of a stream's first byte, 1 connection", True,
                                   "first_byte_us")),
             "tls": lambda: self.cpu_row("TLS upstream, plain", self.relay_tls, None, "tls", False, half),
+            "translate": lambda: self.rows.extend(Translation(self).rows()),
             "memory": self.memory,
             "flat": self.flat_row,
         }
@@ -272,7 +274,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=15, help="that count, after one that does not")
     parser.add_argument("--quick", action="store_true", help="about a minute, for a first look")
     parser.add_argument("--million", action="store_true", help="the memory row over a million requests")
-    parser.add_argument("--only", action="append", help="plain, stream, paced, latency, tls, memory, flat")
+    parser.add_argument("--only", action="append", help="plain, stream, paced, latency, tls, translate, memory, flat")
     parser.add_argument("--markdown", help="write the table there too")
     options = parser.parse_args()
     if not {PROXY_CORE, LOAD_CORE} <= os.sched_getaffinity(0):
