@@ -10,12 +10,19 @@
 
 enum { EVENT_BYTES_MAX = 16 * 1024 * 1024 };
 
+/* Protobuf's JSON knows each field by two names; Google's own clients send both kinds. */
+static yyjson_val *either(yyjson_val *object, const char *camel, const char *snake)
+{
+    yyjson_val *v = yyjson_obj_get(object, camel);
+    return v ? v : yyjson_obj_get(object, snake);
+}
+
 static void read_config(struct ask *a)
 {
     yyjson_val *config = yyjson_obj_get(a->root, "generationConfig");
     a->max_tokens = json_int(config, "maxOutputTokens", PLAN_UNSET);
     ask_add_stops(a, yyjson_obj_get(config, "stopSequences"));
-    a->schema = yyjson_obj_get(config, "responseJsonSchema");
+    a->schema = either(config, "responseJsonSchema", "response_json_schema");
     if (!a->schema)
         a->schema = yyjson_obj_get(config, "responseSchema");
     a->json = slice_is(json_text(config, "responseMimeType"), "application/json");
@@ -30,7 +37,7 @@ static void read_tools(struct ask *a)
     {
         yyjson_arr_foreach(yyjson_obj_get(tool, "functionDeclarations"), k, functions, function)
         {
-            yyjson_val *schema = yyjson_obj_get(function, "parametersJsonSchema");
+            yyjson_val *schema = either(function, "parametersJsonSchema", "parameters_json_schema");
             if (!schema)
                 schema = yyjson_obj_get(function, "parameters");
             ask_add_tool(a, json_text(function, "name"), schema);
