@@ -61,11 +61,13 @@ void buf_added(struct buf *b, size_t bytes)
 
 bool buf_add_u64(struct buf *b, uint64_t value)
 {
+    if (value < 10)
+        return buf_add_char(b, (char)('0' + value));
     /* Counted first, so that they are written where they belong. Most numbers are short. */
     size_t count = 1;
     for (uint64_t limit = 10; count < DIGITS_MAX && value >= limit; limit *= 10)
         count++;
-    char *to = buf_reserve(b, count);
+    char *to = count <= b->cap - b->len ? b->p + b->len : buf_reserve(b, count);
     if (to == NULL)
         return false;
     for (size_t at = count; at-- > 0; value /= 10)

@@ -139,13 +139,20 @@ bool pusd_parse_price(str usd_per_million, pusd *out)
 
 #define HALF UINT32_C(1000000) /* a fraction is written in two halves of six digits */
 
+static inline void put_two(char *to, uint32_t value)
+{
+    static const char pairs[] = "00010203040506070809101112131415161718192021222324"
+                                "25262728293031323334353637383940414243444546474849"
+                                "50515253545556575859606162636465666768697071727374"
+                                "75767778798081828384858687888990919293949596979899";
+    memcpy(to, pairs + (size_t)value * 2, 2);
+}
+
 static void put_half(char *to, uint32_t value)
 {
-    for (unsigned i = 6; i > 0; i -= 2, value /= 100) {
-        uint32_t two = value % 100;
-        to[i - 1] = (char)('0' + two % 10);
-        to[i - 2] = (char)('0' + two / 10);
-    }
+    put_two(to, value / 10000);
+    put_two(to + 2, value / 100 % 100);
+    put_two(to + 4, value % 100);
 }
 
 /* The sign, then value / 10^12 with `places` decimals; further ones are zero in value. */

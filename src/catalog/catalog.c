@@ -10,6 +10,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/json.h"
 #include "base/mem.h"
 #include "catalog/facts.h"
 #include "catalog/live.h"
@@ -218,6 +219,17 @@ static int compare_models(const void *a, const void *b)
     return str_compare(((const struct model *)a)->id, ((const struct model *)b)->id);
 }
 
+/* The id with its quotes, as JSON has it. */
+static str quote(struct arena *a, str id)
+{
+    struct buf b;
+    buf_init(&b, 6 * id.len + 2); /* a control character is six bytes */
+    (void)json_add_str(&b, id);
+    str quoted = arena_copy(a, buf_str(&b));
+    buf_deinit(&b);
+    return quoted;
+}
+
 static void settle(struct building *b, struct live *live)
 {
     struct catalog *c = b->c;
@@ -231,6 +243,7 @@ static void settle(struct building *b, struct live *live)
     for (unsigned i = 0; i < c->model_count; i++) {
         struct model *m = &c->models[i];
         m->live = live_slot(live, m->id);
+        m->id_json = quote(&c->arena, m->id);
         map_put(&c->by_id, m->id, m);
     }
     for (unsigned i = 0; i < c->model_count; i++) {

@@ -65,8 +65,9 @@ struct model {
     struct price_change later;
     struct price_tier tiers[TIERS_MAX];
     struct price_window windows[WINDOWS_MAX];
-    str id;   /* "provider/model" */
-    str name; /* what goes upstream: the part after the provider */
+    str id;      /* "provider/model" */
+    str id_json; /* the same as a JSON string: every request's decision names a few */
+    str name;    /* what goes upstream: the part after the provider */
     str provider_name;
     bool no_temperature;
     bool quality_estimated;

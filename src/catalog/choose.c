@@ -121,9 +121,10 @@ static const struct model *find_baseline(const struct scoring *w)
     if (named != NULL && pusd_known(named->prices.input) && pusd_known(named->prices.output))
         return named;
     unsigned last = NOBODY;
+    const uint64_t *ranks = w->ranks;
     uint64_t dearest = 0;
     for (unsigned i = w->end; i-- > 0;) {
-        uint64_t rank = w->ranks[i];
+        uint64_t rank = ranks[i];
         if (rank < dearest || rank >= RANK_UNPRICED)
             continue;
         if (last == NOBODY || order_is_before(w, last, i)) {

@@ -21,9 +21,9 @@ static void add_number(struct buf *b, double number)
         (void)buf_printf(b, "%.6g", isfinite(number) ? number : 0.0);
         return;
     }
-    uint64_t thousandths = (uint64_t)(number * 1000 + 0.5);
+    uint32_t thousandths = (uint32_t)(int64_t)(number * 1000 + 0.5);
     buf_add_u64(b, thousandths / 1000);
-    unsigned rest = (unsigned)(thousandths % 1000);
+    unsigned rest = thousandths % 1000;
     if (rest == 0)
         return;
     char digits[4] = {'.', (char)('0' + rest / 100), (char)('0' + rest / 10 % 10),
@@ -44,17 +44,27 @@ static bool keep(struct buf *b, size_t before)
     return false;
 }
 
+static void add_name(struct buf *b, const struct ask *ask, const struct candidate *k,
+                     size_t bytes_max)
+{
+    str name = k->model != NULL ? k->model->id : ask->among->name;
+    if (k->model != NULL && name.len <= bytes_max) {
+        buf_add(b, k->model->id_json);
+        return;
+    }
+    size_t end = name.len < bytes_max ? name.len : bytes_max;
+    while (end < name.len && end > 0 && ((unsigned char)name.p[end] & 0xC0) == 0x80)
+        end--;
+    json_add_str(b, str_sub(name, 0, end));
+}
+
 static bool add_candidate(struct buf *b, str opening, const struct ask *ask,
                           const struct candidate *k, size_t name_bytes)
 {
     size_t before = b->len;
-    str name = k->model != NULL ? k->model->id : ask->among->name;
-    size_t end = name.len < name_bytes ? name.len : name_bytes;
-    while (end < name.len && end > 0 && ((unsigned char)name.p[end] & 0xC0) == 0x80)
-        end--;
     buf_add(b, opening);
     buf_add(b, STR("{\"model\":"));
-    json_add_str(b, str_sub(name, 0, end));
+    add_name(b, ask, k, name_bytes);
     if (pusd_known(k->expected_cost)) {
         buf_add(b, STR(",\"cost_usd\":\""));
         pusd_print(b, k->expected_cost);

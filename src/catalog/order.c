@@ -54,19 +54,21 @@ void order_sort(struct scoring *w)
 void order_select(struct scoring *w)
 {
     uint64_t last = RANK_REFUSED - 1; /* the rank of the last one selected, once there are enough */
-    unsigned count = 0;
-    for (unsigned i = 0; i < w->end; i++) {
-        if (w->ranks[i] > last)
+    const uint64_t *ranks = w->ranks;
+    uint16_t *order = w->order;
+    unsigned count = 0, end = w->end;
+    for (unsigned i = 0; i < end; i++) {
+        if (ranks[i] > last)
             continue;
         unsigned at = count;
-        while (at > 0 && order_is_before(w, i, w->order[at - 1])) {
-            w->order[at] = w->order[at - 1];
+        while (at > 0 && order_is_before(w, i, order[at - 1])) {
+            order[at] = order[at - 1];
             at--;
         }
-        w->order[at] = (uint16_t)i;
+        order[at] = (uint16_t)i;
         count += count < w->wanted;
         if (count == w->wanted)
-            last = w->ranks[w->order[count - 1]];
+            last = ranks[order[count - 1]];
     }
     w->order_count = count;
 }

@@ -198,6 +198,13 @@ static bool is_unusual(const struct scoring *w)
            s->input_most * w->ask->prompt_tokens + s->rest_most > w->cost_most;
 }
 
+static void rank_by_price(uint64_t *restrict ranks, const pusd *restrict inputs,
+                          const uint64_t *restrict rests, uint64_t prompt, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        ranks[i] = (uint64_t)inputs[i] * prompt + rests[i];
+}
+
 void score(struct scoring *w)
 {
     const struct shortlist *s = w->list;
@@ -206,8 +213,7 @@ void score(struct scoring *w)
     w->sick_seen = 0;
     w->end = unusual || w->all || s->clear < w->wanted ? s->count : s->front;
     memcpy(w->out->refused, s->refused, sizeof s->refused);
-    for (unsigned i = 0; i < w->end; i++)
-        w->ranks[i] = (uint64_t)s->inputs[i] * prompt + s->rests[i];
+    rank_by_price(w->ranks, s->inputs, s->rests, prompt, w->end);
     for (unsigned i = unusual ? 0 : s->clear; i < (unusual ? s->count : s->front); i++)
         if (!sane || is_special(w, i))
             judge(w, i);

@@ -165,6 +165,8 @@ static bool read_metadata(struct reader *rd, yyjson_val *root)
 /* "team=x,env=prod" as a JSON object. */
 static bool read_tags_header(struct reader *rd, str header)
 {
+    if (header.len == 0)
+        return true;
     struct buf out;
     buf_init(&out, RECORD_TAGS_MAX);
     (void)buf_add_char(&out, '{');
