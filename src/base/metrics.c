@@ -29,6 +29,11 @@ static size_t count_labels(const struct metric_desc *d)
     return count;
 }
 
+static unsigned count_bits(int64_t value)
+{
+    return value > 0 ? 64 - (unsigned)__builtin_clzll((uint64_t)value) : 0;
+}
+
 static void init_metric(struct metric *m, const struct metric_desc *d)
 {
     assert(d->scale > 0);
@@ -39,6 +44,13 @@ static void init_metric(struct metric *m, const struct metric_desc *d)
     m->bounds = xcalloc(m->bound_count, sizeof *m->bounds);
     for (size_t i = 0; i < m->bound_count; i++)
         m->bounds[i] = (int64_t)(d->bounds[i] / d->scale + 0.5);
+    assert(m->bound_count <= UINT8_MAX);
+    size_t bucket = 0;
+    for (unsigned bits = 1; bits < sizeof m->first; bits++) {
+        while (bucket < m->bound_count && m->bounds[bucket] < INT64_C(1) << (bits - 1))
+            bucket++;
+        m->first[bits] = (uint8_t)bucket;
+    }
 }
 
 struct metrics *metrics_new(const struct metric_desc *desc, size_t count, unsigned shards)
@@ -159,10 +171,17 @@ unsigned metrics_series(struct metrics *m, unsigned metric, const str *label_val
     return (unsigned)(s - m->series);
 }
 
+/* Not one atomic step: nobody else adds to this shard, and a scrape sees the sum before or after.
+ */
+static void add(_Atomic int64_t *cell, int64_t amount)
+{
+    int64_t before = atomic_load_explicit(cell, memory_order_relaxed);
+    atomic_store_explicit(cell, before + amount, memory_order_relaxed);
+}
+
 void metrics_add(struct metrics *m, unsigned shard, unsigned series, int64_t amount)
 {
-    atomic_fetch_add_explicit(&m->shards[shard][m->series[series].cell], amount,
-                              memory_order_relaxed);
+    add(&m->shards[shard][m->series[series].cell], amount);
 }
 
 void metrics_set(struct metrics *m, unsigned series, int64_t value)
@@ -175,11 +194,11 @@ void metrics_observe(struct metrics *m, unsigned shard, unsigned series, int64_t
     const struct series *s = &m->series[series];
     const struct metric *metric = &m->metrics[s->metric];
     _Atomic int64_t *cells = &m->shards[shard][s->cell];
-    size_t bucket = 0;
+    size_t bucket = metric->first[count_bits(value)];
     while (bucket < metric->bound_count && value > metric->bounds[bucket])
         bucket++;
-    atomic_fetch_add_explicit(&cells[bucket], 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&cells[metric->bound_count + 1], value, memory_order_relaxed);
+    add(&cells[bucket], 1);
+    add(&cells[metric->bound_count + 1], value);
 }
 
 int64_t metrics_cell(const struct metrics *m, size_t cell)

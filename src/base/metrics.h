@@ -1,10 +1,10 @@
 /* metrics.h - counters and histograms for Prometheus, sharded so that workers never meet.
  *
- * A registry is described by a table at start; each worker has a shard of plain relaxed atomics; a
- * scrape adds the shards up. Label sets are made at configuration time (labels never come from a
- * client): metrics_series() is called for each combination once, and returns an index that the hot
- * path uses. Series made again (reload) give the same index. Text format: Prometheus exposition
- * 0.0.4. */
+ * A registry is described by a table at start; each worker has a shard of its own, to which only
+ * its thread adds; a scrape adds the shards up. Label sets are made at configuration time (labels
+ * never come from a client): metrics_series() is called for each combination once, and returns an
+ * index that the hot path uses. Series made again (reload) give the same index. Text format:
+ * Prometheus exposition 0.0.4. */
 #ifndef RELAY_BASE_METRICS_H
 #define RELAY_BASE_METRICS_H
 
@@ -27,7 +27,7 @@ struct metric_desc {
 
 struct metrics;
 
-/* `desc` must outlive the result. shards: workers plus one for other threads. */
+/* `desc` must outlive the result. shards: one per thread that adds. */
 struct metrics *metrics_new(const struct metric_desc *desc, size_t count, unsigned shards);
 void metrics_free(struct metrics *m);
 
@@ -36,7 +36,7 @@ void metrics_free(struct metrics *m);
 #define METRICS_SERIES_MAX 8192
 unsigned metrics_series(struct metrics *m, unsigned metric, const str *label_values);
 
-/* Hot path: relaxed atomic adds in the shard's own memory. */
+/* Hot path: relaxed loads and stores in the shard's own memory. One thread at a time per shard. */
 void metrics_add(struct metrics *m, unsigned shard, unsigned series, int64_t amount);
 void metrics_set(struct metrics *m, unsigned series,
                  int64_t value); /* gauges; one value for all shards */

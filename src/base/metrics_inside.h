@@ -15,6 +15,7 @@ struct metric {
     const struct metric_desc *desc;
     int64_t *bounds; /* in stored units */
     size_t bound_count, label_count, cells;
+    uint8_t first[64]; /* by a value's number of bits: the first bucket that may hold it */
 };
 
 struct series {

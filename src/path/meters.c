@@ -48,7 +48,7 @@ void meters_init(struct meters *m, unsigned workers, const char *version)
     static const char *const limited[] = {"requests", "tokens", "budget", "provider"};
     static const enum cache_kind kinds[] = {CACHE_EXACT, CACHE_SEMANTIC, CACHE_SHARED, CACHE_MISS,
                                             CACHE_BYPASS};
-    m->metrics = metrics_new(table, METER_COUNT, workers + 1);
+    m->metrics = metrics_new(table, METER_COUNT, workers);
     m->request_seconds = series(m->metrics, METER_REQUEST_SECONDS, NULL);
     m->overhead = series(m->metrics, METER_OVERHEAD, NULL);
     m->saved_cache = series(m->metrics, METER_SAVED, "cache");

@@ -109,7 +109,7 @@ void answers_note(struct limited *id, int64_t completion_tokens)
     id->answers[id->answer_at++ % ANSWERS_KEPT] = value;
     for (unsigned i = 0; i < ANSWERS_KEPT; i++) {
         uint32_t v = id->answers[i];
-        for (unsigned k = 0; k < 4; k++) {
+        for (unsigned k = 0; k < 4 && v > top[3]; k++) {
             if (v > top[k]) {
                 uint32_t lower = top[k];
                 top[k] = v;

@@ -2,7 +2,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "base/metrics.h"
+#include "base/metrics_inside.h"
 #include "check.h"
 
 enum { REQUESTS, INFLIGHT, SECONDS, COST, UPSTREAM, PLAIN, METRICS };
@@ -133,6 +133,34 @@ TEST(too_many_series_become_other)
     metrics_free(m);
 }
 
+/* Around every bound and every power of two, against a walk over the bounds. */
+TEST(values_fall_into_their_buckets)
+{
+    struct metrics *m = metrics_new(descs, METRICS, 1);
+    unsigned series = metrics_series(m, SECONDS, NULL);
+    const struct metric *metric = &m->metrics[SECONDS];
+    int64_t values[512];
+    size_t count = 0;
+    for (size_t i = 0; i < metric->bound_count; i++) {
+        for (int64_t near = -1; near <= 1; near++)
+            values[count++] = metric->bounds[i] + near;
+    }
+    for (unsigned bits = 0; bits < 58; bits++) {
+        for (int64_t near = -1; near <= 1; near++)
+            values[count++] = (INT64_C(1) << bits) + near;
+    }
+    values[count++] = -5;
+    for (size_t i = 0; i < count; i++) {
+        size_t bucket = 0;
+        while (bucket < metric->bound_count && values[i] > metric->bounds[bucket])
+            bucket++;
+        int64_t before = metrics_cell(m, m->series[series].cell + bucket);
+        metrics_observe(m, 0, series, values[i]);
+        CHECK_INT(metrics_cell(m, m->series[series].cell + bucket), before + 1);
+    }
+    metrics_free(m);
+}
+
 #define THREADS 4
 #define ROUNDS  20000
 
@@ -154,13 +182,13 @@ static void *add_much(void *ctx)
 
 TEST(threads_add_while_it_is_printed)
 {
-    struct metrics *m = metrics_new(descs, METRICS, 2);
+    struct metrics *m = metrics_new(descs, METRICS, THREADS);
     struct work work[THREADS];
     pthread_t threads[THREADS];
     struct buf b;
     buf_init(&b, 1 << 20);
     for (unsigned i = 0; i < THREADS; i++) {
-        work[i] = (struct work){m, i % 2}; /* two threads to a shard */
+        work[i] = (struct work){m, i};
         CHECK_INT(pthread_create(&threads[i], NULL, add_much, &work[i]), 0);
     }
     for (int i = 0; i < 20; i++) {
