@@ -87,23 +87,52 @@ static inline bool fuzz_read(void *ctx, const struct sse_event *event)
     return true;
 }
 
-/* The replayed stream of a plain answer is the same answer. */
-static inline void fuzz_agree(struct fuzz_stream *f, const struct answer *answer)
+static inline void fuzz_same_calls(const struct answer *a, const struct answer *b)
+{
+    assert(a->tool_call_count == b->tool_call_count);
+    for (unsigned i = 0; i < b->tool_call_count; i++) {
+        assert(str_eq(a->tool_calls[i].id, b->tool_calls[i].id));
+        assert(str_eq(a->tool_calls[i].name, b->tool_calls[i].name));
+    }
+    (void)a;
+}
+
+/* `stream` holds the same answer as the plain one: they are understood alike. */
+static inline void fuzz_agree(struct fuzz_stream *f, const struct answer *answer, str stream)
 {
     struct answer again;
     f->in = f->dialect->stream_in_new(&f->a, &f->target);
     f->gather = gather_new(&f->a, 1u << 20);
     f->ended = false;
-    fuzz_feed(f, f->dialect->framing, buf_str(&f->text), fuzz_read);
+    fuzz_feed(f, f->dialect->framing, stream, fuzz_read);
+    if (f->dialect->stream_in_end != NULL && !f->ended) {
+        f->deltas.count = 0;
+        f->dialect->stream_in_end(f->in, &f->deltas);
+        gather_add(f->gather, &f->deltas);
+        f->ended = f->deltas.count > 0;
+    }
     if (f->ended && answer->choices == 1 && gather_answer(f->gather, &f->a, &again)) {
         assert(str_eq(answer->text, again.text));
         assert(str_eq(answer->reasoning, again.reasoning));
-        assert(answer->tool_call_count == again.tool_call_count);
-        for (unsigned i = 0; i < again.tool_call_count; i++)
-            assert(str_eq(answer->tool_calls[i].name, again.tool_calls[i].name));
+        fuzz_same_calls(answer, &again);
         assert(answer->finish == again.finish);
+        assert(!answer->usage.known || !again.usage.known ||
+               (answer->usage.prompt == again.usage.prompt &&
+                answer->usage.completion == again.usage.completion));
     }
     gather_free(f->gather);
+}
+
+/* A plain answer of Gemini's or Ollama's is also the one event of a stream. */
+static inline str fuzz_as_event(struct fuzz_stream *f, str body)
+{
+    bool lines = f->dialect->framing == SSE_LINES;
+    buf_clear(&f->text);
+    buf_add(&f->text, lines ? STR("") : STR("data: "));
+    for (size_t i = 0; i < body.len; i++)
+        buf_add_char(&f->text, body.p[i] == '\n' || body.p[i] == '\r' ? ' ' : body.p[i]);
+    buf_add(&f->text, STR("\n\n"));
+    return arena_copy(&f->a, buf_str(&f->text));
 }
 
 static inline void fuzz_as_answer(struct fuzz_stream *f, str body, pusd cost)
@@ -124,7 +153,9 @@ static inline void fuzz_as_answer(struct fuzz_stream *f, str body, pusd cost)
         return;
     fuzz_feed(f, SSE_EVENTS, buf_str(&f->text), fuzz_written);
     if (native)
-        fuzz_agree(f, &answer);
+        fuzz_agree(f, &answer, arena_copy(&f->a, buf_str(&f->text)));
+    if (f->dialect->request_in == NULL)
+        fuzz_agree(f, &answer, fuzz_as_event(f, body));
 }
 
 static inline void fuzz_as_error(struct fuzz_stream *f, int status, str body)
