@@ -58,37 +58,47 @@ static bool has_many_containers(yyjson_doc *doc)
     return containers > JSON_DEPTH_MAX;
 }
 
-yyjson_val *json_parse(struct arena *a, str text, str *why)
+bool json_read(struct arena *a, str text, struct json_doc *out, str *why)
 {
     str unused;
+    *out = (struct json_doc){.text = text};
     if (why == NULL)
         why = &unused;
     if (text.len == 0) {
         *why = STR("the text is empty");
-        return NULL;
+        return false;
     }
     bool large = text.len > LARGE_BYTES;
     size_t too_deep = large ? find_too_deep(text) : SIZE_MAX;
     yyjson_alc allocator = {arena_malloc, arena_realloc, arena_free, a};
     yyjson_read_err err;
     yyjson_doc *doc = NULL;
-    /* Without YYJSON_READ_INSITU the text is only read: the cast is yyjson's interface. Numbers
-     * beyond 64 bits and beyond a double stay text, so that two of them do not become one. */
-    if (too_deep == SIZE_MAX)
-        doc = yyjson_read_opts((char *)(uintptr_t)text.p, text.len, YYJSON_READ_BIGNUM_AS_RAW,
+    if (too_deep == SIZE_MAX) {
+        char *copy = arena_alloc(a, text.len + YYJSON_PADDING_SIZE);
+        memcpy(copy, text.p, text.len);
+        memset(copy + text.len, 0, YYJSON_PADDING_SIZE);
+        out->copy = copy;
+        /* Numbers beyond 64 bits and beyond a double stay text, so that two of them do not become
+         * one. */
+        doc = yyjson_read_opts(copy, text.len, YYJSON_READ_INSITU | YYJSON_READ_BIGNUM_AS_RAW,
                                &allocator, &err);
+    }
     if (!large && (doc == NULL || has_many_containers(doc)))
         too_deep = find_too_deep(text);
-    if (too_deep != SIZE_MAX) {
+    if (too_deep != SIZE_MAX)
         *why =
             arena_printf(a, "nested deeper than %d levels at byte %zu", JSON_DEPTH_MAX, too_deep);
-        return NULL;
-    }
-    if (doc == NULL) {
+    else if (doc == NULL)
         *why = arena_printf(a, "%s at byte %zu", err.msg, err.pos);
-        return NULL;
-    }
-    return yyjson_doc_get_root(doc);
+    else
+        out->root = yyjson_doc_get_root(doc);
+    return out->root != NULL;
+}
+
+yyjson_val *json_parse(struct arena *a, str text, str *why)
+{
+    struct json_doc doc;
+    return json_read(a, text, &doc, why) ? doc.root : NULL;
 }
 
 yyjson_val *json_get(yyjson_val *object, const char *key)

@@ -26,6 +26,17 @@
  * (yyjson_obj_get); json_members() sees them all. */
 yyjson_val *json_parse(struct arena *a, str text, str *why);
 
+/* A text with its document, for those who edit it: in `copy`, of the text's length, the document's
+ * strings lie where they lie in the text, but resolved. */
+struct json_doc {
+    str text;
+    yyjson_val *root;
+    const char *copy;
+};
+
+/* json_parse() that keeps all three; false where that gives NULL. */
+bool json_read(struct arena *a, str text, struct json_doc *out, str *why);
+
 /* Typed look-ups: false when the key is missing, null counts as missing; *wrong (may be NULL) is
  * set true when it is there with another type. Outputs are untouched unless true is returned. */
 bool json_get_str(yyjson_val *object, const char *key, str *out, bool *wrong);
@@ -62,6 +73,12 @@ struct json_edit {
  * key after the first is dropped), absent ones are added at the end, everything else is copied as
  * it is. False when out is full. */
 bool json_edit_object(str object_text, struct json_edit *edits, size_t count, struct buf *out);
+
+/* The same two for the root of a document, which must be an object: the text need not be searched.
+ */
+str json_doc_raw(const struct json_doc *doc, str key);
+bool json_doc_edit(const struct json_doc *doc, struct json_edit *edits, size_t count,
+                   struct buf *out);
 
 /* ---- writing ---- */
 

@@ -1,7 +1,8 @@
 /* json_span.c - members of an object as spans of its text, and edits that keep the rest as it is.
  *
  * The text has been parsed before, so this reads structure only and checks no more than it needs to
- * stay inside the text. Nothing recurses: nesting is a counter. */
+ * stay inside the text. Nothing recurses: nesting is a counter. Where the document is at hand too,
+ * the places of its strings tell where the members of its root are, and values are stepped over. */
 #include "base/json.h"
 
 #include <limits.h>
@@ -12,12 +13,28 @@ struct walk {
     const char *p, *end;
     const char *segment; /* where the current member's text starts: behind `{` or `,` */
     bool any, bad;
+    /* With a document: where the next member's key is. */
+    const struct json_doc *doc;
+    yyjson_val *key, *keys_end;
 };
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
 
 static const char *skip_blanks(const char *p, const char *end)
 {
-    while (p < end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+    while (p < end && is_blank(*p))
         p++;
+    return p;
+}
+
+/* From behind blanks to before them. */
+static const char *back_blanks(const char *p)
+{
+    while (is_blank(p[-1]))
+        p--;
     return p;
 }
 
@@ -73,9 +90,71 @@ static bool walk_start(struct walk *w, str object_text)
     return true;
 }
 
+static bool doc_walk_start(struct walk *w, const struct json_doc *doc)
+{
+    if (!yyjson_is_obj(doc->root) || !walk_start(w, doc->text))
+        return false;
+    w->doc = doc;
+    w->key = unsafe_yyjson_get_first(doc->root);
+    w->keys_end = unsafe_yyjson_get_next(doc->root);
+    return true;
+}
+
+/* Where the string begins in the text, behind its quote. */
+static const char *place_of(const struct json_doc *doc, yyjson_val *string)
+{
+    return doc->text.p + (unsafe_yyjson_get_str(string) - doc->copy);
+}
+
+/* The quote behind a string that begins at `at`. One without escapes is as long as what it stands
+ * for; one with escapes is longer, and a quote inside it has a backslash before it. */
+static const char *closing_quote(const struct walk *w, const char *at, yyjson_val *string)
+{
+    size_t len = unsafe_yyjson_get_len(string);
+    if (at[len] == '"' && (len == 0 || at[len - 1] != '\\'))
+        return at + len;
+    return json_find_quote(at, w->end);
+}
+
+/* The end of the value at p: its last byte is the last that is
+ * neither blank nor comma before that key's quote, or before the object's brace. */
+static const char *value_end(const struct walk *w, const char *p, yyjson_val *value)
+{
+    if (yyjson_is_str(value))
+        return closing_quote(w, p + 1, value) + 1;
+    yyjson_val *next = unsafe_yyjson_get_next(value);
+    if (next == w->keys_end)
+        return back_blanks(back_blanks(w->end) - 1);
+    return back_blanks(back_blanks(place_of(w->doc, next) - 1) - 1);
+}
+
+static bool doc_walk_next(struct walk *w, struct json_member *m)
+{
+    const char *p = skip_blanks(w->p, w->end); /* a comma, the first key or the brace */
+    if (w->key == w->keys_end) {
+        w->p = p;
+        return false;
+    }
+    if (w->any)
+        w->segment = p + 1;
+    yyjson_val *value = w->key + 1;
+    const char *at = place_of(w->doc, w->key);
+    const char *quote = closing_quote(w, at, w->key);
+    m->key = (str){at, (size_t)(quote - at)};
+    p = skip_blanks(quote + 1, w->end);
+    p = skip_blanks(p + 1, w->end);
+    w->p = value_end(w, p, value);
+    m->value = (str){p, (size_t)(w->p - p)};
+    w->key = unsafe_yyjson_get_next(value);
+    w->any = true;
+    return true;
+}
+
 /* False at the end, with w->p at the closing brace, or where the text is no object (w->bad). */
 static bool walk_next(struct walk *w, struct json_member *m)
 {
+    if (w->doc != NULL)
+        return doc_walk_next(w, m);
     const char *p = skip_blanks(w->p, w->end);
     if (p < w->end && *p == '}') {
         w->p = p;
@@ -208,6 +287,17 @@ str json_member_raw(str object_text, str key)
     return (str){NULL, 0};
 }
 
+str json_doc_raw(const struct json_doc *doc, str key)
+{
+    struct walk w;
+    struct json_member m;
+    if (!doc_walk_start(&w, doc))
+        return (str){NULL, 0};
+    while (w.key != w.keys_end && !str_eq(json_str(w.key), key))
+        w.key = unsafe_yyjson_get_next(w.key + 1);
+    return doc_walk_next(&w, &m) ? m.value : (str){NULL, 0};
+}
+
 static struct json_edit *find_edit(struct json_edit *edits, size_t count, str raw_key)
 {
     for (size_t i = 0; i < count; i++)
@@ -222,32 +312,42 @@ static str span(const char *from, const char *to)
 }
 
 /* Blanks between a value and what follows it stay with the value, except that additions go before
- * those of the last member: so a body in lines stays one. */
-bool json_edit_object(str object_text, struct json_edit *edits, size_t count, struct buf *out)
+ * those of the last member: so a body in lines stays one. What is kept is copied in as few pieces
+ * as the edits allow. */
+static bool edit_members(struct walk *w, str text, struct json_edit *edits, size_t count,
+                         struct buf *out)
 {
-    struct walk w;
-    struct json_member m;
-    if (!walk_start(&w, object_text))
-        return false;
     for (size_t i = 0; i < count; i++)
         edits[i].done = false;
-    bool any = false, good = buf_add(out, span(object_text.p, w.p));
-    str blanks_of_kept = {NULL, 0};
-    const char *last_end = w.p;
-    while (walk_next(&w, &m)) {
-        last_end = w.p;
+    struct json_member m;
+    bool any = false, good = true;
+    const char *from =
+        text.p; /* of what is kept and not yet copied; NULL behind a dropped member */
+    const char *kept_end = w->p, *last_end = w->p;
+    while (walk_next(w, &m)) {
         struct json_edit *edit = find_edit(edits, count, m.key);
         bool dropped = edit != NULL && (edit->done || edit->value.len == 0);
         if (edit != NULL)
             edit->done = true;
-        if (dropped)
+        last_end = w->p;
+        if (dropped) {
+            good = good && (from == NULL || buf_add(out, span(from, kept_end)));
+            from = NULL;
             continue;
-        good = good && (!any || (buf_add(out, blanks_of_kept) && buf_add_char(out, ','))) &&
-               buf_add(out, span(w.segment, m.value.p)) &&
-               buf_add(out, edit != NULL ? edit->value : m.value);
-        blanks_of_kept = span(w.p, skip_blanks(w.p, w.end));
+        }
+        if (from == NULL) {
+            str blanks = span(kept_end, skip_blanks(kept_end, w->end));
+            good = good && (!any || (buf_add(out, blanks) && buf_add_char(out, ',')));
+            from = w->segment;
+        }
+        if (edit != NULL) {
+            good = good && buf_add(out, span(from, m.value.p)) && buf_add(out, edit->value);
+            from = w->p;
+        }
+        kept_end = w->p;
         any = true;
     }
+    good = good && (from == NULL || buf_add(out, span(from, kept_end)));
     for (size_t i = 0; i < count; i++) {
         if (edits[i].done || edits[i].value.len == 0)
             continue;
@@ -255,5 +355,18 @@ bool json_edit_object(str object_text, struct json_edit *edits, size_t count, st
                buf_add_char(out, ':') && buf_add(out, edits[i].value);
         any = true;
     }
-    return good && !w.bad && buf_add(out, span(last_end, w.end));
+    return good && !w->bad && buf_add(out, span(last_end, text.p + text.len));
+}
+
+bool json_edit_object(str object_text, struct json_edit *edits, size_t count, struct buf *out)
+{
+    struct walk w;
+    return walk_start(&w, object_text) && edit_members(&w, object_text, edits, count, out);
+}
+
+bool json_doc_edit(const struct json_doc *doc, struct json_edit *edits, size_t count,
+                   struct buf *out)
+{
+    struct walk w;
+    return doc_walk_start(&w, doc) && edit_members(&w, doc->text, edits, count, out);
 }

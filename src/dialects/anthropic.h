@@ -52,11 +52,11 @@ void anthropic_error_in(struct arena *a, const struct target *target, int status
                         struct provider_error *out);
 
 /* anthropic_in.c: as door */
-enum err anthropic_request_in(struct arena *a, str body, yyjson_val *root, struct chat *out,
+enum err anthropic_request_in(struct arena *a, const struct json_doc *body, struct chat *out,
                               str *why, str *param);
 /* /v1/messages/count_tokens: the same question, of which no answer is wanted. */
-enum err anthropic_count_in(struct arena *a, str body, yyjson_val *root, struct chat *out, str *why,
-                            str *param);
+enum err anthropic_count_in(struct arena *a, const struct json_doc *body, struct chat *out,
+                            str *why, str *param);
 
 /* The writers' name for a field, as this door has it. */
 str anthropic_field_name(struct arena *a, str name);

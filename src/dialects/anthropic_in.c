@@ -280,13 +280,12 @@ static bool body_read(struct reader *r, yyjson_val *root, bool wants_answer)
     return good;
 }
 
-static enum err request_read(struct arena *a, str body, yyjson_val *root, bool wants_answer,
+static enum err request_read(struct arena *a, const struct json_doc *body, bool wants_answer,
                              struct chat *out, str *why, str *param)
 {
     *out = (struct chat){
         .door = &dialect_anthropic,
-        .body = body,
-        .root = root,
+        .doc = *body,
         .include_usage = true,
         .parallel_tool_calls = -1,
         .schema_strict = -1,
@@ -296,27 +295,27 @@ static enum err request_read(struct arena *a, str body, yyjson_val *root, bool w
     struct reader r = {.a = a, .chat = out};
     *why = (str){0};
     *param = (str){0};
-    if (!yyjson_is_obj(root)) {
+    if (!yyjson_is_obj(body->root)) {
         *why = STR("The body must be a JSON object.");
         return ERR_INVALID_REQUEST;
     }
-    if (body_read(&r, root, wants_answer))
+    if (body_read(&r, body->root, wants_answer))
         return OK;
     *why = r.why;
     *param = r.param;
     return ERR_INVALID_REQUEST;
 }
 
-enum err anthropic_request_in(struct arena *a, str body, yyjson_val *root, struct chat *out,
+enum err anthropic_request_in(struct arena *a, const struct json_doc *body, struct chat *out,
                               str *why, str *param)
 {
-    return request_read(a, body, root, true, out, why, param);
+    return request_read(a, body, true, out, why, param);
 }
 
-enum err anthropic_count_in(struct arena *a, str body, yyjson_val *root, struct chat *out, str *why,
-                            str *param)
+enum err anthropic_count_in(struct arena *a, const struct json_doc *body, struct chat *out,
+                            str *why, str *param)
 {
-    enum err err = request_read(a, body, root, false, out, why, param);
+    enum err err = request_read(a, body, false, out, why, param);
     out->asked = ASKED_COUNT;
     out->stream = false;
     return err;

@@ -25,7 +25,7 @@ static void edit_set(struct edits *e, const char *key, str value)
 
 static void edit_remove(struct edits *e, const char *key)
 {
-    if (yyjson_obj_get(e->chat->root, key) != NULL)
+    if (yyjson_obj_get(e->chat->doc.root, key) != NULL)
         edit_set(e, key, (str){0});
 }
 
@@ -33,7 +33,7 @@ static void edit_remove(struct edits *e, const char *key)
  */
 static void edit_metadata(struct edits *e)
 {
-    yyjson_val *metadata = json_get(e->chat->root, "metadata");
+    yyjson_val *metadata = json_get(e->chat->doc.root, "metadata");
     if (!yyjson_is_obj(metadata))
         return;
     yyjson_val *user = yyjson_obj_get(metadata, "user_id");
@@ -43,7 +43,7 @@ static void edit_metadata(struct edits *e)
         edit_remove(e, "metadata");
         return;
     }
-    str text = json_member_raw(e->chat->body, STR("metadata"));
+    str text = json_doc_raw(&e->chat->doc, STR("metadata"));
     text = json_member_raw(text, STR("user_id"));
     edit_set(e, "metadata", arena_printf(e->a, "{\"user_id\":" STR_FMT "}", STR_ARG(text)));
 }
@@ -91,14 +91,14 @@ static void edit_messages(struct edits *e)
     str messages = {0};
     size_t i, n;
     yyjson_val *message;
-    yyjson_val *all = json_get(e->chat->root, "messages");
+    yyjson_val *all = json_get(e->chat->doc.root, "messages");
     yyjson_arr_foreach(all, i, n, message)
     {
         yyjson_val *blocks = json_get(message, "content");
         if (!needs_cleaning(blocks))
             continue;
         if (messages.len == 0)
-            messages = json_member_raw(e->chat->body, STR("messages"));
+            messages = json_doc_raw(&e->chat->doc, STR("messages"));
         str text = span_element(messages, i);
         struct json_edit content = {
             .key = STR("content"),
@@ -124,5 +124,5 @@ str anthropic_native_body(struct arena *a, const struct chat *chat, const struct
         edit_remove(&e, "top_k");
     }
     edit_messages(&e);
-    return e.count > 0 ? span_edit(a, chat->body, e.v, e.count) : chat->body;
+    return e.count > 0 ? span_edit_doc(a, &chat->doc, e.v, e.count) : chat->doc.text;
 }

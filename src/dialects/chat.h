@@ -81,8 +81,7 @@ enum asked_for {
 struct chat {
     enum asked_for asked;
     const struct dialect *door; /* the client's dialect */
-    str body;                   /* as it came */
-    yyjson_val *root;           /* of body */
+    struct json_doc doc;        /* the body as it came */
     str model;                  /* as asked */
     bool stream;
     bool include_usage; /* the client wants the usage chunk */

@@ -120,9 +120,9 @@ struct dialect {
     void (*error_in)(struct arena *a, const struct target *target, int status, str body,
                      struct provider_error *out);
 
-    /* door: body is parsed already (root). Fills chat; ERR_INVALID_REQUEST with *why (for people,
+    /* door: body is parsed already. Fills chat; ERR_INVALID_REQUEST with *why (for people,
      * names the field) and *param. */
-    enum err (*request_in)(struct arena *a, str body, yyjson_val *root, struct chat *out, str *why,
+    enum err (*request_in)(struct arena *a, const struct json_doc *body, struct chat *out, str *why,
                            str *param);
     /* A whole answer. `native` is the provider's body when it spoke this same dialect (bytes
      * survive, `cost` is added to usage), else empty. */

@@ -170,14 +170,13 @@ static bool body_in(struct reader *r, yyjson_val *root)
     return r->chat->input != NULL || reader_fault(r, "input", "is missing");
 }
 
-static enum err request_in(struct arena *a, str body, yyjson_val *root, struct chat *out, str *why,
+static enum err request_in(struct arena *a, const struct json_doc *body, struct chat *out, str *why,
                            str *param)
 {
     *out = (struct chat){
         .asked = ASKED_EMBEDDINGS,
         .door = &dialect_embeddings,
-        .body = body,
-        .root = root,
+        .doc = *body,
         .parallel_tool_calls = -1,
         .schema_strict = -1,
         .max_tokens = -1,
@@ -185,7 +184,7 @@ static enum err request_in(struct arena *a, str body, yyjson_val *root, struct c
         .dimensions = -1,
     };
     struct reader r = {.a = a, .chat = out};
-    bool good = body_in(&r, root);
+    bool good = body_in(&r, body->root);
     *why = r.why;
     *param = r.param;
     return good ? OK : ERR_INVALID_REQUEST;

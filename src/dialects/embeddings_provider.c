@@ -42,14 +42,14 @@ enum err embeddings_openai_out(struct arena *a, const struct chat *chat,
         edits[count++] =
             (struct json_edit){.key = STR("model"), .value = span_quote(a, target->model)};
     for (size_t i = 0; i < own_count; i++)
-        if (yyjson_obj_get(chat->root, own[i]) != NULL)
+        if (yyjson_obj_get(chat->doc.root, own[i]) != NULL)
             edits[count++] = (struct json_edit){.key = str_of_c(own[i])};
     const char *const *drops = target->flavour->drops;
     for (size_t i = 0; i < FLAVOUR_DROPS_MAX && drops[i] != NULL; i++)
-        if (yyjson_obj_get(chat->root, drops[i]) != NULL && !is_named(own, own_count, drops[i]))
+        if (yyjson_obj_get(chat->doc.root, drops[i]) != NULL && !is_named(own, own_count, drops[i]))
             edits[count++] = (struct json_edit){.key = str_of_c(drops[i])};
     out->path = STR("/embeddings");
-    out->body = count > 0 ? span_edit(a, chat->body, edits, count) : chat->body;
+    out->body = count > 0 ? span_edit_doc(a, &chat->doc, edits, count) : chat->doc.text;
     openai_headers(a, target, STR("application/json"), out);
     return OK;
 }

@@ -10,7 +10,7 @@
 #define OPENAI_CALLS_MAX   256
 
 /* openai_request.c, openai_body.c */
-enum err openai_request_in(struct arena *a, str body, yyjson_val *root, struct chat *out, str *why,
+enum err openai_request_in(struct arena *a, const struct json_doc *body, struct chat *out, str *why,
                            str *param);
 enum err openai_request_out(struct arena *a, const struct chat *chat, const struct target *target,
                             struct outgoing *out, str *why, str *param);

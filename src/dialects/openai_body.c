@@ -14,34 +14,63 @@
 #define CALL_ID_BYTES   9
 #define CALL_ID_LETTERS "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
+/* The members that most edits are about, picked in one pass. */
+enum {
+    HAS_ROUTING,
+    HAS_CACHE,
+    HAS_METADATA,
+    HAS_TEMPERATURE,
+    HAS_TOP_P,
+    HAS_STREAM_OPTIONS,
+    HAS_MAX_TOKENS,
+    HAS_MAX_COMPLETION_TOKENS,
+    HAS_COUNT
+};
+static const str has_names[HAS_COUNT] = {
+    STR_INIT("routing"),    STR_INIT("cache"),
+    STR_INIT("metadata"),   STR_INIT("temperature"),
+    STR_INIT("top_p"),      STR_INIT("stream_options"),
+    STR_INIT("max_tokens"), STR_INIT("max_completion_tokens"),
+};
+
 struct edits {
     struct arena *a;
     const struct chat *chat;
+    yyjson_val *has[HAS_COUNT]; /* NULL where it is missing */
     struct json_edit v[EDITS_MAX];
     size_t count;
 };
 
-static void edit_set(struct edits *e, const char *key, str value)
+static void edits_begin(struct edits *e, struct arena *a, const struct chat *chat)
+{
+    e->a = a;
+    e->chat = chat;
+    e->count = 0;
+    span_pick_all(chat->doc.root, has_names, HAS_COUNT, e->has);
+}
+
+static void edit_set(struct edits *e, str key, str value)
 {
     assert(e->count < EDITS_MAX);
-    e->v[e->count++] = (struct json_edit){.key = str_of_c(key), .value = value};
+    e->v[e->count++] = (struct json_edit){.key = key, .value = value};
 }
 
-static bool edit_has(const struct edits *e, const char *key)
+static void edit_remove(struct edits *e, unsigned which)
 {
-    return yyjson_obj_get(e->chat->root, key) != NULL;
+    if (e->has[which] != NULL)
+        edit_set(e, has_names[which], (str){0});
 }
 
-static void edit_remove(struct edits *e, const char *key)
+/* There, and not null. */
+static bool is_said(const struct edits *e, unsigned which)
 {
-    if (edit_has(e, key))
-        edit_set(e, key, (str){0});
+    return e->has[which] != NULL && !yyjson_is_null(e->has[which]);
 }
 
 /* The value moves to another name; one that stands there already gives way. */
-static void edit_rename(struct edits *e, const char *from, const char *to)
+static void edit_rename(struct edits *e, str from, str to)
 {
-    str value = json_member_raw(e->chat->body, str_of_c(from));
+    str value = json_doc_raw(&e->chat->doc, from);
     if (value.len == 0)
         return;
     edit_set(e, from, (str){0});
@@ -54,33 +83,33 @@ static void edit_stream_options(struct edits *e, const struct flavour *flavour)
     const struct chat *chat = e->chat;
     if (flavour->no_stream_options || !chat->stream) {
         if (flavour->no_stream_options)
-            edit_remove(e, "stream_options");
+            edit_remove(e, HAS_STREAM_OPTIONS);
         return;
     }
     if (chat->include_usage)
         return;
-    if (json_get(chat->root, "stream_options") == NULL) {
-        edit_set(e, "stream_options", STR("{\"include_usage\":true}"));
+    if (!is_said(e, HAS_STREAM_OPTIONS)) {
+        edit_set(e, STR("stream_options"), STR("{\"include_usage\":true}"));
         return;
     }
-    str options = json_member_raw(chat->body, STR("stream_options"));
+    str options = json_doc_raw(&chat->doc, STR("stream_options"));
     struct json_edit usage = {.key = STR("include_usage"), .value = STR("true")};
-    edit_set(e, "stream_options", span_edit(e->a, options, &usage, 1));
+    edit_set(e, STR("stream_options"), span_edit(e->a, options, &usage, 1));
 }
 
 static void edit_max_tokens(struct edits *e, const char *name)
 {
-    bool old = edit_has(e, "max_tokens");
-    bool newer = json_get(e->chat->root, "max_completion_tokens") != NULL;
+    bool old = e->has[HAS_MAX_TOKENS] != NULL;
+    bool newer = is_said(e, HAS_MAX_COMPLETION_TOKENS);
     if (name == NULL || (!old && !newer))
         return;
     bool wants_old = strcmp(name, "max_tokens") == 0;
     if (wants_old && newer)
-        edit_rename(e, "max_completion_tokens", "max_tokens");
+        edit_rename(e, STR("max_completion_tokens"), STR("max_tokens"));
     else if (!wants_old && newer)
-        edit_remove(e, "max_tokens");
-    else if (!wants_old && json_get(e->chat->root, "max_tokens") != NULL)
-        edit_rename(e, "max_tokens", "max_completion_tokens");
+        edit_remove(e, HAS_MAX_TOKENS);
+    else if (!wants_old && is_said(e, HAS_MAX_TOKENS))
+        edit_rename(e, STR("max_tokens"), STR("max_completion_tokens"));
 }
 
 static bool is_short_id(str id)
@@ -151,11 +180,11 @@ static size_t message_edits(struct edits *e, const struct flavour *flavour, str 
 
 static void edit_messages(struct edits *e, const struct flavour *flavour)
 {
-    str original = json_member_raw(e->chat->body, STR("messages"));
+    str original = json_doc_raw(&e->chat->doc, STR("messages"));
     str messages = original;
     size_t i, n;
     yyjson_val *v;
-    yyjson_val *all = json_get(e->chat->root, "messages");
+    yyjson_val *all = json_get(e->chat->doc.root, "messages");
     yyjson_arr_foreach(all, i, n, v)
     {
         struct json_edit edits[4];
@@ -166,7 +195,7 @@ static void edit_messages(struct edits *e, const struct flavour *flavour)
         messages = span_replace(e->a, messages, message, span_edit(e->a, message, edits, count));
     }
     if (messages.p != original.p)
-        edit_set(e, "messages", messages);
+        edit_set(e, STR("messages"), messages);
 }
 
 /* Did Gemini make a call of this conversation? */
@@ -185,14 +214,15 @@ static void edit_for_flavour(struct edits *e, const struct flavour *flavour)
     edit_stream_options(e, flavour);
     edit_max_tokens(e, flavour->max_tokens);
     if (flavour->random_seed && chat->has_seed)
-        edit_rename(e, "seed", "random_seed");
+        edit_rename(e, STR("seed"), STR("random_seed"));
     if (flavour->required_is_any && chat->tool_choice == TOOL_CHOICE_REQUIRED)
-        edit_set(e, "tool_choice", STR("\"any\""));
+        edit_set(e, STR("tool_choice"), STR("\"any\""));
     if (flavour->system_only || flavour->no_reasoning_back || flavour->short_call_ids ||
         has_signed_calls(chat))
         edit_messages(e, flavour);
     for (size_t i = 0; i < FLAVOUR_DROPS_MAX && flavour->drops[i] != NULL; i++)
-        edit_remove(e, flavour->drops[i]);
+        if (yyjson_obj_get(chat->doc.root, flavour->drops[i]) != NULL)
+            edit_set(e, str_of_c(flavour->drops[i]), (str){0});
 }
 
 static str bearer(struct arena *a, str key)
@@ -219,20 +249,21 @@ enum err openai_request_out(struct arena *a, const struct chat *chat, const stru
 {
     if (chat->door != &dialect_openai)
         return openai_write(a, chat, target, out, why, param);
-    struct edits e = {.a = a, .chat = chat};
+    struct edits e;
+    edits_begin(&e, a, chat);
     if (!str_eq(chat->model, target->model))
-        edit_set(&e, "model", span_quote(a, target->model));
-    edit_remove(&e, "routing");
-    edit_remove(&e, "cache");
+        edit_set(&e, STR("model"), span_quote(a, target->model));
+    edit_remove(&e, HAS_ROUTING);
+    edit_remove(&e, HAS_CACHE);
     if (!target->store_metadata)
-        edit_remove(&e, "metadata");
+        edit_remove(&e, HAS_METADATA);
     if (target->no_temperature) {
-        edit_remove(&e, "temperature");
-        edit_remove(&e, "top_p");
+        edit_remove(&e, HAS_TEMPERATURE);
+        edit_remove(&e, HAS_TOP_P);
     }
     edit_for_flavour(&e, target->flavour);
     out->path = STR("/chat/completions");
-    out->body = e.count > 0 ? span_edit(a, chat->body, e.v, e.count) : chat->body;
+    out->body = e.count > 0 ? span_edit_doc(a, &chat->doc, e.v, e.count) : chat->doc.text;
     openai_headers(a, target, chat->stream ? STR("text/event-stream") : STR("application/json"),
                    out);
     return OK;

@@ -46,7 +46,7 @@ struct stream_out *openai_stream_out_new(struct arena *a, const struct chat *cha
     s->a = a;
     s->native = native;
     s->include_usage = chat->include_usage;
-    yyjson_val *options = json_get(chat->root, "stream_options");
+    yyjson_val *options = json_get(chat->doc.root, "stream_options");
     s->continuous = yyjson_get_bool(yyjson_obj_get(options, "continuous_usage_stats"));
     s->head = *head;
     s->last = &s->first;

@@ -326,13 +326,12 @@ static bool body_read(struct reader *r, yyjson_val *root)
     return true;
 }
 
-enum err openai_request_in(struct arena *a, str body, yyjson_val *root, struct chat *out, str *why,
+enum err openai_request_in(struct arena *a, const struct json_doc *body, struct chat *out, str *why,
                            str *param)
 {
     *out = (struct chat){
         .door = &dialect_openai,
-        .body = body,
-        .root = root,
+        .doc = *body,
         .parallel_tool_calls = -1,
         .schema_strict = -1,
         .max_tokens = -1,
@@ -341,11 +340,11 @@ enum err openai_request_in(struct arena *a, str body, yyjson_val *root, struct c
     struct reader r = {.a = a, .chat = out};
     *why = (str){0};
     *param = (str){0};
-    if (!yyjson_is_obj(root)) {
+    if (!yyjson_is_obj(body->root)) {
         *why = STR("The body must be a JSON object.");
         return ERR_INVALID_REQUEST;
     }
-    if (body_read(&r, root))
+    if (body_read(&r, body->root))
         return OK;
     *why = r.why;
     *param = r.param;

@@ -10,7 +10,7 @@
 #define RESPONSES_ITEMS_MAX 1024
 
 /* responses_request.c, responses_items.c */
-enum err responses_request_in(struct arena *a, str body, yyjson_val *root, struct chat *out,
+enum err responses_request_in(struct arena *a, const struct json_doc *body, struct chat *out,
                               str *why, str *param);
 str responses_field_name(struct arena *a, str name);
 /* The reader stands at the field; `instructions` is the first message, where it is not empty.

@@ -54,7 +54,7 @@ str responses_echo(struct arena *a, const struct chat *chat)
     yyjson_val *values[ECHOED_COUNT];
     for (size_t i = 0; i < ECHOED_COUNT; i++)
         names[i] = str_of_c(echoed[i].name);
-    span_pick(chat != NULL ? chat->root : NULL, names, ECHOED_COUNT, values);
+    span_pick(chat != NULL ? chat->doc.root : NULL, names, ECHOED_COUNT, values);
     struct buf b;
     buf_init(&b, 8 * ECHOED_COUNT * ECHO_BYTES_MAX);
     for (size_t i = 0; i < ECHOED_COUNT; i++) {

@@ -43,7 +43,7 @@ static bool read_model(struct reader *r, yyjson_val *v)
 /* Instructions come first among the messages, wherever they stand in the body. */
 static bool read_input(struct reader *r, yyjson_val *v)
 {
-    return responses_read_input(r, v, json_str(yyjson_obj_get(r->chat->root, "instructions")));
+    return responses_read_input(r, v, json_str(yyjson_obj_get(r->chat->doc.root, "instructions")));
 }
 
 static bool read_string(struct reader *r, yyjson_val *v)
@@ -345,13 +345,12 @@ str responses_field_name(struct arena *a, str name)
     return arena_printf(a, "input" STR_FMT, STR_ARG(place));
 }
 
-enum err responses_request_in(struct arena *a, str body, yyjson_val *root, struct chat *out,
+enum err responses_request_in(struct arena *a, const struct json_doc *body, struct chat *out,
                               str *why, str *param)
 {
     *out = (struct chat){
         .door = &dialect_responses,
-        .body = body,
-        .root = root,
+        .doc = *body,
         .include_usage = true,
         .parallel_tool_calls = -1,
         .schema_strict = -1,
@@ -361,11 +360,11 @@ enum err responses_request_in(struct arena *a, str body, yyjson_val *root, struc
     struct reader r = {.a = a, .chat = out};
     *why = (str){0};
     *param = (str){0};
-    if (!yyjson_is_obj(root)) {
+    if (!yyjson_is_obj(body->root)) {
         *why = STR("The body must be a JSON object.");
         return ERR_INVALID_REQUEST;
     }
-    if (body_read(&r, root))
+    if (body_read(&r, body->root))
         return OK;
     *why = r.why;
     *param = r.param;

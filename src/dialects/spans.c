@@ -49,7 +49,7 @@ static const char *skip_value(const char *p, const char *end)
     return end;
 }
 
-void span_pick(yyjson_val *object, const str *names, size_t count, yyjson_val **out)
+void span_pick_all(yyjson_val *object, const str *names, size_t count, yyjson_val **out)
 {
     for (size_t i = 0; i < count; i++)
         out[i] = NULL;
@@ -61,11 +61,16 @@ void span_pick(yyjson_val *object, const str *names, size_t count, yyjson_val **
     {
         str name = json_str(key);
         size_t i = 0;
-        while (i < count && (name.len != names[i].len || !str_eq(name, names[i])))
+        while (i < count && !str_eq(name, names[i]))
             i++;
         if (i < count && out[i] == NULL)
             out[i] = value;
     }
+}
+
+void span_pick(yyjson_val *object, const str *names, size_t count, yyjson_val **out)
+{
+    span_pick_all(object, names, count, out);
     for (size_t i = 0; i < count; i++)
         if (yyjson_is_null(out[i]))
             out[i] = NULL;
@@ -111,14 +116,30 @@ struct buf span_buf(struct arena *a, size_t cap)
     return (struct buf){.p = arena_alloc(a, cap), .cap = cap, .max = cap};
 }
 
-str span_edit(struct arena *a, str object_text, struct json_edit *edits, size_t count)
+/* Room for a text of `bytes` with these edits. */
+static struct buf edit_buf(struct arena *a, size_t bytes, const struct json_edit *edits,
+                           size_t count)
 {
-    size_t cap = object_text.len + 16;
+    size_t cap = bytes + 16;
     for (size_t i = 0; i < count; i++) {
         cap += 6 * edits[i].key.len + edits[i].value.len + 16;
     }
-    struct buf b = span_buf(a, cap);
+    return span_buf(a, cap);
+}
+
+str span_edit(struct arena *a, str object_text, struct json_edit *edits, size_t count)
+{
+    struct buf b = edit_buf(a, object_text.len, edits, count);
     bool fits = json_edit_object(object_text, edits, count, &b);
+    assert(fits);
+    return buf_str(&b);
+}
+
+str span_edit_doc(struct arena *a, const struct json_doc *doc, struct json_edit *edits,
+                  size_t count)
+{
+    struct buf b = edit_buf(a, doc->text.len, edits, count);
+    bool fits = json_doc_edit(doc, edits, count, &b);
     assert(fits);
     return buf_str(&b);
 }

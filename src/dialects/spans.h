@@ -10,6 +10,9 @@
  * or null. Of duplicate keys the first counts, as with json_get(). */
 void span_pick(yyjson_val *object, const str *names, size_t count, yyjson_val **out);
 
+/* The same, but a null is there as any other value. */
+void span_pick_all(yyjson_val *object, const str *names, size_t count, yyjson_val **out);
+
 /* The element `index` of a valid array's text, raw, or an empty str. */
 str span_element(str array_text, size_t index);
 
@@ -18,6 +21,10 @@ str span_replace(struct arena *a, str text, str part, str with);
 
 /* The object's text with these members replaced, added or (empty value) removed. */
 str span_edit(struct arena *a, str object_text, struct json_edit *edits, size_t count);
+
+/* The same for the root of a document. */
+str span_edit_doc(struct arena *a, const struct json_doc *doc, struct json_edit *edits,
+                  size_t count);
 
 /* The JSON string of s. */
 str span_quote(struct arena *a, str s);

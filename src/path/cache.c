@@ -53,9 +53,9 @@ static void add_text(struct digest_stream *d, str s)
 struct digest cache_key_of(struct request *r)
 {
     yyjson_val *keys[BODY_MEMBERS_MAX];
-    size_t count = yyjson_obj_size(r->chat.root);
+    size_t count = yyjson_obj_size(r->chat.doc.root);
     assert(count <= BODY_MEMBERS_MAX);
-    json_keys_sorted(r->chat.root, keys);
+    json_keys_sorted(r->chat.doc.root, keys);
 
     struct digest_stream d;
     digest_begin(&d);
@@ -82,7 +82,7 @@ static bool is_cacheable(const struct request *r)
     if (!config->cache.exact || !(r->wants.cache_read || r->wants.cache_write) ||
         !r->wants.cache_exact)
         return false;
-    if (c->n > 1 || c->other_modality || yyjson_obj_size(c->root) > BODY_MEMBERS_MAX)
+    if (c->n > 1 || c->other_modality || yyjson_obj_size(c->doc.root) > BODY_MEMBERS_MAX)
         return false;
     return !c->has_temperature || c->temperature <= config->cache.max_temperature;
 }

@@ -44,17 +44,16 @@ enum flow receive_ask(struct request *r)
 static enum flow understand(struct request *r)
 {
     str why = {0}, param = {0};
-    yyjson_val *root = json_parse(&r->question, r->x->body, &why);
-    if (root == NULL)
+    struct json_doc body;
+    if (!json_read(&r->question, r->x->body, &body, &why))
         return request_fail(r, ERR_INVALID_JSON, "The body is not valid JSON: " STR_FMT ".",
                             STR_ARG(why));
-    if (!yyjson_is_obj(root))
+    if (!yyjson_is_obj(body.root))
         return request_fail(r, ERR_INVALID_JSON, "The body must be a JSON object.");
     r->chat.door = r->endpoint->door;
-    enum err err =
-        r->endpoint->door->request_in(&r->question, r->x->body, root, &r->chat, &why, &param);
+    enum err err = r->endpoint->door->request_in(&r->question, &body, &r->chat, &why, &param);
     if (err == OK)
-        err = wants_read(r, root, &why, &param);
+        err = wants_read(r, body.root, &why, &param);
     if (err != OK)
         return request_fail_param(r, err, why, param);
     r->chat.door = r->endpoint->door;

@@ -137,7 +137,7 @@ static str finish_of(const struct request *r)
 
 static void fill_content(struct request *r, struct record *row)
 {
-    if (!r->view->config->log.content || r->chat.root == NULL)
+    if (!r->view->config->log.content || r->chat.doc.root == NULL)
         return;
     row->has_content = true;
     row->content_request = str_sub(r->x->body, 0, RECORD_CONTENT_MAX);

@@ -120,7 +120,7 @@ static void head_lines(struct request *r, struct buf *b, bool plain)
         add_text(b, "x-relay-route", str_of_c(route_kind_text(route_kind_of(r))));
         add_number(b, "x-relay-attempts", r->try_count);
     }
-    if (chat && r->chat.root != NULL)
+    if (chat && r->chat.doc.root != NULL)
         add_text(b, "x-relay-cache", str_of_c(cache_kind_text(r->cache)));
     if (r->hit != NULL) {
         add_text(b, "x-relay-similarity", STR("1"));

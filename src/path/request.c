@@ -196,8 +196,7 @@ void request_forget_question(struct request *r)
     struct chat *c = &r->chat;
     c->model = arena_copy(&r->arena, c->model);
     c->user = arena_copy(&r->arena, c->user);
-    c->body = (str){0};
-    c->root = NULL;
+    c->doc = (struct json_doc){0};
     c->schema = NULL;
     c->messages = NULL;
     c->tools = NULL;

@@ -187,8 +187,10 @@ static inline void fuzz_dialect(const struct dialect *dialect, const uint8_t *da
     f.target.model = STR("m");
     if ((choice & 32) != 0)
         f.door = &dialect_anthropic;
-    yyjson_val *root = json_parse(&f.a, ask, NULL);
-    enum err err = f.door->request_in(&f.a, ask, root, &f.chat, &why, &param);
+    struct json_doc doc;
+    bool good = json_read(&f.a, ask, &doc, NULL);
+    assert(good);
+    enum err err = f.door->request_in(&f.a, &doc, &f.chat, &why, &param);
     assert(err == OK);
     f.chat.include_usage = (choice & 64) == 0;
     fuzz_as_stream(&f, bytes, (choice & 128) != 0 ? PUSD_UNKNOWN : 1500000);

@@ -42,9 +42,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     str why = {0}, param = {0};
     str body = str_of((const char *)data, size);
     arena_init(&a, 0);
-    yyjson_val *root = json_parse(&a, body, &why);
-    if (root != NULL) {
-        enum err err = dialect_anthropic.request_in(&a, body, root, &chat, &why, &param);
+    struct json_doc doc;
+    if (json_read(&a, body, &doc, &why)) {
+        enum err err = dialect_anthropic.request_in(&a, &doc, &chat, &why, &param);
         if (err == OK) {
             assert(chat.model.len > 0 && chat.max_tokens >= 0);
             send_to(&a, &chat, "anthropic", "anthropic");

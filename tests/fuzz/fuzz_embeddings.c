@@ -43,9 +43,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     str why = {0}, param = {0}, body, answer;
     arena_init(&a, 0);
     (void)str_cut(str_of((const char *)data, size), '\0', &body, &answer);
-    yyjson_val *root = json_parse(&a, body, NULL);
-    if (yyjson_is_obj(root)) {
-        if (dialect_embeddings.request_in(&a, body, root, &chat, &why, &param) == OK) {
+    struct json_doc doc;
+    if (json_read(&a, body, &doc, NULL) && yyjson_is_obj(doc.root)) {
+        if (dialect_embeddings.request_in(&a, &doc, &chat, &why, &param) == OK) {
             exchange(&a, &dialect_openai, &chat, answer);
             exchange(&a, &dialect_ollama, &chat, answer);
             exchange(&a, &dialect_gemini, &chat, answer);

@@ -29,8 +29,10 @@ static void check_same(struct arena *a, str text, yyjson_val *want)
     assert(memcmp(&x, &y, sizeof x) == 0);
 }
 
-static void check_members(struct arena *a, str text, yyjson_val *object)
+static void check_members(struct arena *a, const struct json_doc *doc)
 {
+    str text = doc->text;
+    yyjson_val *object = doc->root;
     struct json_member *m = arena_new(a, struct json_member, MEMBERS_MAX);
     size_t count = json_members(text, m, MEMBERS_MAX), at = 0;
     if (yyjson_obj_size(object) > MEMBERS_MAX) {
@@ -46,15 +48,29 @@ static void check_members(struct arena *a, str text, yyjson_val *object)
         yyjson_val *first = yyjson_obj_getn(object, json_str(key).p, json_str(key).len);
         str raw = json_member_raw(text, json_str(key));
         assert(raw.len != 0);
+        str by_doc = json_doc_raw(doc, json_str(key));
+        assert(by_doc.p == raw.p && by_doc.len == raw.len);
         check_same(a, raw, first);
     }
 }
 
-static void check_edits(struct arena *a, str text, yyjson_val *object, struct buf *b)
+/* With the document the same comes out as by the text alone. */
+static void check_doc_edit(struct arena *a, const struct json_doc *doc, struct json_edit *edits,
+                           size_t count, str want)
 {
+    struct buf by_doc = {.p = arena_alloc(a, want.len + 1), .cap = want.len, .max = want.len};
+    bool good = json_doc_edit(doc, edits, count, &by_doc);
+    assert(good && str_eq(buf_str(&by_doc), want));
+}
+
+static void check_edits(struct arena *a, const struct json_doc *doc, struct buf *b)
+{
+    str text = doc->text;
+    yyjson_val *object = doc->root;
     buf_clear(b);
     bool good = json_edit_object(text, NULL, 0, b);
     assert(good && str_eq(buf_str(b), text));
+    check_doc_edit(a, doc, NULL, 0, text);
     yyjson_obj_iter it = yyjson_obj_iter_with(object);
     yyjson_val *first = yyjson_obj_iter_next(&it);
     struct json_edit edits[] = {
@@ -66,6 +82,7 @@ static void check_edits(struct arena *a, str text, yyjson_val *object, struct bu
     buf_clear(b);
     good = json_edit_object(text, edits, 2, b);
     assert(good);
+    check_doc_edit(a, doc, edits, 2, buf_str(b));
     yyjson_val *edited = json_parse(a, buf_str(b), NULL);
     assert(edited != NULL);
     assert(yyjson_obj_getn(edited, edits[0].key.p, edits[0].key.len) == NULL);
@@ -88,7 +105,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     str text = str_of((const char *)data, size);
     arena_init(&a, 0);
     buf_init(&b, (size_t)16 << 20);
-    yyjson_val *value = json_parse(&a, text, NULL);
+    struct json_doc doc;
+    yyjson_val *value = json_read(&a, text, &doc, NULL) ? doc.root : NULL;
     if (value == NULL) {
         struct json_edit edit = {.key = STR("a"), .value = STR("1")};
         (void)json_members(text, few, 8);
@@ -99,8 +117,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(good);
         check_same(&a, buf_str(&b), value);
         if (yyjson_is_obj(value)) {
-            check_members(&a, text, value);
-            check_edits(&a, text, value, &b);
+            check_members(&a, &doc);
+            check_edits(&a, &doc, &b);
         } else {
             assert(json_members(text, few, 8) == SIZE_MAX);
         }

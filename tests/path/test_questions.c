@@ -31,14 +31,13 @@ static void understand(struct asked *q, struct world *w, const char *key, const 
     q->r.view = w->worker.view;
     q->r.key = &world_key(w, key)->key;
     q->r.endpoint = &chat;
-    yyjson_val *root = json_parse(&q->r.arena, q->r.x->body, &q->why);
+    struct json_doc doc;
     q->err = ERR_INVALID_JSON;
-    if (root == NULL)
+    if (!json_read(&q->r.arena, q->r.x->body, &doc, &q->why))
         return;
-    q->err =
-        dialect_openai.request_in(&q->r.arena, q->r.x->body, root, &q->r.chat, &q->why, &q->param);
+    q->err = dialect_openai.request_in(&q->r.arena, &doc, &q->r.chat, &q->why, &q->param);
     if (q->err == OK)
-        q->err = wants_read(&q->r, root, &q->why, &q->param);
+        q->err = wants_read(&q->r, doc.root, &q->why, &q->param);
 }
 
 static void forget(struct asked *q, struct world *w)

@@ -75,6 +75,46 @@ TEST(member_by_key)
     CHECK_INT(json_member_raw(STR("{\"a\":1}"), STR("")).len, 0);
 }
 
+/* By the text alone and with the document. */
+static void check_raw(str text, str key, const char *want)
+{
+    struct arena a;
+    struct json_doc doc;
+    arena_init(&a, 0);
+    CHECK_STR(json_member_raw(text, key), want);
+    CHECK(json_read(&a, text, &doc, NULL));
+    CHECK_STR(json_doc_raw(&doc, key), want);
+    arena_deinit(&a);
+}
+
+TEST(member_of_a_document)
+{
+    str odd = STR(
+        " \n{ \"a\\\"\" : \"x\\\"\" , \"\":\"\",\"b\\\\\":\"\\\\\" ,\"c\" :[ ] ,\"d\":{\"e\":1 }\t,"
+        "\"f\\u0041\":-1.5e3 ,\"g\": true,\"h\":\"\\u00e9\" ,\"a\":{ } } ");
+    check_raw(odd, STR("a\""), "\"x\\\"\"");
+    check_raw(odd, STR(""), "\"\"");
+    check_raw(odd, STR("b\\"), "\"\\\\\"");
+    check_raw(odd, STR("c"), "[ ]");
+    check_raw(odd, STR("d"), "{\"e\":1 }");
+    check_raw(odd, STR("fA"), "-1.5e3");
+    check_raw(odd, STR("g"), "true");
+    check_raw(odd, STR("h"), "\"\\u00e9\"");
+    check_raw(odd, STR("a"), "{ }");
+    check_raw(odd, STR("e"), "");
+    check_raw(STR("{}"), STR("a"), "");
+    struct arena a;
+    struct json_doc doc;
+    struct buf b;
+    arena_init(&a, 0);
+    buf_init(&b, 100);
+    CHECK(json_read(&a, STR("[{\"a\":1}]"), &doc, NULL));
+    CHECK_INT(json_doc_raw(&doc, STR("a")).len, 0);
+    CHECK(!json_doc_edit(&doc, NULL, 0, &b));
+    buf_deinit(&b);
+    arena_deinit(&a);
+}
+
 static void check_edit(const char *text, struct json_edit *edits, size_t count, const char *want)
 {
     struct buf b;
@@ -84,6 +124,14 @@ static void check_edit(const char *text, struct json_edit *edits, size_t count, 
     CHECK(json_edit_object(str_of_c(text), edits, count, &b));
     CHECK_STR(buf_str(&b), want);
     CHECK(json_parse(&a, buf_str(&b), NULL) != NULL);
+    /* With the document the same comes out. */
+    struct json_doc doc;
+    struct buf by_doc;
+    buf_init(&by_doc, 1000);
+    CHECK(json_read(&a, str_of_c(text), &doc, NULL));
+    CHECK(json_doc_edit(&doc, edits, count, &by_doc));
+    CHECK_STR(buf_str(&by_doc), want);
+    buf_deinit(&by_doc);
     /* Every smaller maximum is reached and told. */
     size_t need = b.len;
     buf_deinit(&b);

@@ -38,9 +38,10 @@ static inline void harness_deinit(struct harness *h)
 /* The client's request; h->err, h->why and h->param tell how it went. */
 static inline void harness_ask(struct harness *h, str body)
 {
-    yyjson_val *root = json_parse(&h->a, body, &h->why);
-    assert(root != NULL);
-    h->err = h->door->request_in(&h->a, body, root, &h->chat, &h->why, &h->param);
+    struct json_doc doc;
+    bool good = json_read(&h->a, body, &doc, &h->why);
+    assert(good);
+    h->err = h->door->request_in(&h->a, &doc, &h->chat, &h->why, &h->param);
 }
 
 static inline struct target harness_target(const char *provider, const char *kind,
