@@ -133,7 +133,7 @@ static bool thinking_write(struct writer *w, unsigned *count)
         {"max", "24576", "high"},
     };
     str effort = w->chat->reasoning_effort;
-    if (effort.len == 0 || str_eq(effort, STR("default")))
+    if (effort.len == 0 || str_eq(effort, STR("default")) || w->target->no_reasoning)
         return true;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (!str_eq(effort, str_of_c(words[i].effort)))

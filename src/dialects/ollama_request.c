@@ -176,7 +176,7 @@ static void format_write(struct writer *w)
     }
 }
 
-static bool think_write(struct writer *w)
+static bool think_write(struct writer *w, const struct target *target)
 {
     static const struct {
         const char *effort, *think;
@@ -185,7 +185,7 @@ static bool think_write(struct writer *w)
         {"high", "\"high\""}, {"xhigh", "\"max\""},   {"max", "\"max\""},
     };
     str effort = w->chat->reasoning_effort;
-    if (effort.len == 0 || str_eq(effort, STR("default")))
+    if (effort.len == 0 || str_eq(effort, STR("default")) || target->no_reasoning)
         return true;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (str_eq(effort, str_of_c(words[i].effort))) {
@@ -277,7 +277,7 @@ static bool body_write(struct writer *w, const struct target *target)
             return false;
     }
     buf_add_char(&w->b, ']');
-    if (!tools_write(w) || !think_write(w))
+    if (!tools_write(w) || !think_write(w, target))
         return false;
     format_write(w);
     options_write(w, target);

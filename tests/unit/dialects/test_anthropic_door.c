@@ -194,14 +194,24 @@ TEST(what_others_cannot_do_is_named)
 
 TEST(thinking_is_asked_for_where_the_model_thinks)
 {
-    for (int thinks = 0; thinks < 2; thinks++) {
+    static const struct {
+        const struct dialect *dialect;
+        const char *name, *said;
+    } rows[] = {
+        {&dialect_openai, "openai", "\"reasoning_effort\":\"low\""},
+        {&dialect_gemini, "gemini", "\"thinkingConfig\""},
+        {&dialect_ollama, "ollama", "\"think\":\"low\""},
+    };
+    for (size_t i = 0; i < 2 * (sizeof rows / sizeof *rows); i++) {
         struct harness h;
         struct outgoing out = {0};
-        struct target target = harness_target("openai", "openai", "up");
-        target.no_reasoning = thinks == 0;
+        bool thinks = i % 2 == 1;
+        struct target target = harness_target(rows[i / 2].name, rows[i / 2].name, "up");
+        target.no_reasoning = !thinks;
         ask(&h, HEAD USER ",\"output_config\":{\"effort\":\"low\"}}");
-        CHECK_INT(dialect_openai.request_out(&h.a, &h.chat, &target, &out, &h.why, &h.param), OK);
-        CHECK_INT(str_find(out.body, s("\"reasoning_effort\":\"low\""), 0) != SIZE_MAX, thinks);
+        CHECK_INT(rows[i / 2].dialect->request_out(&h.a, &h.chat, &target, &out, &h.why, &h.param),
+                  OK);
+        CHECK_INT(str_find(out.body, s(rows[i / 2].said), 0) != SIZE_MAX, thinks);
         harness_deinit(&h);
     }
 }
