@@ -3,6 +3,7 @@
 Each keeps its conversation in its own dialect, as the SDK's users do: the answers go back as the SDK
 has them."""
 
+import functools
 import json
 from collections import namedtuple
 
@@ -18,11 +19,17 @@ PARAMETERS = {"get_weather": {"type": "object", "required": ["city"], "propertie
                            "properties": {"zone": {"type": "string"}}}}
 
 
+@functools.cache
+def client_of(sdk, base_url, key):
+    """One for all agents of a gateway: to make one takes longer than to ask with it."""
+    return sdk(base_url=base_url, api_key=key, max_retries=0, _strict_response_validation=True)
+
+
 class Agent:
     def __init__(self, relay, key, model, streamed, tag):
-        self.options = {"api_key": key, "max_retries": 0, "_strict_response_validation": True,
-                        "default_headers": {"x-relay-tags": f"loop={tag}"}}
-        self.relay, self.model, self.streamed, self.items = relay, model, streamed, []
+        self.client = client_of(self.sdk, relay.base_url if self.sdk is openai.OpenAI else relay.url, key)
+        self.tagged = {"extra_headers": {"x-relay-tags": f"loop={tag}"}}
+        self.model, self.streamed, self.items = model, streamed, []
 
     def ask(self, text):
         """The question; the model's first turn."""
@@ -31,18 +38,19 @@ class Agent:
 
 
 class ChatAgent(Agent):
+    sdk = openai.OpenAI
     endpoint = "/v1/chat/completions"
 
     def turn(self):
-        body = {"model": self.model, "messages": self.items, "tools": [
+        body = {**self.tagged, "model": self.model, "messages": self.items, "tools": [
             {"type": "function", "function": {"name": n, "parameters": p}} for n, p in PARAMETERS.items()]}
-        with openai.OpenAI(base_url=self.relay.base_url, **self.options) as client:
-            if self.streamed:
-                with client.chat.completions.stream(stream_options={"include_usage": True}, **body) as s:
-                    s.until_done()
-                    done = s.get_final_completion()
-            else:
-                done = client.chat.completions.create(**body)
+        chats = self.client.chat.completions
+        if self.streamed:
+            with chats.stream(stream_options={"include_usage": True}, **body) as s:
+                s.until_done()
+                done = s.get_final_completion()
+        else:
+            done = chats.create(**body)
         message = done.choices[0].message
         self.items.append(message.to_dict())
         calls = [Call(c.id, c.function.name, json.loads(c.function.arguments))
@@ -56,17 +64,17 @@ class ChatAgent(Agent):
 
 
 class MessagesAgent(Agent):
+    sdk = anthropic.Anthropic
     endpoint = "/v1/messages"
 
     def turn(self):
-        body = {"model": self.model, "max_tokens": 1000, "messages": self.items, "tools": [
+        body = {**self.tagged, "model": self.model, "max_tokens": 1000, "messages": self.items, "tools": [
             {"name": n, "input_schema": p} for n, p in PARAMETERS.items()]}
-        with anthropic.Anthropic(base_url=self.relay.url, **self.options) as client:
-            if self.streamed:
-                with client.messages.stream(**body) as s:
-                    done = s.get_final_message()
-            else:
-                done = client.messages.create(**body)
+        if self.streamed:
+            with self.client.messages.stream(**body) as s:
+                done = s.get_final_message()
+        else:
+            done = self.client.messages.create(**body)
         self.items.append({"role": "assistant", "content": done.content})
         calls = [Call(b.id, b.name, b.input) for b in done.content if b.type == "tool_use"]
         return Turn("".join(b.text for b in done.content if b.type == "text"), calls,
@@ -81,18 +89,18 @@ class MessagesAgent(Agent):
 
 
 class ResponsesAgent(Agent):
+    sdk = openai.OpenAI
     endpoint = "/v1/responses"
 
     def turn(self):
-        body = {"model": self.model, "input": self.items, "store": False, "tools": [
+        body = {**self.tagged, "model": self.model, "input": self.items, "store": False, "tools": [
             {"type": "function", "name": n, "parameters": p, "strict": False}
             for n, p in PARAMETERS.items()]}
-        with openai.OpenAI(base_url=self.relay.base_url, **self.options) as client:
-            if self.streamed:
-                with client.responses.stream(**body) as s:
-                    done = s.get_final_response()
-            else:
-                done = client.responses.create(**body)
+        if self.streamed:
+            with self.client.responses.stream(**body) as s:
+                done = s.get_final_response()
+        else:
+            done = self.client.responses.create(**body)
         assert done.status == "completed"
         self.items += [o.model_dump(exclude_none=True, exclude={"parsed_arguments"}) for o in done.output]
         calls = [Call(o.call_id, o.name, json.loads(o.arguments)) for o in done.output
