@@ -283,27 +283,10 @@ static bool body_read(struct reader *r, yyjson_val *root, bool wants_answer)
 static enum err request_read(struct arena *a, const struct json_doc *body, bool wants_answer,
                              struct chat *out, str *why, str *param)
 {
-    *out = (struct chat){
-        .door = &dialect_anthropic,
-        .doc = *body,
-        .include_usage = true,
-        .parallel_tool_calls = -1,
-        .schema_strict = -1,
-        .max_tokens = -1,
-        .n = 1,
-    };
-    struct reader r = {.a = a, .chat = out};
-    *why = (str){0};
-    *param = (str){0};
-    if (!yyjson_is_obj(body->root)) {
-        *why = STR("The body must be a JSON object.");
-        return ERR_INVALID_REQUEST;
-    }
-    if (body_read(&r, body->root, wants_answer))
-        return OK;
-    *why = r.why;
-    *param = r.param;
-    return ERR_INVALID_REQUEST;
+    struct reader r;
+    bool good = reader_begin(&r, a, &dialect_anthropic, body, out);
+    out->include_usage = true;
+    return reader_end(&r, good && body_read(&r, body->root, wants_answer), why, param);
 }
 
 enum err anthropic_request_in(struct arena *a, const struct json_doc *body, struct chat *out,

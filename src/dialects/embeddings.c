@@ -12,8 +12,6 @@
 #define TOKEN_MAX       INT64_C(1000000000000)
 #define BYTES_PER_TOKEN 4u /* as estimate_tokens() counts */
 
-typedef bool field_fn(struct reader *r, yyjson_val *v);
-
 static bool read_model(struct reader *r, yyjson_val *v)
 {
     if (!yyjson_is_str(v))
@@ -107,64 +105,30 @@ static bool read_user(struct reader *r, yyjson_val *v)
     return yyjson_is_str(v) || reader_fault(r, NULL, "must be a string");
 }
 
-static bool read_object(struct reader *r, yyjson_val *v)
-{
-    return yyjson_is_obj(v) || reader_fault(r, NULL, "must be an object");
-}
-
-/* As in openai_request.c: what has no row goes upstream unread, a row may be there only once, and
- * one without a reader chooses another model or price (OpenRouter's). */
-static const struct field {
-    const char *name;
-    field_fn *read;
-} fields[] = {
-    {"model", read_model},
-    {"input", read_input},
-    {"dimensions", read_dimensions},
-    {"encoding_format", read_encoding_format},
-    {"user", read_user},
-    {"metadata", read_object},
-    {"routing", read_object},
-    {"cache", read_object},
-    {"models", NULL},
-    {"route", NULL},
-    {"provider", NULL},
-    {"preset", NULL},
-    {"plugins", NULL},
+/* What has no row goes upstream unread; those without a reader choose another model or price
+ * (OpenRouter's). */
+static const struct reader_field fields[] = {
+    {"model", read_model, false},
+    {"input", read_input, false},
+    {"dimensions", read_dimensions, false},
+    {"encoding_format", read_encoding_format, false},
+    {"user", read_user, false},
+    {"metadata", reader_is_object, false},
+    {"routing", reader_is_object, false},
+    {"cache", reader_is_object, false},
+    {"models", NULL, true},
+    {"route", NULL, true},
+    {"provider", NULL, true},
+    {"preset", NULL, true},
+    {"plugins", NULL, true},
 };
 
 #define FIELD_COUNT (sizeof fields / sizeof *fields)
 
-static bool field_in(struct reader *r, const struct field *f, yyjson_val *v)
-{
-    if (f->read == NULL) {
-        r->chat->priced_field = str_of_c(f->name);
-        return true;
-    }
-    reader_enter(r, f->name);
-    bool good = f->read(r, v);
-    reader_leave(r);
-    return good;
-}
-
 static bool body_in(struct reader *r, yyjson_val *root)
 {
-    bool seen[FIELD_COUNT] = {false};
-    size_t i, n;
-    yyjson_val *key, *value;
-    yyjson_obj_foreach(root, i, n, key, value)
-    {
-        size_t f = 0;
-        while (f < FIELD_COUNT && !str_eq(json_str(key), str_of_c(fields[f].name)))
-            f++;
-        if (f == FIELD_COUNT)
-            continue;
-        if (seen[f])
-            return reader_fault(r, fields[f].name, "is there twice");
-        seen[f] = true;
-        if (!yyjson_is_null(value) && !field_in(r, &fields[f], value))
-            return false;
-    }
+    if (!reader_fields(r, root, fields, FIELD_COUNT))
+        return false;
     if (r->chat->model.len == 0)
         return reader_fault(r, "model", "is missing");
     return r->chat->input != NULL || reader_fault(r, "input", "is missing");
@@ -173,21 +137,10 @@ static bool body_in(struct reader *r, yyjson_val *root)
 static enum err request_in(struct arena *a, const struct json_doc *body, struct chat *out, str *why,
                            str *param)
 {
-    *out = (struct chat){
-        .asked = ASKED_EMBEDDINGS,
-        .door = &dialect_embeddings,
-        .doc = *body,
-        .parallel_tool_calls = -1,
-        .schema_strict = -1,
-        .max_tokens = -1,
-        .n = 1,
-        .dimensions = -1,
-    };
-    struct reader r = {.a = a, .chat = out};
-    bool good = body_in(&r, body->root);
-    *why = r.why;
-    *param = r.param;
-    return good ? OK : ERR_INVALID_REQUEST;
+    struct reader r;
+    bool good = reader_begin(&r, a, &dialect_embeddings, body, out);
+    out->asked = ASKED_EMBEDDINGS;
+    return reader_end(&r, good && body_in(&r, body->root), why, param);
 }
 
 /* The list as it is, with the cost in its usage when both are known. */

@@ -329,24 +329,7 @@ static bool body_read(struct reader *r, yyjson_val *root)
 enum err openai_request_in(struct arena *a, const struct json_doc *body, struct chat *out, str *why,
                            str *param)
 {
-    *out = (struct chat){
-        .door = &dialect_openai,
-        .doc = *body,
-        .parallel_tool_calls = -1,
-        .schema_strict = -1,
-        .max_tokens = -1,
-        .n = 1,
-    };
-    struct reader r = {.a = a, .chat = out};
-    *why = (str){0};
-    *param = (str){0};
-    if (!yyjson_is_obj(body->root)) {
-        *why = STR("The body must be a JSON object.");
-        return ERR_INVALID_REQUEST;
-    }
-    if (body_read(&r, body->root))
-        return OK;
-    *why = r.why;
-    *param = r.param;
-    return ERR_INVALID_REQUEST;
+    struct reader r;
+    bool good = reader_begin(&r, a, &dialect_openai, body, out) && body_read(&r, body->root);
+    return reader_end(&r, good, why, param);
 }

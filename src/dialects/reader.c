@@ -3,6 +3,31 @@
 
 #include <assert.h>
 
+bool reader_begin(struct reader *r, struct arena *a, const struct dialect *door,
+                  const struct json_doc *body, struct chat *out)
+{
+    *out = (struct chat){
+        .door = door,
+        .doc = *body,
+        .parallel_tool_calls = -1,
+        .schema_strict = -1,
+        .max_tokens = -1,
+        .dimensions = -1,
+        .n = 1,
+    };
+    *r = (struct reader){.a = a, .chat = out};
+    if (!yyjson_is_obj(body->root))
+        r->why = STR("The body must be a JSON object.");
+    return yyjson_is_obj(body->root);
+}
+
+enum err reader_end(struct reader *r, bool good, str *why, str *param)
+{
+    *why = good ? (str){0} : r->why;
+    *param = good ? (str){0} : r->param;
+    return good ? OK : ERR_INVALID_REQUEST;
+}
+
 void reader_enter(struct reader *r, const char *key)
 {
     assert(r->depth < READER_STEPS_MAX);

@@ -5,6 +5,7 @@
 #ifndef RELAY_DIALECTS_READER_H
 #define RELAY_DIALECTS_READER_H
 
+#include "base/err.h"
 #include "base/json.h"
 #include "dialects/chat.h"
 
@@ -23,6 +24,13 @@ struct reader {
     bool faulty;
     str why, param;
 };
+
+/* A client's body is read: *out becomes a chat of which nothing is said yet. False: the body is no
+ * object, which reader_end() tells. */
+bool reader_begin(struct reader *r, struct arena *a, const struct dialect *door,
+                  const struct json_doc *body, struct chat *out);
+/* OK when `good`; else ERR_INVALID_REQUEST with the fault that was noted. */
+enum err reader_end(struct reader *r, bool good, str *why, str *param);
 
 void reader_enter(struct reader *r, const char *key);
 void reader_enter_index(struct reader *r, size_t index);

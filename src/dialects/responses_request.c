@@ -10,32 +10,9 @@
 #define NUMBER_MAX 1e9
 #define COUNT_MAX  INT64_C(1000000000000)
 
-typedef bool field_fn(struct reader *r, yyjson_val *v);
-
-static bool string_in(struct reader *r, yyjson_val *v, str *out)
-{
-    if (!yyjson_is_str(v))
-        return reader_fault(r, NULL, "must be a string");
-    *out = json_str(v);
-    return true;
-}
-
-static bool bool_in(struct reader *r, yyjson_val *v, bool *out)
-{
-    if (!yyjson_is_bool(v))
-        return reader_fault(r, NULL, "must be true or false");
-    *out = yyjson_get_bool(v);
-    return true;
-}
-
-static bool read_object(struct reader *r, yyjson_val *v)
-{
-    return yyjson_is_obj(v) || reader_fault(r, NULL, "must be an object");
-}
-
 static bool read_model(struct reader *r, yyjson_val *v)
 {
-    if (!string_in(r, v, &r->chat->model))
+    if (!reader_is_str(r, v, &r->chat->model))
         return false;
     return r->chat->model.len > 0 || reader_fault(r, NULL, "must not be empty");
 }
@@ -49,18 +26,18 @@ static bool read_input(struct reader *r, yyjson_val *v)
 static bool read_string(struct reader *r, yyjson_val *v)
 {
     str unread;
-    return string_in(r, v, &unread);
+    return reader_is_str(r, v, &unread);
 }
 
 static bool read_stream(struct reader *r, yyjson_val *v)
 {
-    return bool_in(r, v, &r->chat->stream);
+    return reader_is_bool(r, v, &r->chat->stream);
 }
 
 static bool read_store(struct reader *r, yyjson_val *v)
 {
     bool store;
-    return bool_in(r, v, &store);
+    return reader_is_bool(r, v, &store);
 }
 
 static bool read_max_output_tokens(struct reader *r, yyjson_val *v)
@@ -111,7 +88,7 @@ static bool read_tool_choice(struct reader *r, yyjson_val *v)
 static bool read_parallel_tool_calls(struct reader *r, yyjson_val *v)
 {
     bool parallel = false;
-    if (!bool_in(r, v, &parallel))
+    if (!reader_is_bool(r, v, &parallel))
         return false;
     r->chat->parallel_tool_calls = parallel;
     return true;
@@ -150,7 +127,7 @@ static bool read_format(struct reader *r, yyjson_val *format)
 static bool read_text(struct reader *r, yyjson_val *v)
 {
     yyjson_val *format = NULL;
-    if (!read_object(r, v) || !reader_object(r, v, "format", &format) ||
+    if (!reader_is_object(r, v) || !reader_object(r, v, "format", &format) ||
         !reader_str(r, v, "verbosity", &r->chat->verbosity))
         return false;
     if (format == NULL)
@@ -164,28 +141,28 @@ static bool read_text(struct reader *r, yyjson_val *v)
 static bool read_reasoning(struct reader *r, yyjson_val *v)
 {
     str summary = {0};
-    return read_object(r, v) && reader_str(r, v, "effort", &r->chat->reasoning_effort) &&
+    return reader_is_object(r, v) && reader_str(r, v, "effort", &r->chat->reasoning_effort) &&
            reader_str(r, v, "summary", &summary);
 }
 
 static bool read_user(struct reader *r, yyjson_val *v)
 {
-    return string_in(r, v, &r->chat->user);
+    return reader_is_str(r, v, &r->chat->user);
 }
 
 static bool read_prompt_cache_key(struct reader *r, yyjson_val *v)
 {
-    return string_in(r, v, &r->chat->prompt_cache_key);
+    return reader_is_str(r, v, &r->chat->prompt_cache_key);
 }
 
 static bool read_safety_identifier(struct reader *r, yyjson_val *v)
 {
-    return string_in(r, v, &r->chat->safety_identifier);
+    return reader_is_str(r, v, &r->chat->safety_identifier);
 }
 
 static bool read_service_tier(struct reader *r, yyjson_val *v)
 {
-    if (!string_in(r, v, &r->chat->service_tier))
+    if (!reader_is_str(r, v, &r->chat->service_tier))
         return false;
     str tier = r->chat->service_tier;
     if (!str_eq(tier, STR("auto")) && !str_eq(tier, STR("default")))
@@ -203,7 +180,7 @@ static bool read_include(struct reader *r, yyjson_val *v)
     {
         str name = {0};
         reader_enter_index(r, i);
-        bool good = string_in(r, element, &name);
+        bool good = reader_is_str(r, element, &name);
         if (good && str_eq(name, STR("message.output_text.logprobs")))
             good = reader_fault(r, NULL, "asks for log probabilities, which are not given here");
         reader_leave(r);
@@ -224,7 +201,7 @@ static bool read_top_logprobs(struct reader *r, yyjson_val *v)
 static bool read_background(struct reader *r, yyjson_val *v)
 {
     bool background = false;
-    if (!bool_in(r, v, &background))
+    if (!reader_is_bool(r, v, &background))
         return false;
     return !background ||
            reader_fault(r, NULL, "must be false: Relay answers at once or not at all");
@@ -244,72 +221,44 @@ static bool refuse_prompt(struct reader *r, yyjson_val *v)
     return reader_fault(r, NULL, "needs a stored prompt, and Relay stores none: send it as input");
 }
 
-static const struct field {
-    const char *name;
-    field_fn *read;
-} fields[] = {
-    {"model", read_model},
-    {"input", read_input},
-    {"instructions", read_string},
-    {"stream", read_stream},
-    {"max_output_tokens", read_max_output_tokens},
-    {"temperature", read_temperature},
-    {"top_p", read_top_p},
-    {"tools", responses_read_tools},
-    {"tool_choice", read_tool_choice},
-    {"parallel_tool_calls", read_parallel_tool_calls},
-    {"text", read_text},
-    {"reasoning", read_reasoning},
-    {"user", read_user},
-    {"metadata", read_object},
-    {"store", read_store},
-    {"service_tier", read_service_tier},
-    {"prompt_cache_key", read_prompt_cache_key},
-    {"safety_identifier", read_safety_identifier},
-    {"include", read_include},
-    {"top_logprobs", read_top_logprobs},
-    {"truncation", read_string},
-    {"stream_options", read_object},
-    {"background", read_background},
-    {"previous_response_id", refuse_stored},
-    {"conversation", refuse_stored},
-    {"prompt", refuse_prompt},
-    {"routing", read_object},
-    {"cache", read_object},
+static const struct reader_field fields[] = {
+    {"model", read_model, false},
+    {"input", read_input, false},
+    {"instructions", read_string, false},
+    {"stream", read_stream, false},
+    {"max_output_tokens", read_max_output_tokens, false},
+    {"temperature", read_temperature, false},
+    {"top_p", read_top_p, false},
+    {"tools", responses_read_tools, false},
+    {"tool_choice", read_tool_choice, false},
+    {"parallel_tool_calls", read_parallel_tool_calls, false},
+    {"text", read_text, false},
+    {"reasoning", read_reasoning, false},
+    {"user", read_user, false},
+    {"metadata", reader_is_object, false},
+    {"store", read_store, false},
+    {"service_tier", read_service_tier, false},
+    {"prompt_cache_key", read_prompt_cache_key, false},
+    {"safety_identifier", read_safety_identifier, false},
+    {"include", read_include, false},
+    {"top_logprobs", read_top_logprobs, false},
+    {"truncation", read_string, false},
+    {"stream_options", reader_is_object, false},
+    {"background", read_background, false},
+    {"previous_response_id", refuse_stored, false},
+    {"conversation", refuse_stored, false},
+    {"prompt", refuse_prompt, false},
+    {"routing", reader_is_object, false},
+    {"cache", reader_is_object, false},
 };
 
 #define FIELD_COUNT (sizeof fields / sizeof *fields)
-static_assert(FIELD_COUNT <= 64, "the fields seen are bits of one word");
-
-static size_t field_find(str key)
-{
-    for (size_t i = 0; i < FIELD_COUNT; i++)
-        if (str_eq(key, str_of_c(fields[i].name)))
-            return i;
-    return FIELD_COUNT;
-}
+static_assert(FIELD_COUNT <= READER_FIELDS_MAX, "the fields seen are bits of one word");
 
 static bool body_read(struct reader *r, yyjson_val *root)
 {
-    uint64_t seen = 0;
-    size_t i, n;
-    yyjson_val *key, *value;
-    yyjson_obj_foreach(root, i, n, key, value)
-    {
-        size_t index = field_find(json_str(key));
-        if (index == FIELD_COUNT)
-            continue;
-        if ((seen >> index & 1) != 0)
-            return reader_fault(r, fields[index].name, "is there twice");
-        seen |= UINT64_C(1) << index;
-        if (yyjson_is_null(value))
-            continue;
-        reader_enter(r, fields[index].name);
-        bool good = fields[index].read(r, value);
-        reader_leave(r);
-        if (!good)
-            return false;
-    }
+    if (!reader_fields(r, root, fields, FIELD_COUNT))
+        return false;
     if (r->chat->model.len == 0)
         return reader_fault(r, "model", "is missing");
     if (r->chat->message_count == 0)
@@ -348,25 +297,8 @@ str responses_field_name(struct arena *a, str name)
 enum err responses_request_in(struct arena *a, const struct json_doc *body, struct chat *out,
                               str *why, str *param)
 {
-    *out = (struct chat){
-        .door = &dialect_responses,
-        .doc = *body,
-        .include_usage = true,
-        .parallel_tool_calls = -1,
-        .schema_strict = -1,
-        .max_tokens = -1,
-        .n = 1,
-    };
-    struct reader r = {.a = a, .chat = out};
-    *why = (str){0};
-    *param = (str){0};
-    if (!yyjson_is_obj(body->root)) {
-        *why = STR("The body must be a JSON object.");
-        return ERR_INVALID_REQUEST;
-    }
-    if (body_read(&r, body->root))
-        return OK;
-    *why = r.why;
-    *param = r.param;
-    return ERR_INVALID_REQUEST;
+    struct reader r;
+    bool good = reader_begin(&r, a, &dialect_responses, body, out);
+    out->include_usage = true;
+    return reader_end(&r, good && body_read(&r, body->root), why, param);
 }
