@@ -74,3 +74,13 @@ def test_against_aimock(before_aimock, aimock, word, door, dialect, streamed):
     told = aimock.client.get("/__aimock/journal").json()
     assert all(r in json.dumps(told[-1]["body"], ensure_ascii=False).replace('\\"', '"') for r in
                ("21 degrees, ", "hour")), told[-1]
+
+
+def test_a_hit_in_the_other_shape(relay, word, door, dialect, streamed):
+    """What the cache replays, streamed or plain, is as good to the SDK's types as what it has stored."""
+    turns = [AGENTS[door](relay, relay.first_key, model_of(dialect), shape, word).ask(word)
+             for shape in (streamed, not streamed)]
+    assert turns[0] == turns[1] and word in turns[0].text
+    rows = relay.wait_rows(2, "tags LIKE ?", f"%{word}%")
+    assert [(r["cache"], r["stream"]) for r in rows] == [("miss", streamed), ("exact", not streamed)]
+    assert usd(rows[1]["cost_usd"]) == 0 and rows[1]["source_id"] == rows[0]["id"]
