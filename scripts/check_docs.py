@@ -122,7 +122,7 @@ def check_translation():
     each case has its row, for who has changed the one without the other."""
     page = TRANSLATION_PAGE.read_text()
     parts = re.split(r"^## ", page, flags=re.M)[1:]
-    for door, part in zip(("openai", "anthropic", "responses"), parts, strict=True):
+    for door, part in zip(("openai", "anthropic", "responses", "embeddings"), parts, strict=True):
         path = ROOT / "tests" / "translation" / f"{door}.json"
         cases = json.loads(path.read_text())["cases"]
         rows = re.findall(r"^\| (.*?) \|", part.partition("\n### ")[0], re.M)[1:]

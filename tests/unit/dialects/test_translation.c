@@ -49,6 +49,7 @@ static const struct door doors[] = {
     {&dialect_openai, "`/v1/chat/completions`"},
     {&dialect_anthropic, "`/v1/messages`"},
     {&dialect_responses, "`/v1/responses`"},
+    {&dialect_embeddings, "`/v1/embeddings`"},
 };
 
 /* ---- differences ---- */
