@@ -15,6 +15,7 @@
 #define KEEP_BYTES_MAX    (4 << 20)   /* free at the end of a heap */
 #define GROW_BYTES        (256 << 10) /* more than was asked for, each time it grows */
 #define APART_BYTES_LEAST (1 << 20)   /* blocks from this size on are mapped on their own */
+#define SMALL_BYTES       1024        /* what glibc keeps in a thread's own cache */
 
 static _Noreturn void die_out_of_memory(void)
 {
@@ -24,6 +25,9 @@ static _Noreturn void die_out_of_memory(void)
 
 void *xcalloc(size_t count, size_t bytes)
 {
+    /* glibc's calloc() passes the thread's cache by, its malloc() does not. */
+    if (count <= SMALL_BYTES && bytes <= SMALL_BYTES && count * bytes <= SMALL_BYTES)
+        return memset(xmalloc(count * bytes), 0, count * bytes);
     void *p = calloc(count != 0 ? count : 1, bytes != 0 ? bytes : 1);
     if (p == NULL)
         die_out_of_memory();

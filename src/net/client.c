@@ -13,6 +13,13 @@
 #include "base/mem.h"
 #include "net/client_internal.h"
 
+/* Sanitizer builds make every call new, so that they see one that is used after its end. */
+#ifdef RELAY_ARENA_MALLOC
+#define SPARES_KEPT false
+#else
+#define SPARES_KEPT true
+#endif
+
 const char *call_failure_text(enum call_failure f)
 {
     switch (f) {
@@ -150,6 +157,12 @@ void client_free(struct client *c)
         next = at->next;
         origin_free(LIST_ITEM(at, struct origin, node));
     }
+    while (c->spare_call_count > 0) {
+        free(c->spare_calls[--c->spare_call_count]);
+    }
+    while (c->spare_request_count > 0) {
+        free(c->spare_requests[--c->spare_request_count]);
+    }
     free(c);
 }
 
@@ -160,16 +173,32 @@ struct client_stats client_stats(const struct client *c)
 
 /* ---- failures ---- */
 
+void call_forget_request(struct call *call)
+{
+    struct client *c = call->origin->client;
+    bool keep = SPARES_KEPT && call->request != NULL && call->request_is_spare &&
+                c->spare_request_count < CLIENT_SPARES_MAX;
+    if (keep) {
+        c->spare_requests[c->spare_request_count++] = call->request;
+    } else {
+        free(call->request);
+    }
+    call->request = NULL;
+}
+
 void call_free(struct call *call)
 {
     assert(call->pub.conn == NULL && call->dial == NULL);
     loop_undefer(&call->task);
     list_remove(&call->node);
-    free(call->request);
-    free(call->head);
-    free(call->chunked);
+    call_forget_request(call);
     free(call->detail);
-    free(call);
+    struct client *c = call->origin->client;
+    if (SPARES_KEPT && c->spare_call_count < CLIENT_SPARES_MAX) {
+        c->spare_calls[c->spare_call_count++] = call;
+    } else {
+        free(call);
+    }
 }
 
 void call_fail_later(struct call *call, enum call_failure failure, const char *detail)
@@ -220,6 +249,27 @@ static bool has_body(str method, str body)
            str_eq(method, STR("PATCH"));
 }
 
+static void write_request(struct call *call, const str *parts, size_t count)
+{
+    struct client *c = call->origin->client;
+    size_t len = 0;
+    for (size_t i = 0; i < count; i++) {
+        len += parts[i].len;
+    }
+    call->request_len = len;
+    call->request_is_spare = len <= CLIENT_REQUEST_BYTES;
+    call->request = call->request_is_spare && c->spare_request_count > 0
+                        ? c->spare_requests[--c->spare_request_count]
+                        : xmalloc(call->request_is_spare ? CLIENT_REQUEST_BYTES : len);
+    char *to = call->request;
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].len > 0) {
+            memcpy(to, parts[i].p, parts[i].len);
+            to += parts[i].len;
+        }
+    }
+}
+
 static void build_request(struct call *call, const struct call_request *r)
 {
     const struct origin *o = call->origin;
@@ -251,7 +301,7 @@ static void build_request(struct call *call, const struct call_request *r)
         length_line,
         STR("\r\n"),
     };
-    call->request = text_join(parts, sizeof parts / sizeof *parts, &call->request_len);
+    write_request(call, parts, sizeof parts / sizeof *parts);
     call->to_head = str_eq(r->method, STR("HEAD"));
     call->body = r->body;
 }
@@ -271,10 +321,18 @@ void call_attach(struct call *call, struct upstream_conn *uc)
     conn_write_with_body(&uc->io, &head, 1, call->body);
 }
 
+static struct call *call_new(struct client *c)
+{
+    struct call *call =
+        c->spare_call_count > 0 ? c->spare_calls[--c->spare_call_count] : xmalloc(sizeof *call);
+    memset(call, 0, offsetof(struct call, chunked));
+    return call;
+}
+
 struct http_call *call_start(struct origin *o, const struct call_request *request,
                              const struct call_handler *handler, void *user)
 {
-    struct call *call = xcalloc(1, sizeof *call);
+    struct call *call = call_new(o->client);
     call->pub.handler = handler;
     call->pub.user = user;
     call->pub.client = o->client;
@@ -346,5 +404,5 @@ void call_resume(struct http_call *call)
 str call_header(const struct http_call *call, const char *name)
 {
     const struct call *c = LIST_ITEM(call, const struct call, pub);
-    return head_line_find(str_of(c->head, c->head_len), str_of_c(name));
+    return head_line_find(c->head, str_of_c(name));
 }

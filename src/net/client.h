@@ -52,7 +52,7 @@ const char *call_failure_text(enum call_failure f); /* "connection refused" */
 struct http_call;
 
 struct call_handler {
-    /* The head of the answer. header() below works until the call ends. */
+    /* The head of the answer; call_header() works in here. */
     void (*on_head)(struct http_call *call);
     /* A piece of the body, decoded; borrowed until return. Not called while paused. */
     void (*on_body)(struct http_call *call, str bytes);
@@ -96,8 +96,8 @@ void call_cancel(struct http_call *call);
 void call_pause(struct http_call *call);
 void call_resume(struct http_call *call);
 
-/* First value of a header of the answer, or an empty str with p == NULL; valid until the last
- * callback returns or the connection is cancelled. */
+/* First value of a header of the answer, or an empty str with p == NULL. In on_head() only, and
+ * borrowed until that returns. */
 str call_header(const struct http_call *call, const char *name);
 
 struct client_stats {

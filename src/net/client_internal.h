@@ -12,6 +12,9 @@
 #define CLIENT_STAGGER_MS   250u /* until the next address is tried beside the first (RFC 8305) */
 #define CLIENT_ATTEMPTS_MAX 4u   /* connects under way for one call */
 
+#define CLIENT_SPARES_MAX    64u
+#define CLIENT_REQUEST_BYTES 1024u /* of the head of a request of ordinary size */
+
 struct client {
     struct loop *loop;
     struct tls_client *tls;
@@ -19,6 +22,10 @@ struct client {
     struct list origins;
     struct list calls;
     size_t origin_count, idle, connections, dials;
+    /* Memory of calls that are over, and of their requests: used again while it is warm. */
+    struct call *spare_calls[CLIENT_SPARES_MAX];
+    char *spare_requests[CLIENT_SPARES_MAX]; /* CLIENT_REQUEST_BYTES each */
+    unsigned spare_call_count, spare_request_count;
     bool closing;
 };
 
@@ -80,17 +87,17 @@ struct call {
     struct dial *dial;
     char *request; /* head as sent, until the answer's head is here */
     size_t request_len;
+    bool request_is_spare; /* it goes back to the client's spares */
     str body;
     int64_t connect_timeout_ms;
-    char *head; /* of the answer */
-    size_t head_len;
+    str head; /* of the answer, during on_head() */
     struct response_head answer;
-    struct chunked *chunked;
     int64_t left;
     enum call_failure failure;
     char *detail;
     unsigned interim;
     bool to_head, paused, in_callback, cancelled, resent, any_byte, failed;
+    struct chunked chunked; /* of a chunked answer, else not even cleared */
 };
 
 /* ---- client_url.c ---- */
@@ -125,6 +132,7 @@ void call_attach(struct call *call, struct upstream_conn *uc);
 void call_fail_later(struct call *call, enum call_failure failure, const char *detail);
 /* Frees a call that has had its last callback, or that was cancelled inside one. */
 void call_free(struct call *call);
+void call_forget_request(struct call *call); /* it will not be sent again */
 /* The connection failed under it: sends it again where that is safe. */
 void call_lost(struct call *call, const char *detail);
 

@@ -65,8 +65,7 @@ static void begin_body(struct upstream_conn *uc)
     call->left = call->answer.content_length;
     uc->state = UC_BODY;
     if (call->answer.framing == BODY_CHUNKED) {
-        call->chunked = xmalloc(sizeof *call->chunked);
-        chunked_init(call->chunked);
+        chunked_init(&call->chunked);
     }
 }
 
@@ -93,16 +92,14 @@ static size_t take_head(struct upstream_conn *uc, const char *p, size_t len)
         }
         return head_len;
     }
-    call->head = xmalloc(head_len);
-    memcpy(call->head, p, head_len);
-    call->head_len = head_len;
     call->pub.status = call->answer.status;
     conn_own_body(&uc->io); /* from here on the request may go */
-    free(call->request);
-    call->request = NULL;
+    call_forget_request(call);
     begin_body(uc);
+    call->head = head;
     call->in_callback = true;
     call->pub.handler->on_head(&call->pub);
+    call->head = (str){NULL, 0};
     return still_there(call) ? head_len : 0;
 }
 
@@ -130,7 +127,7 @@ static size_t take_body(struct upstream_conn *uc, char *p, size_t len, bool *who
         call->left -= (int64_t)body_len;
         *whole = call->left == 0;
     } else if (call->answer.framing == BODY_CHUNKED) {
-        enum chunked_result r = chunked_feed(call->chunked, p, len, &body_len, &used);
+        enum chunked_result r = chunked_feed(&call->chunked, p, len, &body_len, &used);
         if (r == CHUNKED_BAD) {
             fail(uc, CALL_INVALID, "the answer's chunks are not valid");
             return 0;

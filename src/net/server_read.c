@@ -104,6 +104,7 @@ static size_t leading_blank(str bytes)
 
 static size_t step_head(struct server_conn *sc, char *p, size_t len)
 {
+    bool begins = false;
     if (sc->state == SC_IDLE) {
         if (conn_unsent(&sc->io) >= EXCHANGE_QUEUE_HIGH) {
             return 0; /* whoever asks without reading the answers waits until they are read */
@@ -122,11 +123,14 @@ static size_t step_head(struct server_conn *sc, char *p, size_t len)
         sc->state = SC_HEAD;
         sc->scan = (struct head_scan){0, 0};
         sc->first_byte_ns = clock_mono_ns();
-        loop_timer_start(&sc->timer, (uint64_t)sc->server->limits.request_timeout_ms);
+        begins = true;
     }
     str seen = str_of(p, len < HEAD_BYTES_MAX ? len : HEAD_BYTES_MAX);
     size_t head_len = head_find_end(&sc->scan, seen);
     if (head_len == HEAD_MORE && len < HEAD_BYTES_MAX) {
+        if (begins) {
+            loop_timer_start(&sc->timer, (uint64_t)sc->server->limits.request_timeout_ms);
+        }
         return 0;
     }
     struct request_head h;

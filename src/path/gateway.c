@@ -96,6 +96,7 @@ void worker_init(struct worker *w, struct gateway *g, unsigned index, struct cat
     w->dice |= 1;
     w->chooser = chooser_new();
     buf_init(&w->scratch, HEAD_SCRATCH_MAX);
+    buf_init(&w->body_scratch, SIZE_MAX);
     arena_init(&w->event_arena, 8192);
     w->deltas.v = xcalloc(DELTAS_MAX, sizeof *w->deltas.v);
     w->deltas.cap = DELTAS_MAX;
@@ -110,6 +111,7 @@ void worker_deinit(struct worker *w)
     view_free(w->view);
     chooser_free(w->chooser);
     buf_deinit(&w->scratch);
+    buf_deinit(&w->body_scratch);
     arena_deinit(&w->event_arena);
     free(w->deltas.v);
     request_free_spares(w);

@@ -84,11 +84,12 @@ struct worker {
     uint64_t dice; /* xorshift state */
     struct chooser *chooser;
     struct buf scratch;       /* head of an answer being written */
+    struct buf body_scratch;  /* and its body */
     struct arena event_arena; /* deltas of the events of one read */
     struct deltas deltas;
     struct buf *spare_bufs[64]; /* empty output buffers for streams */
     unsigned spare_buf_count;
-    struct request *spare_requests[32]; /* with their arenas' first blocks: warm memory */
+    struct request *spare_requests[128]; /* with their arenas' first blocks: warm memory */
     unsigned spare_request_count;
     bool draining;
 };

@@ -11,45 +11,44 @@
 #define SILENCE_MS       10000u
 #define COMMENT_EVERY_MS 15000u
 
-static void add_text(struct buf *b, const char *name, str value)
+#define KEPT_BODY_BYTES_MAX 65536u
+
+/* Each takes the line's beginning whole, "name: ", whose length the compiler knows. */
+static inline void add_text(struct buf *b, str name, str value)
 {
-    (void)buf_add(b, str_of_c(name));
-    (void)buf_add(b, STR(": "));
+    (void)buf_add(b, name);
     (void)buf_add(b, value);
     (void)buf_add(b, STR("\r\n"));
 }
 
 /* A name of a configuration or of a provider's list: whoever made it, it stays one header. */
-static void add_name(struct buf *b, const char *name, str value)
+static inline void add_name(struct buf *b, str name, str value)
 {
     add_text(b, name, str_has_control(value) ? STR("?") : str_head(value, CATALOG_NAME_BYTES_MAX));
 }
 
-static void add_number(struct buf *b, const char *name, int64_t value)
+static inline void add_number(struct buf *b, str name, int64_t value)
 {
-    (void)buf_add(b, str_of_c(name));
-    (void)buf_add(b, STR(": "));
+    (void)buf_add(b, name);
     (void)buf_add_i64(b, value);
     (void)buf_add(b, STR("\r\n"));
 }
 
 /* Microseconds as milliseconds with three decimals. */
-static void add_ms(struct buf *b, const char *name, int64_t us)
+static inline void add_ms(struct buf *b, str name, int64_t us)
 {
     char decimals[4] = {'.', (char)('0' + us / 100 % 10), (char)('0' + us / 10 % 10),
                         (char)('0' + us % 10)};
-    (void)buf_add(b, str_of_c(name));
-    (void)buf_add(b, STR(": "));
+    (void)buf_add(b, name);
     (void)buf_add_i64(b, us / 1000);
     (void)buf_add(b, str_of(decimals, sizeof decimals));
     (void)buf_add(b, STR("\r\n"));
 }
 
 /* A duration as OpenAI writes it: "20ms", "1s", "6m0s". */
-static void add_duration(struct buf *b, const char *name, int64_t ms)
+static inline void add_duration(struct buf *b, str name, int64_t ms)
 {
-    (void)buf_add(b, str_of_c(name));
-    (void)buf_add(b, STR(": "));
+    (void)buf_add(b, name);
     if (ms < 1000) {
         (void)buf_add_i64(b, ms);
         (void)buf_add(b, STR("ms\r\n"));
@@ -70,14 +69,14 @@ static void add_limits(struct request *r, struct buf *b)
     if (!r->limited)
         return;
     if (l->limit_requests >= 0) {
-        add_number(b, "x-ratelimit-limit-requests", l->limit_requests);
-        add_number(b, "x-ratelimit-remaining-requests", l->remaining_requests);
-        add_duration(b, "x-ratelimit-reset-requests", l->reset_requests_ms);
+        add_number(b, STR("x-ratelimit-limit-requests: "), l->limit_requests);
+        add_number(b, STR("x-ratelimit-remaining-requests: "), l->remaining_requests);
+        add_duration(b, STR("x-ratelimit-reset-requests: "), l->reset_requests_ms);
     }
     if (l->limit_tokens >= 0) {
-        add_number(b, "x-ratelimit-limit-tokens", l->limit_tokens);
-        add_number(b, "x-ratelimit-remaining-tokens", l->remaining_tokens);
-        add_duration(b, "x-ratelimit-reset-tokens", l->reset_tokens_ms);
+        add_number(b, STR("x-ratelimit-limit-tokens: "), l->limit_tokens);
+        add_number(b, STR("x-ratelimit-remaining-tokens: "), l->remaining_tokens);
+        add_duration(b, STR("x-ratelimit-reset-tokens: "), l->reset_tokens_ms);
     }
 }
 
@@ -88,10 +87,10 @@ static void add_retry(struct request *r, struct buf *b)
     int status = r->fault_status != 0 ? r->fault_status : err_info(r->fault)->status;
     bool waiting_helps = (status == 429 || status == 503) && r->retry_after_ms >= 0 && !r->no_retry;
     if (waiting_helps)
-        add_number(b, "retry-after",
+        add_number(b, STR("retry-after: "),
                    (r->retry_after_ms + 999) / 1000 > 0 ? (r->retry_after_ms + 999) / 1000 : 1);
     if (r->no_retry)
-        add_text(b, "x-should-retry", STR("false"));
+        add_text(b, STR("x-should-retry: "), STR("false"));
 }
 
 static void add_cors(struct request *r, struct buf *b)
@@ -99,9 +98,9 @@ static void add_cors(struct request *r, struct buf *b)
     str allowed = cors_origin(r->view->config, r->x);
     if (allowed.len == 0)
         return;
-    add_text(b, "access-control-allow-origin", allowed);
-    add_text(b, "access-control-expose-headers", STR("*"));
-    add_text(b, "vary", STR("origin"));
+    add_text(b, STR("access-control-allow-origin: "), allowed);
+    add_text(b, STR("access-control-expose-headers: "), STR("*"));
+    add_text(b, STR("vary: "), STR("origin"));
 }
 
 /* The head of the answer, as far as it is known now. `plain`: the whole answer is here. */
@@ -111,20 +110,20 @@ static void head_lines(struct request *r, struct buf *b, bool plain)
     bool chat = r->endpoint->kind == ENDPOINT_CHAT;
     bool answered = chat || r->resource.len == 0; /* not by Relay itself */
     buf_clear(b);
-    add_text(b, "x-request-id", r->client_id);
-    add_text(b, "x-relay-id", str_of(r->id_text, UUID_TEXT_BYTES - 1));
+    add_text(b, STR("x-request-id: "), r->client_id);
+    add_text(b, STR("x-relay-id: "), str_of(r->id_text, UUID_TEXT_BYTES - 1));
     if (answered && (t != NULL || r->hit != NULL)) {
-        add_name(b, "x-relay-provider",
+        add_name(b, STR("x-relay-provider: "),
                  r->hit != NULL ? r->hit->provider : t->upstream->config->name);
-        add_name(b, "x-relay-model", r->hit != NULL ? r->hit->model : t->model);
-        add_text(b, "x-relay-route", str_of_c(route_kind_text(route_kind_of(r))));
-        add_number(b, "x-relay-attempts", r->try_count);
+        add_name(b, STR("x-relay-model: "), r->hit != NULL ? r->hit->model : t->model);
+        add_text(b, STR("x-relay-route: "), str_of_c(route_kind_text(route_kind_of(r))));
+        add_number(b, STR("x-relay-attempts: "), r->try_count);
     }
     if (chat && r->chat.doc.root != NULL)
-        add_text(b, "x-relay-cache", str_of_c(cache_kind_text(r->cache)));
+        add_text(b, STR("x-relay-cache: "), str_of_c(cache_kind_text(r->cache)));
     if (r->hit != NULL) {
-        add_text(b, "x-relay-similarity", STR("1"));
-        add_number(b, "age",
+        add_text(b, STR("x-relay-similarity: "), STR("1"));
+        add_number(b, STR("age: "),
                    (r->at_us - r->hit->stored_us) / 1000000 > 0
                        ? (r->at_us - r->hit->stored_us) / 1000000
                        : 0);
@@ -132,9 +131,10 @@ static void head_lines(struct request *r, struct buf *b, bool plain)
     uint64_t now = clock_mono_ns();
     uint64_t waited = r->waited_ns + (t != NULL && t->ended_ns == 0 ? now - t->started_ns : 0);
     uint64_t total = now - r->started_ns;
-    add_ms(b, "x-relay-overhead-ms", total > waited ? (int64_t)((total - waited) / 1000) : 0);
+    add_ms(b, STR("x-relay-overhead-ms: "),
+           total > waited ? (int64_t)((total - waited) / 1000) : 0);
     if (r->chat.stream && t != NULL && t->first_ns != 0)
-        add_ms(b, "x-relay-ttft-ms", (int64_t)((t->first_ns - r->started_ns) / 1000));
+        add_ms(b, STR("x-relay-ttft-ms: "), (int64_t)((t->first_ns - r->started_ns) / 1000));
     if (chat && plain && r->accounted && r->fault == OK && pusd_known(r->cost)) {
         (void)buf_add(b, STR("x-relay-cost-usd: "));
         (void)pusd_print(b, r->cost);
@@ -191,23 +191,21 @@ void path_keep_alive(struct request *r)
 static void reply_error(struct request *r)
 {
     struct client_error e = request_client_error(r);
-    struct buf body;
-    buf_init(&body, 65536);
+    struct buf *body = &r->worker->body_scratch;
     if (r->answer_state == ANSWER_NONE) {
         const struct dialect *door =
             r->endpoint->door != NULL ? r->endpoint->door : &dialect_openai;
-        (void)door->error_out(&e, &body);
+        (void)door->error_out(&e, body);
         struct buf *head = &r->worker->scratch;
         head_lines(r, head, true);
         (void)buf_add(head, STR("content-type: application/json\r\n"));
         exchange_reply(r->x, e.status != 0 ? e.status : err_info(e.err)->status, buf_str(head),
-                       buf_str(&body));
+                       buf_str(body));
     } else {
         if (r->out_state != NULL)
-            (void)r->chat.door->stream_error(r->out_state, &e, &body);
-        exchange_abort(r->x, buf_str(&body));
+            (void)r->chat.door->stream_error(r->out_state, &e, body);
+        exchange_abort(r->x, buf_str(body));
     }
-    buf_deinit(&body);
 }
 
 static void reply_json(struct request *r, str body)
@@ -248,8 +246,8 @@ static void reply_answer(struct request *r, struct buf *body)
 
 enum flow reply_send(struct request *r)
 {
-    struct buf body;
-    buf_init(&body, SIZE_MAX);
+    struct buf *body = &r->worker->body_scratch;
+    buf_clear(body);
     if (r->gone)
         exchange_abort(r->x, (str){0});
     else if (r->fault != OK)
@@ -257,10 +255,11 @@ enum flow reply_send(struct request *r)
     else if (r->resource.len > 0)
         reply_json(r, r->resource);
     else if (r->hit != NULL)
-        reply_hit(r, &body);
+        reply_hit(r, body);
     else
-        reply_answer(r, &body);
-    buf_deinit(&body);
+        reply_answer(r, body);
+    if (body->cap > KEPT_BODY_BYTES_MAX)
+        buf_deinit(body);
     r->x = NULL;
     return FLOW_NEXT;
 }

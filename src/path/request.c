@@ -10,6 +10,7 @@
 
 #define ARENA_FIRST_BYTES    2048u
 #define QUESTION_FIRST_BYTES 8192u
+#define KEPT_BODY_BYTES_MAX  4096u
 #define ORPHAN_POLL_MS       250u
 
 /* 1-128 of [A-Za-z0-9._-]. */
@@ -47,10 +48,20 @@ static struct request *take_memory(struct worker *w)
     }
     struct request *r = w->spare_requests[--w->spare_request_count];
     struct arena kept = r->arena, question = r->question;
+    struct buf body = r->body;
     memset(r, 0, sizeof *r);
     r->arena = kept;
     r->question = question;
+    r->body = body;
     return r;
+}
+
+static void free_memory(struct request *r)
+{
+    arena_deinit(&r->question);
+    arena_deinit(&r->arena);
+    buf_deinit(&r->body);
+    free(r);
 }
 
 static void give_memory(struct worker *w, struct request *r)
@@ -65,22 +76,19 @@ static void give_memory(struct worker *w, struct request *r)
         if (r->question.head == NULL) /* forgotten: its next use begins as the first */
             arena_init(&r->question, QUESTION_FIRST_BYTES);
         arena_reset(&r->arena);
+        buf_clear(&r->body);
+        if (r->body.cap > KEPT_BODY_BYTES_MAX)
+            buf_deinit(&r->body);
         w->spare_requests[w->spare_request_count++] = r;
         return;
     }
-    arena_deinit(&r->question);
-    arena_deinit(&r->arena);
-    free(r);
+    free_memory(r);
 }
 
 void request_free_spares(struct worker *w)
 {
-    while (w->spare_request_count > 0) {
-        struct request *r = w->spare_requests[--w->spare_request_count];
-        arena_deinit(&r->question);
-        arena_deinit(&r->arena);
-        free(r);
-    }
+    while (w->spare_request_count > 0)
+        free_memory(w->spare_requests[--w->spare_request_count]);
 }
 
 struct request *request_new(struct worker *w, struct exchange *x, const struct endpoint *endpoint)
@@ -128,7 +136,6 @@ void request_free(struct request *r)
     if (r->out != NULL)
         worker_buf_put(r->worker, r->out);
     gather_free(r->gather);
-    buf_deinit(&r->body);
     atomic_fetch_sub_explicit(&r->worker->gateway->inflight, 1, memory_order_relaxed);
     view_unref(r->view);
     give_memory(r->worker, r);
@@ -210,6 +217,7 @@ void request_forget_question(struct request *r)
     r->candidates = NULL;
     r->candidate_count = 0;
     arena_deinit(&r->question);
+    buf_deinit(&r->body);
 }
 
 /* ---- deadlines ---- */

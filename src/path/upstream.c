@@ -163,8 +163,8 @@ static void on_head(struct http_call *call)
     if (!is_success(call->status))
         r->refusal_retry_ms = refusal_retry_after(r);
     bool streams = r->chat.stream && is_success(call->status);
-    buf_deinit(&r->body);
-    buf_init(&r->body, is_success(call->status) ? PLAIN_ANSWER_MAX : REFUSAL_BYTES_MAX);
+    buf_clear(&r->body);
+    r->body.max = is_success(call->status) ? PLAIN_ANSWER_MAX : REFUSAL_BYTES_MAX;
     if (!streams)
         return;
     sse_init(&r->sse, t->upstream->dialect->framing, SSE_EVENT_BYTES_MAX);
@@ -305,6 +305,7 @@ static void add_line(struct buf *b, str name, str value)
     (void)buf_add(b, STR("\r\n"));
 }
 
+/* In the worker's scratch: the call copies them. */
 static str header_lines(struct request *r, const struct upstream *u, const struct outgoing *o)
 {
     struct buf *b = &r->worker->scratch;
@@ -318,7 +319,7 @@ static str header_lines(struct request *r, const struct upstream *u, const struc
         if (value.len > 0)
             add_line(b, str_of_c(http_header_text(passed_headers[i])), value);
     }
-    return arena_copy(&r->question, buf_str(b));
+    return buf_str(b);
 }
 
 /* Everything that a former attempt left behind is cleared. */
