@@ -237,6 +237,9 @@ enum key_find keys_find(struct keys *k, const struct digest *hash, struct key_wa
     if (atomic_load_explicit(&k->away, memory_order_relaxed)) {
         return KEY_STORE_AWAY;
     }
+    if (w == NULL) {
+        return KEY_UNKNOWN;
+    }
     w->hash = *hash;
     w->key = NULL;
     return may_look_up(k) && k->enqueue(k->ctx, w) ? KEY_PENDING : KEY_UNKNOWN;

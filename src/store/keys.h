@@ -55,8 +55,9 @@ struct key_wait {
 };
 
 /* In memory: KEY_FOUND and *out with a reference. Else a lookup is begun (KEY_PENDING; w, on the
- * heap of the caller, is answered later) or refused by rate (KEY_UNKNOWN). Revoked and expired keys
- * are found: the caller looks at their times. */
+ * heap of the caller, is answered later) or refused by rate (KEY_UNKNOWN, also where w is NULL: who
+ * asks so wants to know of the memory only). Revoked and expired keys are found: the caller looks
+ * at their times. */
 enum key_find keys_find(struct keys *k, const struct digest *hash, struct key_wait *w,
                         const struct key **out);
 

@@ -56,6 +56,8 @@ enum key_find keys_find(struct keys *keys, const struct digest *hash, struct key
             *out = ref(k);
             return KEY_FOUND;
         }
+        if (w == NULL)
+            return KEY_UNKNOWN;
         struct pending_key *p = xcalloc(1, sizeof *p);
         p->wait = w;
         p->key = k;
