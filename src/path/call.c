@@ -156,7 +156,8 @@ static enum flow take_plain(struct request *r)
                                       STR("the answer is larger than Relay takes")));
     struct target target = {.flavour = t->upstream->flavour, .model = t->model};
     str why = {0};
-    enum err err = provider_answer_in(t->upstream->dialect, &r->arena, &r->chat, &target,
+    /* Into the question's memory, where there is room: only a stream forgets it before its end. */
+    enum err err = provider_answer_in(t->upstream->dialect, &r->question, &r->chat, &target,
                                       buf_str(&r->body), &r->answer, &why);
     if (err == OK) {
         t->usage = r->answer.usage;

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define ARENA_FIRST_BYTES    2048u
+#define ARENA_FIRST_BYTES    3072u /* what a stream keeps of a request of ordinary size */
 #define QUESTION_FIRST_BYTES 8192u
 #define KEPT_BODY_BYTES_MAX  4096u
 #define ORPHAN_POLL_MS       250u
