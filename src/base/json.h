@@ -89,6 +89,9 @@ bool json_add_str(struct buf *b, str s);
 /* The inside of such a string, without the quotes: for strings that are written in pieces. */
 bool json_add_str_part(struct buf *b, str s);
 
+/* All of it is UTF-8 that stands for itself inside a JSON string. */
+bool json_is_plain(str s);
+
 /* The shortest decimal that reads back as the same double; not finite: null. */
 bool json_add_double(struct buf *b, double value);
 

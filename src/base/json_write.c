@@ -37,6 +37,8 @@ static size_t plain_run_end(str s, size_t at)
             at += 8;
             continue;
         }
+        if (s.len >= 8 && s.len - at < 8 && eight_are_plain(s.p + s.len - 8))
+            return s.len;
         unsigned char c = (unsigned char)s.p[at];
         if (c < 0x20 || c == '"' || c == '\\')
             return at;
@@ -46,6 +48,11 @@ static size_t plain_run_end(str s, size_t at)
         at += bytes;
     }
     return at;
+}
+
+bool json_is_plain(str s)
+{
+    return plain_run_end(s, 0) == s.len;
 }
 
 static bool add_escaped(struct buf *b, unsigned char c)

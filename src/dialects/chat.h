@@ -172,7 +172,8 @@ struct deltas {
     unsigned choices; /* how many choices the event spoke of: 0 for usage, pings and the like */
     str amended; /* the event's data in the dialect's proper form, when the provider's was not; else
                     empty */
-    bool unknown; /* the dialect says that events like this one are passed over */
+    struct json_doc doc; /* OpenAI: of the event's data as it came, when it was parsed */
+    bool unknown;        /* the dialect says that events like this one are passed over */
 };
 
 /* A whole answer. Only the first choice is taken apart; same-dialect answers pass all choices

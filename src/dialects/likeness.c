@@ -5,25 +5,12 @@
  * escape in it is left to the parser. */
 #include "dialects/likeness.h"
 
-#define NAME         "\"content\""
-#define NAME_BYTES   (sizeof NAME - 1)
-#define KEPT_MAX     1024u
-#define MISSES_MAX   8u /* a provider whose events differ every time is not compared any longer */
-#define ASCII_LAST   0x7F
-#define CONTROL_LAST 0x1F
+#include "base/json.h"
 
-/* Bytes that stand for themselves inside a JSON string. */
-static bool is_plain(str s)
-{
-    unsigned char all = 0;
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c <= CONTROL_LAST || c == '"' || c == '\\')
-            return false;
-        all |= c;
-    }
-    return all <= ASCII_LAST || str_is_utf8(s);
-}
+#define NAME       "\"content\""
+#define NAME_BYTES (sizeof NAME - 1)
+#define KEPT_MAX   1024u
+#define MISSES_MAX 8u /* a provider whose events differ every time is not compared any longer */
 
 bool likeness_find(struct likeness *l, str event, str *content)
 {
@@ -32,7 +19,7 @@ bool likeness_find(struct likeness *l, str event, str *content)
         memcmp(event.p + event.len - l->after, l->text + l->before, l->after) != 0)
         return false;
     *content = str_of(event.p + l->before, event.len - l->before - l->after);
-    if (!is_plain(*content))
+    if (!json_is_plain(*content))
         return false;
     l->misses = 0;
     return true;
@@ -60,7 +47,7 @@ void likeness_learn(struct likeness *l, struct arena *a, str event, str content)
     l->misses++;
     size_t before = find_content(event);
     size_t end = before + content.len;
-    if (before == 0 || end >= event.len || event.p[end] != '"' || !is_plain(content) ||
+    if (before == 0 || end >= event.len || event.p[end] != '"' || !json_is_plain(content) ||
         memcmp(event.p + before, content.p, content.len) != 0)
         return;
     size_t after = event.len - end;

@@ -61,7 +61,9 @@ bool openai_usage_in(const struct flavour *flavour, yyjson_val *object, str obje
                      struct usage *out);
 /* A usage object from the normal form, with `cost` when it is known. */
 bool openai_usage_out(const struct usage *usage, pusd cost, struct buf *out);
-/* The usage object as it came, with `cost` put in when it is known. */
+/* The usage object as it came, with `cost` put in when it is known. The first is for an object that
+ * has none yet. */
+bool openai_usage_add_cost(str object_text, pusd cost, struct buf *out);
 bool openai_usage_with_cost(str object_text, pusd cost, struct buf *out);
 
 /* openai_message.c: the message of a choice and the delta of a chunk have the same members. */

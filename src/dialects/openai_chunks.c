@@ -37,6 +37,14 @@ struct stream_out {
     bool role_sent;
     struct finish_kept *first, **last;
     struct kept usage_text; /* native: the chunk that told it, with empty choices */
+    str usage;              /* its `usage` */
+    bool usage_states;      /* which states a cost */
+};
+
+/* The data of an event that goes on as it came, but for edits. */
+struct source {
+    str data;
+    const struct json_doc *doc; /* of the data; NULL: its text must be searched */
 };
 
 struct stream_out *openai_stream_out_new(struct arena *a, const struct chat *chat,
@@ -53,20 +61,40 @@ struct stream_out *openai_stream_out_new(struct arena *a, const struct chat *cha
     return s;
 }
 
-/* One event, with edits to its data (or none). Line feeds of a JSON text that came as several data
- * lines are only blanks, and become some. */
-static bool event_write(str data, struct json_edit *edits, size_t count, struct buf *out)
+static str raw_of(const struct source *from, str key)
 {
-    if (buf_reserve(out, data.len + 8) == NULL)
-        return false;
-    buf_add(out, STR("data: "));
-    size_t from = out->len;
-    bool good = count > 0 ? json_edit_object(data, edits, count, out) : buf_add(out, data);
-    char *lf = out->p + from;
+    return from->doc != NULL ? json_doc_raw(from->doc, key) : json_member_raw(from->data, key);
+}
+
+static bool edit(const struct source *from, struct json_edit *edits, size_t count, struct buf *out)
+{
+    if (count == 0)
+        return buf_add(out, from->data);
+    return from->doc != NULL ? json_doc_edit(from->doc, edits, count, out)
+                             : json_edit_object(from->data, edits, count, out);
+}
+
+/* What was written of an event from `at` on becomes its one line. Line feeds of a JSON text that
+ * came as several data lines are only blanks, and become some. */
+static bool event_end(struct buf *out, size_t at)
+{
+    char *lf = out->p + at;
     char *end = out->p + out->len;
     while (lf < end && (lf = memchr(lf, '\n', (size_t)(end - lf))) != NULL)
         *lf = ' ';
-    return buf_add(out, STR("\n\n")) && good;
+    return buf_add(out, STR("\n\n"));
+}
+
+/* One event, with edits to its data (or none). */
+static bool event_write(const struct source *from, struct json_edit *edits, size_t count,
+                        struct buf *out)
+{
+    if (buf_reserve(out, from->data.len + 8) == NULL)
+        return false;
+    buf_add(out, STR("data: "));
+    size_t at = out->len;
+    bool good = edit(from, edits, count, out);
+    return event_end(out, at) && good;
 }
 
 /* ---- what is kept back ---- */
@@ -100,31 +128,44 @@ static char *kept_room(struct stream_out *s, struct kept *k, size_t bytes)
 
 /* The object with the edits, kept for the end. What is longer than may be kept is written anew at
  * the end. */
-static void keep(struct stream_out *s, struct kept *k, str object, struct json_edit *edits,
-                 size_t count)
+static void keep(struct stream_out *s, struct kept *k, const struct source *from,
+                 struct json_edit *edits, size_t count)
 {
-    size_t bytes = object.len + 64;
+    size_t bytes = from->data.len + 64;
     for (size_t i = 0; i < count; i++)
         bytes += 6 * edits[i].key.len + edits[i].value.len;
     struct buf b = {.p = kept_room(s, k, bytes), .cap = bytes, .max = bytes};
-    if (b.p != NULL && json_edit_object(object, edits, count, &b))
+    if (b.p != NULL && edit(from, edits, count, &b))
         k->len = b.len;
 }
 
-static void keep_usage(struct stream_out *s, str data)
+/* Most providers tell it in a chunk of its own, which is kept as it is. */
+static void keep_usage(struct stream_out *s, const struct source *from)
 {
-    str usage = json_member_raw(data, STR("usage"));
-    if (usage.len == 0 || usage.p[0] != '{')
-        usage = json_member_raw(json_member_raw(data, STR("x_groq")), STR("usage"));
+    str usage = raw_of(from, STR("usage"));
+    bool own = usage.len > 0 && usage.p[0] == '{';
+    s->usage_states = true;
+    if (own && from->doc != NULL && str_eq(raw_of(from, STR("choices")), STR("[]"))) {
+        keep(s, &s->usage_text, from, NULL, 0);
+        str kept = str_of(s->usage_text.p, s->usage_text.len);
+        size_t at = (size_t)(usage.p - from->data.p);
+        s->usage = str_sub(kept, at, at + usage.len);
+        s->usage_states = yyjson_obj_get(json_get(from->doc->root, "usage"), "cost") != NULL;
+        return;
+    }
+    if (!own)
+        usage = json_member_raw(raw_of(from, STR("x_groq")), STR("usage"));
     struct json_edit edits[] = {
         {.key = STR("choices"), .value = STR("[]")},
         {.key = STR("usage"), .value = usage},
     };
-    keep(s, &s->usage_text, data, edits, 2);
+    keep(s, &s->usage_text, from, edits, 2);
+    s->usage = json_member_raw(str_of(s->usage_text.p, s->usage_text.len), STR("usage"));
 }
 
 /* A chunk with finish_reason and nothing else, made from one that had more. */
-static void keep_finish_apart(struct stream_out *s, struct finish_kept *f, str data)
+static void keep_finish_apart(struct stream_out *s, struct finish_kept *f,
+                              const struct source *from)
 {
     char text[128];
     struct buf b = {.p = text, .cap = sizeof text, .max = sizeof text};
@@ -137,7 +178,7 @@ static void keep_finish_apart(struct stream_out *s, struct finish_kept *f, str d
         {.key = STR("choices"), .value = buf_str(&b)},
         {.key = STR("usage")},
     };
-    keep(s, &f->chunk, data, edits, 2);
+    keep(s, &f->chunk, from, edits, 2);
 }
 
 /* ---- native ---- */
@@ -153,15 +194,25 @@ static bool unfinished_write(str data, unsigned choices, struct buf *out)
         data = span_replace(&scratch, data, choice, span_edit(&scratch, choice, &finish, 1));
     }
     struct json_edit usage = {.key = STR("usage")};
-    bool good = event_write(data, &usage, 1, out);
+    bool good = event_write(&(struct source){.data = data}, &usage, 1, out);
     arena_deinit(&scratch);
     return good;
+}
+
+/* An event that is one line of data goes on with its frame. */
+static bool is_framed(const struct sse_event *event)
+{
+    str raw = event->raw;
+    return raw.len == event->data.len + 8 && event->data.p == raw.p + 6 &&
+           raw.p[raw.len - 1] == '\n' && raw.p[raw.len - 2] == '\n';
 }
 
 static bool native_event(struct stream_out *s, const struct sse_event *event,
                          const struct deltas *deltas, struct buf *out)
 {
-    str data = deltas->amended.len > 0 ? deltas->amended : event->data;
+    bool amended = deltas->amended.len > 0;
+    struct source from = {.data = amended ? deltas->amended : event->data,
+                          .doc = amended || deltas->doc.root == NULL ? NULL : &deltas->doc};
     bool usage = false, content = false, finish = false;
     for (unsigned i = 0; i < deltas->count; i++) {
         enum delta_kind kind = deltas->v[i].kind;
@@ -172,25 +223,27 @@ static bool native_event(struct stream_out *s, const struct sse_event *event,
         content |= kind != DELTA_USAGE && kind != DELTA_FINISH && kind != DELTA_START;
     }
     if (usage && s->include_usage)
-        keep_usage(s, data);
+        keep_usage(s, &from);
     if (deltas->choices == 0)
         return true; /* usage, pings, filters of the prompt: clients trip over chunks without a
                         choice */
     struct json_edit no_usage = {.key = STR("usage")};
     size_t edits = usage ? 1 : 0;
+    if (!finish && !amended && (!usage || s->continuous) && is_framed(event))
+        return buf_add(out, event->raw);
     if (!finish)
-        return event_write(data, &no_usage, s->continuous ? 0 : edits, out);
+        return event_write(&from, &no_usage, s->continuous ? 0 : edits, out);
     bool apart = content || deltas->choices > 1;
     for (unsigned i = 0; i < deltas->count; i++) {
         if (deltas->v[i].kind != DELTA_FINISH)
             continue;
         struct finish_kept *f = finish_of(s, &deltas->v[i]);
         if (apart)
-            keep_finish_apart(s, f, data);
+            keep_finish_apart(s, f, &from);
         else
-            keep(s, &f->chunk, data, &no_usage, edits);
+            keep(s, &f->chunk, &from, &no_usage, edits);
     }
-    return apart ? unfinished_write(data, deltas->choices, out) : true;
+    return apart ? unfinished_write(from.data, deltas->choices, out) : true;
 }
 
 /* ---- not native ---- */
@@ -329,7 +382,7 @@ bool openai_event_out(struct stream_out *s, const struct sse_event *event,
 static void finish_write(struct stream_out *s, const struct finish_kept *f, struct buf *out)
 {
     if (f->chunk.len > 0) {
-        event_write(str_of(f->chunk.p, f->chunk.len), NULL, 0, out);
+        event_write(&(struct source){.data = str_of(f->chunk.p, f->chunk.len)}, NULL, 0, out);
         return;
     }
     if (finish_text(f->finish) == NULL)
@@ -343,15 +396,19 @@ static void finish_write(struct stream_out *s, const struct finish_kept *f, stru
 static void usage_write(struct stream_out *s, const struct usage *usage, pusd cost, struct buf *out)
 {
     if (s->usage_text.len > 0) {
-        struct arena scratch;
-        arena_init(&scratch, 0);
         str chunk = str_of(s->usage_text.p, s->usage_text.len);
-        str old = json_member_raw(chunk, STR("usage"));
-        struct buf b = span_buf(&scratch, old.len + 128);
-        openai_usage_with_cost(old, cost, &b);
-        struct json_edit edit = {.key = STR("usage"), .value = buf_str(&b)};
-        event_write(chunk, &edit, 1, out);
-        arena_deinit(&scratch);
+        size_t before = (size_t)(s->usage.p - chunk.p);
+        if (buf_reserve(out, chunk.len + 8) == NULL)
+            return;
+        buf_add(out, STR("data: "));
+        size_t at = out->len;
+        buf_add(out, str_sub(chunk, 0, before));
+        if (s->usage_states)
+            openai_usage_with_cost(s->usage, cost, out);
+        else
+            openai_usage_add_cost(s->usage, cost, out);
+        buf_add(out, str_sub(chunk, before + s->usage.len, chunk.len));
+        event_end(out, at);
     } else if (usage != NULL && usage->known) {
         buf_add(out, prefix(s));
         buf_add(out, STR("],\"usage\":"));

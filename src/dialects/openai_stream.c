@@ -252,14 +252,14 @@ static bool choice_in(struct event_work *w, size_t position, yyjson_val *choice)
     return true;
 }
 
-static void usage_in(struct event_work *w, yyjson_val *const *root, str data)
+static void usage_in(struct event_work *w, yyjson_val *const *root)
 {
     struct usage usage;
     str text = {0};
     if (root[ROOT_USAGE] == NULL && root[ROOT_GROQ] == NULL)
         return;
     if (yyjson_obj_get(root[ROOT_USAGE], "cost") != NULL)
-        text = json_member_raw(data, STR("usage"));
+        text = json_doc_raw(&w->out->doc, STR("usage"));
     if (openai_usage_in(w->in->flavour, root[ROOT_USAGE], text, &usage) ||
         openai_usage_in(w->in->flavour, json_get(root[ROOT_GROQ], "usage"), (str){0}, &usage))
         delta_add(w, DELTA_USAGE, 0)->usage = usage;
@@ -286,6 +286,7 @@ enum err openai_event_in(struct stream_in *in, struct arena *scratch, const stru
     out->count = 0;
     out->choices = 0;
     out->amended = (str){0};
+    out->doc.root = NULL;
     struct event_work w = {.in = in, .scratch = scratch, .out = out, .text = event->data};
     if (str_eq(str_trim(event->data), STR("[DONE]"))) {
         delta_add(&w, DELTA_END, 0);
@@ -297,11 +298,11 @@ enum err openai_event_in(struct stream_in *in, struct arena *scratch, const stru
         text_add(&w, DELTA_TEXT, in->like_choice, content);
         return OK;
     }
-    yyjson_val *value = json_parse(scratch, event->data, NULL);
-    yyjson_val *root[ROOT_COUNT];
+    json_read(scratch, event->data, &out->doc, NULL);
+    yyjson_val *value = out->doc.root, *root[ROOT_COUNT];
     span_pick(value, root_names, ROOT_COUNT, root);
     if (error_in(&w, event, value, root)) {
-        usage_in(&w, root, event->data);
+        usage_in(&w, root);
         return OK;
     }
     if (!yyjson_is_obj(value))
@@ -321,7 +322,7 @@ enum err openai_event_in(struct stream_in *in, struct arena *scratch, const stru
         if (!yyjson_is_obj(choice) || !choice_in(&w, i, choice))
             return ERR_UPSTREAM_INVALID;
     }
-    usage_in(&w, root, event->data);
+    usage_in(&w, root);
     if (w.amended)
         out->amended = w.text;
     else if (out->choices == 1 && out->count == 1 && out->v[0].kind == DELTA_TEXT) {

@@ -121,6 +121,19 @@ bool openai_usage_out(const struct usage *usage, pusd cost, struct buf *out)
     return buf_add_char(out, '}');
 }
 
+bool openai_usage_add_cost(str object_text, pusd cost, struct buf *out)
+{
+    if (!pusd_known(cost))
+        return buf_add(out, object_text);
+    size_t end = object_text.len - 1; /* of the last member; blanks before the brace stay there */
+    while (end > 1 && strchr(" \n\r\t", object_text.p[end - 1]) != NULL)
+        end--;
+    buf_add(out, str_sub(object_text, 0, end));
+    buf_add(out, end > 1 ? STR(",\"cost\":") : STR("\"cost\":"));
+    pusd_print(out, cost);
+    return buf_add(out, str_sub(object_text, end, object_text.len));
+}
+
 bool openai_usage_with_cost(str object_text, pusd cost, struct buf *out)
 {
     if (!pusd_known(cost))

@@ -419,4 +419,23 @@ TEST(digest_of_long_strings)
     buf_deinit(&c);
 }
 
+TEST(plain_text_is_what_is_written_as_it_is)
+{
+    static const char *const pieces[] = {"a", "\"", "\\", "\n", "\x1F", "\x7F", "\xC3\xA9", "\xFF"};
+    for (size_t len = 0; len < 20; len++) {
+        for (size_t at = 0; at <= len; at++) {
+            for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+                char text[32], written[80];
+                struct buf b = {.p = written, .cap = sizeof written, .max = sizeof written};
+                int bytes =
+                    snprintf(text, sizeof text, "%.*s%s%.*s", (int)at, "ten bytes and ten more",
+                             pieces[i], (int)(len - at), "what comes then is so");
+                str s = str_of(text, (size_t)bytes);
+                CHECK(json_add_str_part(&b, s));
+                CHECK_INT(json_is_plain(s), str_eq(buf_str(&b), s));
+            }
+        }
+    }
+}
+
 CHECK_MAIN

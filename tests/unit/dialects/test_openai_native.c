@@ -97,6 +97,48 @@ TEST(a_cut_stream_never_looks_whole)
     }
 }
 
+/* The chunk of usage, with the cost in it and all else as it came. */
+TEST(a_cost_goes_into_the_usage_chunk_alone)
+{
+    static const struct {
+        const char *came, *goes;
+    } chunks[] = {
+        {"{\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"total_tokens\":5}}",
+         "{\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"total_tokens\":5,\"cost\":0.0000015}}"},
+        {"{ \"usage\" : { \"prompt_tokens\":3, \"total_tokens\":5 } , \"choices\" :[], \"x\":1.0 }",
+         "{ \"usage\" : { \"prompt_tokens\":3, \"total_tokens\":5,\"cost\":0.0000015 } , "
+         "\"choices\" :[], \"x\":1.0 }"},
+        {"{\"choices\":[],\"us\\u0061ge\":{\"cost\":null,\"prompt_tokens\":3,\"total_tokens\":5}}",
+         "{\"choices\":[],\"us\\u0061ge\":{\"cost\":0.0000015,\"prompt_tokens\":3,"
+         "\"total_tokens\":5}}"},
+        {"{\"choices\":[ ],\"usage\":{\"prompt_tokens\":3,\"total_tokens\":5}}",
+         "{\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"total_tokens\":5,\"cost\":0.0000015}}"},
+        {"{\"choices\":[],\"x_groq\":{\"usage\":{\"prompt_tokens\":3,\"total_tokens\":5}}}",
+         "{\"choices\":[],\"x_groq\":{\"usage\":{\"prompt_tokens\":3,\"total_tokens\":5}},"
+         "\"usage\":{\"prompt_tokens\":3,\"total_tokens\":5,\"cost\":0.0000015}}"},
+    };
+    for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++) {
+        struct harness h;
+        struct run r;
+        struct target target = harness_target("openai", "openai", "m");
+        harness_init(&h);
+        harness_ask(
+            &h, s("{\"model\":\"auto\",\"stream\":true,\"stream_options\":{\"include_usage\":true},"
+                  "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"));
+        static const char before[] = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":"
+                                     "\"Hi\"}}]}\n\n";
+        char text[1024];
+        snprintf(text, sizeof text, "%sdata: %s\n\ndata: [DONE]\n\n", before, chunks[i].came);
+        run_stream(&r, &h, &dialect_openai, &target, str_of_c(text), 0, 1500000);
+        CHECK_INT(r.err, OK);
+        CHECK_INT(r.usage.completion, 2);
+        snprintf(text, sizeof text, "%sdata: %s\n\ndata: [DONE]\n\n", before, chunks[i].goes);
+        CHECK_STR(buf_str(&r.text), text);
+        run_deinit(&r);
+        harness_deinit(&h);
+    }
+}
+
 TEST(usage_nobody_asked_for_is_kept_back)
 {
     struct harness h;
