@@ -89,6 +89,8 @@ void exchange_reply(struct exchange *x, int status, str headers, str body);
 /* A streamed answer: chunked. The head may be sent together with the first data (data may be
  * empty). */
 void exchange_stream_begin(struct exchange *x, int status, str headers, str data);
+/* Begin and end in one write. */
+void exchange_stream_whole(struct exchange *x, int status, str headers, str data);
 void exchange_stream_data(
     struct exchange *x,
     str data); /* one chunk; copied only where the socket does not take it at once */

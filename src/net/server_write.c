@@ -212,9 +212,14 @@ static void chunk_size(const struct server_conn *sc, struct text *t, size_t byte
     }
 }
 
-void exchange_stream_begin(struct exchange *x, int status, str headers, str data)
+static str last_chunk(const struct server_conn *sc, size_t bytes)
 {
-    struct server_conn *sc = of_exchange(x);
+    return !sc->chunked_out ? STR("") : bytes > 0 ? STR("\r\n0\r\n\r\n") : STR("0\r\n\r\n");
+}
+
+/* The head and the first bytes; `whole`: the last ones too. */
+static void stream_begin(struct server_conn *sc, int status, str headers, str data, bool whole)
+{
     assert(!sc->head_sent);
     sc->head_sent = true;
     if (!is_writable(sc)) {
@@ -227,9 +232,21 @@ void exchange_stream_begin(struct exchange *x, int status, str headers, str data
     head_end(sc, &end, sc->http10 ? STR("") : STR("transfer-encoding: chunked\r\n"));
     data = sc->is_head ? (str){NULL, 0} : data;
     chunk_size(sc, &size, data.len);
-    const str pieces[] = {text_str(&begin), headers, text_str(&end),
-                          text_str(&size),  data,    size.len > 0 ? STR("\r\n") : STR("")};
+    str after = whole ? last_chunk(sc, data.len) : size.len > 0 ? STR("\r\n") : STR("");
+    const str pieces[] = {text_str(&begin), headers, text_str(&end), text_str(&size), data, after};
     write_pieces(sc, pieces, 6);
+}
+
+void exchange_stream_begin(struct exchange *x, int status, str headers, str data)
+{
+    stream_begin(of_exchange(x), status, headers, data, false);
+}
+
+void exchange_stream_whole(struct exchange *x, int status, str headers, str data)
+{
+    struct server_conn *sc = of_exchange(x);
+    stream_begin(sc, status, headers, data, true);
+    server_exchange_ended(sc);
 }
 
 void exchange_stream_data(struct exchange *x, str data)
@@ -258,10 +275,7 @@ void exchange_stream_end(struct exchange *x, str data)
         struct text size;
         data = sc->is_head ? (str){NULL, 0} : data;
         chunk_size(sc, &size, data.len);
-        str last = !sc->chunked_out ? STR("")
-                   : data.len > 0   ? STR("\r\n0\r\n\r\n")
-                                    : STR("0\r\n\r\n");
-        const str pieces[] = {text_str(&size), data, last};
+        const str pieces[] = {text_str(&size), data, last_chunk(sc, data.len)};
         write_pieces(sc, pieces, 3);
     }
     server_exchange_ended(sc);

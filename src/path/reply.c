@@ -216,16 +216,26 @@ static void reply_json(struct request *r, str body)
     exchange_reply(r->x, 200, buf_str(head), body);
 }
 
+/* A stream of which nothing was sent yet is whole here, and goes out in one write. */
+static void reply_rest_of_stream(struct request *r, str rest)
+{
+    if (r->answer_state != ANSWER_NONE) {
+        exchange_stream_end(r->x, rest);
+        return;
+    }
+    struct buf *head = &r->worker->scratch;
+    stream_head_lines(r, head);
+    exchange_stream_whole(r->x, 200, buf_str(head), rest);
+}
+
 static void reply_hit(struct request *r, struct buf *body)
 {
     request_set_head(r, r->hit->model);
     (void)dialect_replay(r->chat.door, &r->arena, &r->chat, r->hit->body, &r->head, body);
-    if (!r->chat.stream) {
+    if (r->chat.stream)
+        reply_rest_of_stream(r, buf_str(body));
+    else
         reply_json(r, buf_str(body));
-        return;
-    }
-    reply_begin_stream(r, (str){0});
-    exchange_stream_end(r->x, buf_str(body));
 }
 
 static void reply_answer(struct request *r, struct buf *body)
@@ -235,13 +245,10 @@ static void reply_answer(struct request *r, struct buf *body)
         reply_json(r, buf_str(body));
         return;
     }
-    const struct attempt *t = request_try(r);
     if (r->out != NULL)
         (void)buf_add(body, buf_str(r->out));
-    (void)r->chat.door->stream_end(r->out_state, &t->usage, r->cost, body);
-    if (r->answer_state == ANSWER_NONE)
-        reply_begin_stream(r, (str){0});
-    exchange_stream_end(r->x, buf_str(body));
+    (void)r->chat.door->stream_end(r->out_state, &request_try(r)->usage, r->cost, body);
+    reply_rest_of_stream(r, buf_str(body));
 }
 
 enum flow reply_send(struct request *r)

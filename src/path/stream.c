@@ -1,5 +1,5 @@
-/* stream.c - from the first content on: every turn's bytes go to the client as they came; the last
- * ones are held back for account.
+/* stream.c - from the first content on: every turn's bytes go to the client as they came; those of
+ * the turn that brings the end are held back for account, and go out with it in one write.
  *
  * asks:    writes the head and the first bytes; a plain answer has nothing to stream
  * answers: each turn with new bytes, until the provider's terminator
@@ -57,12 +57,14 @@ enum flow stream_ask(struct request *r)
 
 enum flow stream_answer(struct request *r)
 {
-    pass_on(r);
+    bool whole = r->end_seen && !r->stream_broken && r->finish != FINISH_ERROR;
+    if (!whole)
+        pass_on(r);
     if (r->stream_broken)
         return broken(r, r->stream_err, "sent something that is not an answer");
-    if (r->end_seen && r->finish == FINISH_ERROR)
+    if (r->end_seen && !whole)
         return broken(r, ERR_UPSTREAM_ERROR, "says that the model failed");
-    if (r->end_seen) {
+    if (whole) {
         upstream_let_go(r);
         attempt_end(r, OK);
         return FLOW_NEXT;

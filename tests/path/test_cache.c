@@ -15,7 +15,7 @@ static const struct scenario scenarios[] = {
      "attempts=0 cache_saved=0.00002 routing_saved=0 finish=stop status=200"},
     {.title = "a hit as a stream", .body = ASK_STREAM("one/small"), .warm = true, .status = 200, .trail = TRAIL_HIT,
      .answer = "kept|data: [DONE]|!prompt_tokens", .head = "x-relay-cache: exact|text/event-stream",
-     .row = "cache=exact stream=1 cost=0", .order = "row head end"},
+     .row = "cache=exact stream=1 cost=0", .order = "row reply"},
     {.title = "a hit as a stream with usage", .warm = true, .status = 200,
      .body = ASK_WITH("one/small", "\"stream\":true,\"stream_options\":{\"include_usage\":true}"),
      .answer = "kept|prompt_tokens|\"cost\":0|[DONE]", .row = "cache=exact"},

@@ -22,7 +22,7 @@ static const struct scenario scenarios[] = {
      .status = 200, .calls = "one/small", .row = "prompt=7 completion=1 usage=provider", .answer = "Hi|[DONE]"},
     {.title = "a stream in one piece", .body = ASK_STREAM("one/small"),
      .replies = {REFUSES("one", 200, ROLE CHUNK("Hel") CHUNK("lo") FINISH("stop") USAGE DONE)},
-     .status = 200, .trail = TRAIL_MISS, .calls = "one/small", .row = "status=200", .order = "head row end",
+     .status = 200, .trail = TRAIL_MISS, .calls = "one/small", .row = "status=200", .order = "row reply",
      .answer = "Hel|lo|[DONE]"},
     {.title = "bytes as they come", .body = ASK_STREAM("one/small"),
      .replies = {REFUSES("one", 200, "da" THEN "ta: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}" THEN "\n" THEN
@@ -145,7 +145,7 @@ static const struct scenario scenarios[] = {
     {.title = "silence between words", .body = ASK_STREAM("one/small"),
      .replies = {REFUSES("one", 200, CHUNK("Hel") WAIT(40000) CHUNK("lo") FINISH("stop") DONE)},
      .status = 200, .calls = "one/small", .answer = "Hel|: keep-alive|lo|[DONE]", .row = "status=200",
-     .order = "head data data data row end"},
+     .order = "head data data row end"},
 };
 /* clang-format on */
 

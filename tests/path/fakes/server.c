@@ -191,6 +191,11 @@ void exchange_stream_begin(struct exchange *x, int status, str headers, str data
     put(v, data);
 }
 
+void exchange_stream_whole(struct exchange *x, int status, str headers, str data)
+{
+    exchange_reply(x, status, headers, data);
+}
+
 void exchange_stream_data(struct exchange *x, str data)
 {
     struct visit *v = visit_of(x);

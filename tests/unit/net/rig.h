@@ -60,6 +60,8 @@ static inline void rig_answer(struct rig *r, struct exchange *x)
         exchange_stream_begin(x, 200, json, STR("one"));
         exchange_stream_data(x, STR("two"));
         exchange_stream_end(x, STR("end"));
+    } else if (str_eq(x->path, STR("/whole"))) {
+        exchange_stream_whole(x, 200, json, STR("whole"));
     } else if (str_eq(x->path, STR("/abort"))) {
         exchange_stream_begin(x, 200, json, STR("one"));
         exchange_abort(x, STR("two"));

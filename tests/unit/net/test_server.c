@@ -85,6 +85,27 @@ TEST(streams_in_chunks)
     rig_close(&r);
 }
 
+TEST(a_stream_that_is_whole_is_framed_like_one_in_pieces)
+{
+    struct rig r;
+    rig_open(&r);
+    struct raw w = raw_open(&r);
+    raw_send(&r, &w,
+             "GET /whole HTTP/1.1\r\nHost: a\r\n\r\nHEAD /whole HTTP/1.1\r\nHost: a\r\n\r\n");
+    rig_until(&r, raw_count(&w, "HTTP/1.1 200 OK") == 2 || raw_ended(&w));
+    CHECK(raw_has(&w, "transfer-encoding: chunked\r\n\r\n5\r\nwhole\r\n0\r\n\r\nHTTP/1.1"));
+    CHECK_INT(raw_count(&w, "whole"), 1);
+    raw_close(&w);
+    w = raw_open(&r);
+    raw_send(&r, &w, "GET /whole HTTP/1.0\r\n\r\n");
+    rig_until(&r, raw_ended(&w));
+    CHECK(raw_has(&w, "connection: close\r\n\r\nwhole"));
+    CHECK(!raw_has(&w, "chunked"));
+    CHECK(!w.reset);
+    raw_close(&w);
+    rig_close(&r);
+}
+
 TEST(an_aborted_stream_never_looks_whole)
 {
     struct rig r;
