@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/digits.h"
 #include "base/mem.h"
 
 #define BYTES_FIRST 256
-#define DIGITS_MAX  20 /* of a 64-bit number */
 
 void buf_init(struct buf *b, size_t bytes_max)
 {
@@ -59,19 +59,48 @@ void buf_added(struct buf *b, size_t bytes)
     b->len += bytes;
 }
 
+/* From the number of bits, of which a decimal digit takes 3.32: exact, or one too few. */
+static size_t count_digits(uint64_t value)
+{
+    static const uint64_t powers[] = {
+        UINT64_C(1),
+        UINT64_C(10),
+        UINT64_C(100),
+        UINT64_C(1000),
+        UINT64_C(10000),
+        UINT64_C(100000),
+        UINT64_C(1000000),
+        UINT64_C(10000000),
+        UINT64_C(100000000),
+        UINT64_C(1000000000),
+        UINT64_C(10000000000),
+        UINT64_C(100000000000),
+        UINT64_C(1000000000000),
+        UINT64_C(10000000000000),
+        UINT64_C(100000000000000),
+        UINT64_C(1000000000000000),
+        UINT64_C(10000000000000000),
+        UINT64_C(100000000000000000),
+        UINT64_C(1000000000000000000),
+        UINT64_C(10000000000000000000),
+    };
+    unsigned bits = 64 - (unsigned)__builtin_clzll(value | 1);
+    size_t most = bits * 1233 >> 12;
+    return most + (value >= powers[most]);
+}
+
 bool buf_add_u64(struct buf *b, uint64_t value)
 {
     if (value < 10)
         return buf_add_char(b, (char)('0' + value));
-    /* Counted first, so that they are written where they belong. Most numbers are short. */
-    size_t count = 1;
-    for (uint64_t limit = 10; count < DIGITS_MAX && value >= limit; limit *= 10)
-        count++;
+    size_t count = count_digits(value), at = count;
     char *to = count <= b->cap - b->len ? b->p + b->len : buf_reserve(b, count);
     if (to == NULL)
         return false;
-    for (size_t at = count; at-- > 0; value /= 10)
-        to[at] = (char)('0' + value % 10);
+    for (; value >= 10; value /= 100)
+        digits_put_two(&to[at -= 2], (uint32_t)(value % 100));
+    if (at > 0)
+        to[0] = (char)('0' + value);
     b->len += count;
     return true;
 }

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -119,9 +120,15 @@ bool uuid_parse(str text, struct uuid *out)
 bool bytes_equal_secret(const void *a, const void *b, size_t len)
 {
     /* volatile keeps the compiler from stopping at the first difference. */
-    const volatile unsigned char *x = a, *y = b;
-    unsigned char differences = 0;
-    for (size_t i = 0; i < len; i++)
-        differences = (unsigned char)(differences | (x[i] ^ y[i]));
+    volatile uint64_t differences = 0;
+    const unsigned char *x = a, *y = b;
+    uint64_t one, other;
+    for (; len >= sizeof one; len -= sizeof one, x += sizeof one, y += sizeof one) {
+        memcpy(&one, x, sizeof one);
+        memcpy(&other, y, sizeof other);
+        differences = differences | (one ^ other);
+    }
+    for (; len > 0; len--)
+        differences = differences | (uint64_t)(*x++ ^ *y++);
     return differences == 0;
 }

@@ -7,6 +7,8 @@
 
 #include <assert.h>
 
+#include "base/digits.h"
+
 #define DECIMALS       12
 #define PRICE_DECIMALS 6 /* per million tokens: 10^-6 dollars per million is 1 pusd per token */
 #define EXPONENT_MAX   INT64_C(1000000000000) /* clamped here: no text is that long */
@@ -139,20 +141,11 @@ bool pusd_parse_price(str usd_per_million, pusd *out)
 
 #define HALF UINT32_C(1000000) /* a fraction is written in two halves of six digits */
 
-static inline void put_two(char *to, uint32_t value)
-{
-    static const char pairs[] = "00010203040506070809101112131415161718192021222324"
-                                "25262728293031323334353637383940414243444546474849"
-                                "50515253545556575859606162636465666768697071727374"
-                                "75767778798081828384858687888990919293949596979899";
-    memcpy(to, pairs + (size_t)value * 2, 2);
-}
-
 static void put_half(char *to, uint32_t value)
 {
-    put_two(to, value / 10000);
-    put_two(to + 2, value / 100 % 100);
-    put_two(to + 4, value % 100);
+    digits_put_two(to, value / 10000);
+    digits_put_two(to + 2, value / 100 % 100);
+    digits_put_two(to + 4, value % 100);
 }
 
 /* The sign, then value / 10^12 with `places` decimals; further ones are zero in value. */
@@ -176,8 +169,26 @@ static uint64_t magnitude(pusd m)
     return m < 0 ? -(uint64_t)m : (uint64_t)m;
 }
 
+/* More than nothing and less than a dollar: what almost every request costs. */
+static str print_fraction(char out[MONEY_TEXT_BYTES], uint64_t value)
+{
+    uint32_t higher = (uint32_t)(value / HALF), lower = (uint32_t)(value % HALF);
+    size_t len = 2 + DECIMALS / 2;
+    memcpy(out, "0.", 2);
+    put_half(out + 2, higher);
+    if (lower != 0) {
+        put_half(out + len, lower);
+        len += DECIMALS / 2;
+    }
+    while (out[len - 1] == '0')
+        len--;
+    return (str){out, len};
+}
+
 static str print_exact(char out[MONEY_TEXT_BYTES], pusd m)
 {
+    if (m > 0 && m < PUSD_PER_USD)
+        return print_fraction(out, (uint64_t)m);
     if (!pusd_known(m))
         return STR("null");
     uint64_t value = magnitude(m);

@@ -7,6 +7,7 @@
  * serve it right now is kept in r->route_err and becomes an error only after the cache has missed
  * (reference 4.4). */
 #include <math.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "path/request.h"
@@ -76,9 +77,10 @@ static uint64_t class_of(const struct request *r)
     int size = 0;
     for (int64_t t = r->prompt_tokens; t > 256; t >>= 2)
         size++;
-    uint64_t h = hash_more(hash_more(2, r->chat.model),
-                           str_of((const char *)&r->ask.max_latency_ms, sizeof(double)));
-    h = hash_more(h, str_of((const char *)&r->ask.min_quality, sizeof(double)));
+    struct sip_key bars;
+    memcpy(&bars.k0, &r->ask.max_latency_ms, sizeof bars.k0);
+    memcpy(&bars.k1, &r->ask.min_quality, sizeof bars.k1);
+    uint64_t h = sip_hash(&bars, r->chat.model.p, r->chat.model.len);
     return h * 31 + r->ask.needs * 1009u + (uint64_t)size * 2u + (r->chat.stream ? 1u : 0u);
 }
 
@@ -221,10 +223,9 @@ static enum flow nobody(struct request *r, const struct decision *d)
 static enum flow keep_decision(struct request *r, const struct decision *d)
 {
     r->candidate_count = d->count < CANDIDATES_KEPT ? d->count : CANDIDATES_KEPT;
-    r->candidates =
-        arena_new(&r->question, struct candidate, r->candidate_count > 0 ? r->candidate_count : 1);
-    for (unsigned i = 0; i < r->candidate_count; i++)
-        r->candidates[i] = d->list[i];
+    size_t bytes = r->candidate_count * sizeof *r->candidates;
+    r->candidates = arena_alloc(&r->question, bytes);
+    memcpy(r->candidates, d->list, bytes);
     if (!r->wants.fallbacks && r->candidate_count > 1)
         r->candidate_count = 1;
     r->target_missed = d->target_missed;

@@ -9,10 +9,11 @@
 void budget_move(struct budget *b, int64_t now_us)
 {
     int64_t day = clock_day_start(now_us);
-    if (day > b->day) {
-        b->day = day;
-        b->spent[BUDGET_DAY] = b->reserved[BUDGET_DAY] = 0;
+    if (day <= b->day) {
+        return; /* a month begins with a day */
     }
+    b->day = day;
+    b->spent[BUDGET_DAY] = b->reserved[BUDGET_DAY] = 0;
     int64_t month = clock_month_start(now_us);
     if (month > b->month) {
         b->month = month;

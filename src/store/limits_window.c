@@ -106,7 +106,12 @@ void answers_note(struct limited *id, int64_t completion_tokens)
     uint32_t top[4] = {0};
     uint32_t value =
         completion_tokens > (int64_t)UINT32_MAX ? UINT32_MAX : (uint32_t)completion_tokens;
-    id->answers[id->answer_at++ % ANSWERS_KEPT] = value;
+    uint32_t *place = &id->answers[id->answer_at++ % ANSWERS_KEPT], gone = *place;
+    *place = value;
+    /* Below that one, or the same: it stays the fourth. */
+    if (gone == value || (gone < id->expected_answer && value < id->expected_answer)) {
+        return;
+    }
     for (unsigned i = 0; i < ANSWERS_KEPT; i++) {
         uint32_t v = id->answers[i];
         for (unsigned k = 0; k < 4 && v > top[3]; k++) {

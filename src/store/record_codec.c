@@ -40,9 +40,11 @@ static void put_num(char **at, double v)
 {
     uint64_t bits;
     memcpy(&bits, &v, sizeof bits);
-    for (int i = 0; i < 8; i++) {
-        *(*at)++ = (char)(unsigned char)(bits >> (8 * i));
+    unsigned char *p = (unsigned char *)*at;
+    for (unsigned i = 0; i < sizeof bits; i++) {
+        p[i] = (unsigned char)(bits >> (8 * i));
     }
+    *at += sizeof bits;
 }
 
 static void put_bytes(char **at, const void *bytes, size_t len)
