@@ -8,6 +8,7 @@
 #include "store/answers.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,20 +19,27 @@
 #define PURGE_CHUNK       32u
 #define EVICT_AT_ONCE_MAX 64
 
+/* One block: an answer, its strings behind it, and its places in table and queue, which mean
+ * something only while it is in them. */
 struct cached {
     struct cached *next;
     struct list used;
     uint64_t used_at;
     int64_t bytes;
-    struct stored_answer *answer;
+    struct stored_answer answer;
 };
+
+static struct cached *cached_of(struct stored_answer *a)
+{
+    return (struct cached *)(void *)((char *)a - offsetof(struct cached, answer));
+}
 
 /* ---- entries ---- */
 
 void stored_answer_unref(struct stored_answer *a)
 {
     if (a != NULL && atomic_fetch_sub_explicit(&a->refs, 1, memory_order_acq_rel) == 1) {
-        free(a);
+        free(cached_of(a));
     }
 }
 
@@ -45,19 +53,21 @@ static str keep(char **at, str s)
     return out;
 }
 
-static struct stored_answer *copy_answer(const struct stored_answer *t, int64_t *bytes)
+static struct cached *copy_answer(const struct stored_answer *t)
 {
-    size_t size = sizeof *t + t->provider.len + t->model.len + t->body.len + t->finish_reason.len;
-    struct stored_answer *a = xmalloc(size);
+    size_t size =
+        sizeof(struct cached) + t->provider.len + t->model.len + t->body.len + t->finish_reason.len;
+    struct cached *c = xmalloc(size);
+    struct stored_answer *a = &c->answer;
+    c->bytes = (int64_t)size;
     memcpy(a, t, sizeof *a);
     atomic_init(&a->refs, 1);
-    char *at = (char *)(a + 1);
+    char *at = (char *)(c + 1);
     a->provider = keep(&at, t->provider);
     a->model = keep(&at, t->model);
     a->body = keep(&at, t->body);
     a->finish_reason = keep(&at, t->finish_reason);
-    *bytes = (int64_t)(size + sizeof(struct cached));
-    return a;
+    return c;
 }
 
 /* ---- the table; the stripe is locked ---- */
@@ -68,7 +78,7 @@ static struct cached **place_of(struct answers *a, struct answers_stripe *s,
     uint64_t bits;
     memcpy(&bits, key->b + 8, sizeof bits);
     struct cached **place = &s->buckets[bits & (a->bucket_count - 1)];
-    while (*place != NULL && memcmp((*place)->answer->key.b, key->b, DIGEST_BYTES) != 0) {
+    while (*place != NULL && memcmp((*place)->answer.key.b, key->b, DIGEST_BYTES) != 0) {
         place = &(*place)->next;
     }
     return place;
@@ -91,7 +101,7 @@ static void touch(struct answers *a, struct answers_stripe *s, struct cached *c)
     show_oldest(s);
 }
 
-/* Takes the entry at this place out of table and queue, and frees it. */
+/* Takes the entry at this place out of table and queue. */
 static void take_out(struct answers *a, struct answers_stripe *s, struct cached **place)
 {
     struct cached *c = *place;
@@ -100,8 +110,7 @@ static void take_out(struct answers *a, struct answers_stripe *s, struct cached 
     show_oldest(s);
     atomic_fetch_sub_explicit(&a->entries, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&a->bytes, c->bytes, memory_order_relaxed);
-    stored_answer_unref(c->answer);
-    free(c);
+    stored_answer_unref(&c->answer);
 }
 
 static void count(_Atomic int64_t *counter)
@@ -118,11 +127,11 @@ struct stored_answer *answers_find(struct answers *a, const struct digest *key, 
     struct stored_answer *found = NULL;
     pthread_mutex_lock(&s->lock);
     struct cached **place = place_of(a, s, key);
-    if (*place != NULL && (*place)->answer->expires_us <= now_us) {
+    if (*place != NULL && (*place)->answer.expires_us <= now_us) {
         take_out(a, s, place);
         count(&a->expired);
-    } else if (*place != NULL && (*place)->answer->stored_us >= not_before_us) {
-        found = (*place)->answer;
+    } else if (*place != NULL && (*place)->answer.stored_us >= not_before_us) {
+        found = &(*place)->answer;
         atomic_fetch_add_explicit(&found->refs, 1, memory_order_relaxed);
         touch(a, s, *place);
     }
@@ -149,7 +158,7 @@ static bool evict_one(struct answers *a)
     pthread_mutex_lock(&s->lock);
     if (!list_is_empty(&s->used)) {
         struct cached *c = LIST_ITEM(s->used.next, struct cached, used);
-        take_out(a, s, place_of(a, s, &c->answer->key));
+        take_out(a, s, place_of(a, s, &c->answer.key));
         count(&a->evicted);
     }
     pthread_mutex_unlock(&s->lock);
@@ -166,27 +175,24 @@ static bool is_over(struct answers *a)
 
 /* Puts it in, in the place of an old one that must go; false: the old one stays. Takes a reference.
  */
-static bool put_in(struct answers *a, struct stored_answer *answer, int64_t bytes, bool replace,
-                   int64_t now_us)
+static bool put_in(struct answers *a, struct cached *c, bool replace, int64_t now_us)
 {
-    struct answers_stripe *s = answers_stripe_of(a, &answer->key);
+    struct answers_stripe *s = answers_stripe_of(a, &c->answer.key);
     pthread_mutex_lock(&s->lock);
-    struct cached **place = place_of(a, s, &answer->key);
-    if (*place != NULL && (replace || (*place)->answer->expires_us <= now_us)) {
+    struct cached **place = place_of(a, s, &c->answer.key);
+    if (*place != NULL && (replace || (*place)->answer.expires_us <= now_us)) {
         take_out(a, s, place);
-        place = place_of(a, s, &answer->key);
+        place = place_of(a, s, &c->answer.key);
     }
     bool goes_in = *place == NULL;
     if (goes_in) {
-        struct cached *c = xcalloc(1, sizeof *c);
-        c->bytes = bytes;
-        c->answer = answer;
-        atomic_fetch_add_explicit(&answer->refs, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&c->answer.refs, 1, memory_order_relaxed);
         list_init(&c->used);
+        c->next = NULL;
         *place = c;
         touch(a, s, c);
         count(&a->entries);
-        atomic_fetch_add_explicit(&a->bytes, bytes, memory_order_relaxed);
+        atomic_fetch_add_explicit(&a->bytes, c->bytes, memory_order_relaxed);
     }
     pthread_mutex_unlock(&s->lock);
     return goes_in;
@@ -195,16 +201,15 @@ static bool put_in(struct answers *a, struct stored_answer *answer, int64_t byte
 struct stored_answer *answers_keep(struct answers *a, const struct stored_answer *template_,
                                    bool replace, int64_t now_us)
 {
-    int64_t bytes = 0;
-    struct stored_answer *answer = copy_answer(template_, &bytes);
-    bool fits = bytes <= atomic_load_explicit(&a->bytes_max, memory_order_relaxed) &&
+    struct cached *c = copy_answer(template_);
+    bool fits = c->bytes <= atomic_load_explicit(&a->bytes_max, memory_order_relaxed) &&
                 atomic_load_explicit(&a->entries_max, memory_order_relaxed) > 0 &&
                 template_->expires_us > now_us;
-    if (fits && put_in(a, answer, bytes, replace, now_us)) {
+    if (fits && put_in(a, c, replace, now_us)) {
         for (int i = 0; i < EVICT_AT_ONCE_MAX && is_over(a) && evict_one(a); i++) {
         }
     }
-    return answer;
+    return &c->answer;
 }
 
 void answers_set_limits(struct answers *a, int64_t entries_max, int64_t bytes_max)
@@ -236,7 +241,7 @@ static size_t purge_chunk(struct answers *a, struct answers_stripe *s, size_t fr
     for (size_t i = from; i < from + PURGE_CHUNK && i < a->bucket_count; i++) {
         struct cached **place = &s->buckets[i];
         while (*place != NULL) {
-            if (is_meant(p, (*place)->answer)) {
+            if (is_meant(p, &(*place)->answer)) {
                 take_out(a, s, place);
                 purged++;
             } else {
