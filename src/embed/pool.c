@@ -1,0 +1,169 @@
+/* pool.c - encoder threads behind one bounded queue.
+ *
+ * A thread that comes free takes what waits, up to a chunk of rows, and encodes it together: the
+ * weights are read once for all of it. Nothing waits for a batch to fill. */
+#include "embed/embed.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "base/mem.h"
+#include "base/thread.h"
+
+#define BATCH_MAX   16u /* jobs */
+#define BATCH_ROWS  EMBED_TOKENS_MAX
+#define THREADS_MAX 64u
+#define NICENESS    10
+
+struct embed_pool {
+    const struct embed_model *model;
+    pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t work;
+    struct list waiting;
+    unsigned jobs_max;
+    struct embed_pool_counts counts;
+    bool stopping;
+    unsigned thread_count;
+    pthread_t threads[THREADS_MAX];
+};
+
+struct batch {
+    struct embed_job *jobs[BATCH_MAX];
+    const struct embed_tokens *tokens[BATCH_MAX];
+    struct embed_vector *vectors[BATCH_MAX];
+    size_t count;
+};
+
+/* What waits, in order, as far as it fits. Called with the lock held. */
+static void take_batch(struct embed_pool *p, struct batch *b)
+{
+    size_t rows = 0;
+    for (b->count = 0; b->count < BATCH_MAX && !list_is_empty(&p->waiting); b->count++) {
+        struct embed_job *job = LIST_ITEM(p->waiting.next, struct embed_job, link);
+        if (b->count != 0 && rows + job->tokens.count > BATCH_ROWS)
+            break;
+        rows += job->tokens.count;
+        list_remove(&job->link);
+        b->jobs[b->count] = job;
+        b->tokens[b->count] = &job->tokens;
+        b->vectors[b->count] = &job->vector;
+    }
+    p->counts.waiting -= (unsigned)b->count;
+}
+
+static void run_batch(struct embed_pool *p, struct batch *b, struct embed_scratch *scratch)
+{
+    embed_encode(p->model, scratch, b->tokens, b->count, b->vectors);
+    pthread_mutex_lock(&p->lock);
+    p->counts.encoded += b->count;
+    p->counts.batches++;
+    pthread_mutex_unlock(&p->lock);
+    for (size_t i = 0; i < b->count; i++)
+        b->jobs[i]->done(b->jobs[i]);
+}
+
+/* Below the workers, where a thread has a priority of its own: an encoder then runs in what the
+ * loops leave. */
+static void lower_priority(void)
+{
+#ifdef __linux__
+    (void)setpriority(PRIO_PROCESS, 0, NICENESS);
+#endif
+}
+
+static void *encode_jobs(void *ctx)
+{
+    struct embed_pool *p = ctx;
+    struct embed_scratch *scratch = embed_scratch_new();
+    thread_set_name("encoder");
+    lower_priority();
+    pthread_mutex_lock(&p->lock);
+    while (!p->stopping) {
+        struct batch b;
+        take_batch(p, &b);
+        if (b.count == 0) {
+            pthread_cond_wait(&p->work, &p->lock);
+            continue;
+        }
+        pthread_mutex_unlock(&p->lock);
+        run_batch(p, &b, scratch);
+        pthread_mutex_lock(&p->lock);
+    }
+    pthread_mutex_unlock(&p->lock);
+    embed_scratch_free(scratch);
+    return NULL;
+}
+
+struct embed_pool *embed_pool_start(const struct embed_model *m, unsigned threads,
+                                    unsigned jobs_max)
+{
+    struct embed_pool *p = xcalloc(1, sizeof *p);
+    p->model = m;
+    p->jobs_max = jobs_max;
+    list_init(&p->waiting);
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->work, NULL);
+    if (threads > THREADS_MAX)
+        threads = THREADS_MAX;
+    while (p->thread_count < threads) {
+        if (pthread_create(&p->threads[p->thread_count], NULL, encode_jobs, p) != 0)
+            abort();
+        p->thread_count++;
+    }
+    return p;
+}
+
+bool embed_pool_submit(struct embed_pool *p, struct embed_job *job)
+{
+    pthread_mutex_lock(&p->lock);
+    bool room = p->counts.waiting < p->jobs_max && !p->stopping;
+    if (room) {
+        list_add_before(&p->waiting, &job->link);
+        p->counts.waiting++;
+        pthread_cond_signal(&p->work);
+    } else {
+        p->counts.refused++;
+    }
+    pthread_mutex_unlock(&p->lock);
+    return room;
+}
+
+bool embed_pool_cancel(struct embed_pool *p, struct embed_job *job)
+{
+    pthread_mutex_lock(&p->lock);
+    /* A job that was taken is an empty list. */
+    bool waits = !list_is_empty(&job->link);
+    if (waits) {
+        list_remove(&job->link);
+        p->counts.waiting--;
+        p->counts.cancelled++;
+    }
+    pthread_mutex_unlock(&p->lock);
+    return waits;
+}
+
+struct embed_pool_counts embed_pool_counts(struct embed_pool *p)
+{
+    pthread_mutex_lock(&p->lock);
+    struct embed_pool_counts counts = p->counts;
+    pthread_mutex_unlock(&p->lock);
+    return counts;
+}
+
+void embed_pool_stop(struct embed_pool *p)
+{
+    if (p == NULL)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->stopping = true;
+    pthread_cond_broadcast(&p->work);
+    pthread_mutex_unlock(&p->lock);
+    for (unsigned i = 0; i < p->thread_count; i++)
+        pthread_join(p->threads[i], NULL);
+    while (list_pop(&p->waiting) != NULL)
+        continue;
+    pthread_cond_destroy(&p->work);
+    pthread_mutex_destroy(&p->lock);
+    free(p);
+}

@@ -1,0 +1,109 @@
+/* The encoder's threads: batches, the bound, cancelling, stopping. */
+#include "check.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "made_model.h"
+
+#define JOBS 64
+
+static struct made_model made;
+static struct embed_model *model;
+static struct embed_job jobs[JOBS];
+static _Atomic int done_count;
+
+/* Holds the encoder's thread until the test lets it go. */
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+
+static void count_done(struct embed_job *job)
+{
+    pthread_mutex_lock(&gate);
+    pthread_mutex_unlock(&gate);
+    *(bool *)job->ctx = true;
+    atomic_fetch_add(&done_count, 1);
+}
+
+static bool came[JOBS];
+
+static void make_jobs(void)
+{
+    struct embed_error error;
+    if (model == NULL) {
+        made_model_init(&made);
+        model = made_model_open(&made, EMBED_INT8, NULL, &error);
+        made_model_deinit(&made);
+    }
+    atomic_store(&done_count, 0);
+    for (int i = 0; i < JOBS; i++) {
+        jobs[i] = (struct embed_job){.done = count_done, .ctx = &came[i]};
+        came[i] = false;
+        embed_tokenize(model, i % 2 ? STR("make it red") : STR("blue"), &jobs[i].tokens);
+    }
+}
+
+static void wait_for(int count)
+{
+    while (atomic_load(&done_count) < count)
+        usleep(1000);
+}
+
+TEST(encodes_what_is_submitted_in_batches)
+{
+    make_jobs();
+    REQUIRE(model != NULL);
+    struct embed_pool *p = embed_pool_start(model, 2, JOBS);
+    for (int i = 0; i < JOBS; i++)
+        CHECK(embed_pool_submit(p, &jobs[i]));
+    wait_for(JOBS);
+    struct embed_pool_counts c = embed_pool_counts(p);
+    CHECK_INT(c.encoded, JOBS);
+    CHECK_INT(c.waiting, 0);
+    CHECK(c.batches < JOBS);
+    embed_pool_stop(p);
+    for (int i = 2; i < JOBS; i++)
+        CHECK(memcmp(&jobs[i].vector, &jobs[i % 2].vector, sizeof jobs[i].vector) == 0);
+}
+
+TEST(refuses_beyond_its_bound_and_lets_go_of_what_waits)
+{
+    make_jobs();
+    struct embed_pool *p = embed_pool_start(model, 1, 3);
+    pthread_mutex_lock(&gate);
+    CHECK(embed_pool_submit(p, &jobs[0]));
+    while (embed_pool_counts(p).batches == 0)
+        usleep(1000);
+    for (int i = 1; i <= 3; i++)
+        CHECK(embed_pool_submit(p, &jobs[i]));
+    CHECK(!embed_pool_submit(p, &jobs[4]));
+    CHECK(!embed_pool_cancel(p, &jobs[0]));
+    CHECK(embed_pool_cancel(p, &jobs[2]));
+    CHECK(!embed_pool_cancel(p, &jobs[2]));
+    CHECK(embed_pool_submit(p, &jobs[5]));
+    pthread_mutex_unlock(&gate);
+    wait_for(4);
+    CHECK(came[0] && came[1] && came[3] && came[5]);
+    CHECK(!came[2] && !came[4]);
+    struct embed_pool_counts c = embed_pool_counts(p);
+    CHECK_INT(c.refused, 1);
+    CHECK_INT(c.cancelled, 1);
+    embed_pool_stop(p);
+}
+
+TEST(stops_without_what_waits)
+{
+    make_jobs();
+    struct embed_pool *p = embed_pool_start(model, 1, JOBS);
+    pthread_mutex_lock(&gate);
+    CHECK(embed_pool_submit(p, &jobs[0]));
+    while (embed_pool_counts(p).batches == 0)
+        usleep(1000);
+    for (int i = 1; i < JOBS; i++)
+        CHECK(embed_pool_submit(p, &jobs[i]));
+    pthread_mutex_unlock(&gate);
+    embed_pool_stop(p);
+    CHECK(came[0]);
+    embed_model_close(model);
+}
+
+CHECK_MAIN
