@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 export JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-real bench asan tsan fuzz check format install newcomer clean
+.PHONY: help run build test test-real bench bench-encoder asan tsan fuzz check format install newcomer clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -16,6 +16,7 @@ run: ## install what is missing, build, and start Relay (the first command of th
 build: ## install what the build needs and build: build/relay and build/relay-sim
 	@scripts/setup.sh build
 	@scripts/build.sh release
+	@scripts/model.sh || true
 
 test: ## install what the tests need and run them all (the second command of the README)
 	@scripts/test.sh
@@ -27,6 +28,10 @@ bench: ## the scorecard: Relay beside nginx on this machine
 	@scripts/setup.sh bench
 	@scripts/build.sh release
 	@scripts/bench.sh
+
+bench-encoder: ## the encoder of the semantic cache beside ONNX Runtime
+	@scripts/setup.sh test
+	@scripts/bench_encoder.sh
 
 asan: ## unit and path tests under AddressSanitizer and UBSan
 	@scripts/test.sh asan

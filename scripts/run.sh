@@ -5,4 +5,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/setup.sh build
 scripts/build.sh release
+scripts/model.sh || true
 exec build/relay serve --demo "$@"

@@ -68,13 +68,14 @@ setup_apt() {
             die "this system offers no libyyjson-dev and libllhttp-dev (Debian 12 or later, Ubuntu 24.04 or later)"
         fi
     fi
+    # scripts/model.sh fetches the encoder's model with pip.
+    python3 -c 'import venv, ensurepip' 2>/dev/null || install_packages python3 python3-venv
     [ "$mode" = build ] && return
 
     local clang_major
     clang_major=$(apt-cache depends clang 2>/dev/null | sed -nE 's/.*Depends: clang-([0-9]+).*/\1/p' | head -1)
     install_packages g++ clang clang-format clang-tidy "libclang-rt-${clang_major:-14}-dev" \
         shellcheck openssl curl
-    python3 -c 'import venv, ensurepip' 2>/dev/null || install_packages python3 python3-venv
     { node --version && npm --version; } >/dev/null 2>&1 || install_packages nodejs npm
     [ "$mode" = test ] && return
 

@@ -5,6 +5,7 @@
 #   asan    the same under AddressSanitizer and UBSan
 #   tsan    those with threads (test_*_threads.c) under ThreadSanitizer
 #   fuzz    every fuzzer for FUZZ_SECONDS (default 5)
+#   embed   the encoder beside a reference in Python, and the NEON kernels under qemu
 #   wire    pytest against the real binary, with the official SDKs; then against the ASan build
 #
 #   scripts/test.sh [PART]      one part; `real` is one too, for the tests against real model servers
@@ -113,16 +114,19 @@ part_fuzz() {
 }
 
 # A virtual environment with exactly tests/wire/requirements.txt, made anew when that changes.
-prepare_python() {
+# prepare_venv FOLDER REQUIREMENTS
+prepare_venv() {
     local stamp
-    stamp=$(python3 --version && cksum <tests/wire/requirements.txt)
-    if [ "$(cat build/venv/stamp 2>/dev/null)" != "$stamp" ]; then
-        rm -rf build/venv
-        python3 -m venv build/venv
-        build/venv/bin/pip install -q --disable-pip-version-check -r tests/wire/requirements.txt
-        printf '%s\n' "$stamp" >build/venv/stamp
+    stamp=$(python3 --version && cksum <"$2")
+    if [ "$(cat "$1/stamp" 2>/dev/null)" != "$stamp" ]; then
+        rm -rf "$1"
+        python3 -m venv "$1"
+        "$1/bin/pip" install -q --disable-pip-version-check -r "$2"
+        printf '%s\n' "$stamp" >"$1/stamp"
     fi
 }
+
+prepare_python() { prepare_venv build/venv tests/wire/requirements.txt; }
 
 # The npm packages of tests/wire/node, installed beside a copy of its scripts in build/node, and a
 # Node.js that can run them: the system's from 22 on, which the newest SDKs want, else one from npm
@@ -159,7 +163,7 @@ run_pytest() {
     local name=$1 bin=$2 log=$logs/$1.log line passed failed errors status=0
     shift 2
     title "$name"
-    RELAY_BIN_DIR=$root/$bin build/venv/bin/python -m pytest -q -p no:cacheprovider "$@" 2>&1 |
+    RELAY_BIN_DIR=$root/$bin "${PYTEST_PYTHON:-build/venv/bin/python}" -m pytest -q -p no:cacheprovider "$@" 2>&1 |
         tee "$log" || status=$?
     line=$(grep -E '^=* ?[0-9]+ (passed|failed|error|skipped|deselected)' "$log" | tail -1 || true)
     passed=$(count passed "$line")
@@ -177,6 +181,27 @@ prepare_wire() {
     tail -40 "$logs/prepare.log" >&2
     note "prepare $1" 0 1 "$logs/prepare.log"
     return 1
+}
+
+part_embed() {
+    build release relay-embed || return 0
+    title "prepare embed"
+    if ! { scripts/model.sh && prepare_venv build/venv-embed tests/embed/requirements.txt; } \
+        >"$logs/prepare-embed.log" 2>&1; then
+        tail -40 "$logs/prepare-embed.log" >&2
+        note "prepare embed" 0 1 "$logs/prepare-embed.log"
+        return 0
+    fi
+    RELAY_EMBED=$root/build/release/bench/relay-embed RELAY_MODEL=$root/build/models/all-MiniLM-L6-v2 \
+        PYTEST_PYTHON=build/venv-embed/bin/python run_pytest embed build tests/embed
+    [ "$(uname -s)" = Linux ] && [ -e /etc/debian_version ] || return 0
+    title "NEON kernels"
+    if scripts/neon.sh >"$logs/neon.log" 2>&1; then
+        note neon 1 0
+    else
+        tail -20 "$logs/neon.log" >&2
+        note neon 0 1 "$logs/neon.log"
+    fi
 }
 
 part_wire() {
@@ -215,11 +240,12 @@ all)
     part_asan
     part_tsan
     part_fuzz
+    part_embed
     part_wire
     ;;
-unit | asan | tsan | fuzz | wire | real) "part_$part" ;;
+unit | asan | tsan | fuzz | embed | wire | real) "part_$part" ;;
 *)
-    echo "usage: scripts/test.sh [unit|asan|tsan|fuzz|wire|real]" >&2
+    echo "usage: scripts/test.sh [unit|asan|tsan|fuzz|embed|wire|real]" >&2
     exit 2
     ;;
 esac
