@@ -60,6 +60,16 @@ AVX2_INLINE __m256 avx2_exp(__m256 x)
     return _mm256_mul_ps(p, _mm256_castsi256_ps(power));
 }
 
+/* The four rows of an output of `count` floats, which are written at the end of a tile: asked for
+ * at its beginning, they are there by then. */
+AVX2_INLINE void avx2_ask_for(const float *y, size_t stride, size_t count)
+{
+    for (size_t r = 0; r < EMBED_TILE_ROWS; r++) {
+        __builtin_prefetch(y + r * stride, 1);
+        __builtin_prefetch(y + r * stride + count - 1, 1);
+    }
+}
+
 AVX2_INLINE float avx2_sum(__m256 v)
 {
     __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
@@ -74,16 +84,18 @@ AVX2_INLINE float avx2_max(__m256 v)
     return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
 }
 
-/* tile += x * panel, over `inputs` (a multiple of 4): four rows of x, `stride` floats apart. While
- * it runs, `ahead` and what follows is brought nearer, `ahead_step` bytes for every four inputs. */
+/* tile += x * panel, over `inputs` (a multiple of 4): four rows of x, `stride` floats apart, and of
+ * the tile, `tile_stride` apart. While it runs, `ahead` and what follows is brought nearer,
+ * `ahead_step` bytes for every four inputs. */
 AVX2_INLINE void avx2_tile_f32(const float *x, size_t stride, size_t inputs, const float *panel,
-                               float *tile, const char *ahead, size_t ahead_step)
+                               float *tile, size_t tile_stride, const char *ahead,
+                               size_t ahead_step)
 {
     const float *x0 = x, *x1 = x + stride, *x2 = x1 + stride, *x3 = x2 + stride;
 #define LOAD(r)                                                                                    \
-    __m256 c##r##0 = _mm256_load_ps(tile + (r)*PANEL_F32),                                         \
-           c##r##1 = _mm256_load_ps(tile + (r)*PANEL_F32 + 8),                                     \
-           c##r##2 = _mm256_load_ps(tile + (r)*PANEL_F32 + 16)
+    __m256 c##r##0 = _mm256_loadu_ps(tile + (r)*tile_stride),                                      \
+           c##r##1 = _mm256_loadu_ps(tile + (r)*tile_stride + 8),                                  \
+           c##r##2 = _mm256_loadu_ps(tile + (r)*tile_stride + 16)
 #define ROW(r, k)                                                                                  \
     do {                                                                                           \
         __m256 a = _mm256_broadcast_ss(x##r + (k));                                                \
@@ -103,9 +115,9 @@ AVX2_INLINE void avx2_tile_f32(const float *x, size_t stride, size_t inputs, con
     } while (0)
 #define STORE(r)                                                                                   \
     do {                                                                                           \
-        _mm256_store_ps(tile + (r)*PANEL_F32, c##r##0);                                            \
-        _mm256_store_ps(tile + (r)*PANEL_F32 + 8, c##r##1);                                        \
-        _mm256_store_ps(tile + (r)*PANEL_F32 + 16, c##r##2);                                       \
+        _mm256_storeu_ps(tile + (r)*tile_stride, c##r##0);                                         \
+        _mm256_storeu_ps(tile + (r)*tile_stride + 8, c##r##1);                                     \
+        _mm256_storeu_ps(tile + (r)*tile_stride + 16, c##r##2);                                    \
     } while (0)
     LOAD(0);
     LOAD(1);

@@ -41,7 +41,8 @@ AVX2 static void linear_f32(const struct linear *l, const float *x, size_t rows,
             for (size_t i = 0; i < EMBED_TILE_ROWS; i++)
                 memcpy(tile + i * PANEL_F32, l->bias + from, PANEL_F32 * sizeof(float));
             bool done = ahead >= ahead_end;
-            avx2_tile_f32(x + r * l->inputs, l->inputs, l->inputs, panel, tile,
+            avx2_ask_for(y + r * l->outputs + from, l->outputs, PANEL_F32);
+            avx2_tile_f32(x + r * l->inputs, l->inputs, l->inputs, panel, tile, PANEL_F32,
                           done ? (const char *)panel : ahead, done ? 0 : step);
             finish_f32(l, tile, y + r * l->outputs + from);
         }
@@ -103,6 +104,11 @@ AVX2 static void tile_i8(const struct linear *l, const struct quantized *q, size
         ROW(2, k);                                                                                 \
         ROW(3, k);                                                                                 \
     } while (0)
+/* Left alone, the compiler joins the two steps and runs out of registers. */
+#define KEEP()                                                                                     \
+    __asm__ volatile(""                                                                            \
+                     : "+x"(c00), "+x"(c01), "+x"(c10), "+x"(c11), "+x"(c20), "+x"(c21),           \
+                       "+x"(c30), "+x"(c31))
 #define FINISH(r)                                                                                  \
     do {                                                                                           \
         finish_i8(l, c##r##0, q->scales[row + (r)], from, y + (r)*l->outputs);                     \
@@ -116,7 +122,9 @@ AVX2 static void tile_i8(const struct linear *l, const struct quantized *q, size
         _mm_prefetch(ahead, _MM_HINT_T1);
         ahead += step;
         STEP(0);
+        KEEP();
         STEP(4);
+        KEEP();
         panel += (size_t)8 * PANEL_I8;
         x0 += 8;
         x1 += 8;
@@ -130,6 +138,7 @@ AVX2 static void tile_i8(const struct linear *l, const struct quantized *q, size
 #undef START
 #undef ROW
 #undef STEP
+#undef KEEP
 #undef FINISH
 }
 
@@ -149,6 +158,7 @@ AVX2 static void linear_i8(const struct linear *l, const struct quantized *x, si
         for (size_t r = 0; r < rows; r += EMBED_TILE_ROWS, ahead += a_tile) {
             bool done = ahead >= ahead_end;
             float *to = y + r * l->outputs + from;
+            avx2_ask_for(to, l->outputs, PANEL_I8);
             tile_i8(l, x, r, from, to, done ? panel : ahead, done ? 0 : step);
             if (l->gelu)
                 gelu_tile(to, l->outputs);

@@ -31,14 +31,11 @@ static void pack_head(struct head *h, const float *keys, const float *values)
 
 AVX2 static void score_tile(const struct head *h, const float *queries)
 {
-    _Alignas(32) float tile[TILE_FLOATS];
+    memset(h->scores, 0, EMBED_TILE_ROWS * h->padded * sizeof *h->scores);
     for (size_t from = 0; from < h->padded; from += PANEL_F32) {
         const float *panel = h->keys + from * EMBED_HEAD_DIM;
-        memset(tile, 0, sizeof tile);
-        avx2_tile_f32(queries, EMBED_QKV, EMBED_HEAD_DIM, panel, tile, (const char *)panel, 0);
-        for (size_t r = 0; r < EMBED_TILE_ROWS; r++)
-            memcpy(h->scores + r * h->padded + from, tile + r * PANEL_F32,
-                   PANEL_F32 * sizeof(float));
+        avx2_tile_f32(queries, EMBED_QKV, EMBED_HEAD_DIM, panel, h->scores + from, h->padded,
+                      (const char *)panel, 0);
     }
 }
 

@@ -1,8 +1,8 @@
 /* kernels_neon.c - AArch64's NEON, which every such processor has.
  *
- * f32: tiles of four rows by 24 outputs in 24 registers. int8: products of bytes to 16 bits, pairs of
- * them added to 32. The activations' bytes become signed by taking 128 away, which the sums of the
- * weights give back. */
+ * f32: tiles of four rows by 24 outputs in 24 registers. int8: products of bytes to 16 bits, pairs
+ * of them added to 32. The activations' bytes become signed by taking 128 away, which the sums of
+ * the weights give back. */
 #include "embed/kernels.h"
 
 #if defined(__aarch64__)
@@ -92,7 +92,8 @@ static void linear_f32(const struct linear *l, const float *x, size_t rows, floa
             tile_f32(l, x + r * l->inputs, from, y + r * l->outputs + from);
 }
 
-/* Four outputs: sixteen weights, four inputs for each; the input's four bytes are there four times. */
+/* Four outputs: sixteen weights, four inputs for each; the input's four bytes are there four times.
+ */
 static inline int32x4_t add_products(int32x4_t sum, int8x16_t w, int8x16_t x)
 {
     int16x8_t low = vmull_s8(vget_low_s8(w), vget_low_s8(x));
@@ -213,8 +214,8 @@ static void attention(const float *qkv, size_t tokens, float *out, float *scratc
 {
     for (size_t head = 0; head < EMBED_HEADS; head++)
         for (size_t t = 0; t < tokens; t++)
-            attend(qkv + t * EMBED_QKV + head * EMBED_HEAD_DIM, qkv + head * EMBED_HEAD_DIM,
-                   tokens, scratch, out + t * EMBED_DIM + head * EMBED_HEAD_DIM);
+            attend(qkv + t * EMBED_QKV + head * EMBED_HEAD_DIM, qkv + head * EMBED_HEAD_DIM, tokens,
+                   scratch, out + t * EMBED_DIM + head * EMBED_HEAD_DIM);
 }
 
 static void add_norm_row(float *x, const float *y, const float *gamma, const float *beta)
