@@ -118,7 +118,10 @@ bool tokenizer_init(struct tokenizer *t, str vocabulary, unsigned tokens_max,
     while (((size_t)1 << t->edge_bits) < vocabulary.len && t->edge_bits < 20)
         t->edge_bits++;
     t->edges = xcalloc((size_t)1 << t->edge_bits, sizeof *t->edges);
-    t->words = xcalloc(WORDS_MAX, sizeof *t->words);
+    size_t lines = 1;
+    for (size_t i = 0; i < vocabulary.len; i++)
+        lines += vocabulary.p[i] == '\n';
+    t->words = xcalloc(lines < WORDS_MAX ? lines : WORDS_MAX, sizeof *t->words);
     t->text = xmemdup0(vocabulary.p, vocabulary.len);
     if (add_words(t, str_of(t->text, vocabulary.len), error)) {
         t->continuation =
