@@ -96,8 +96,9 @@ struct embed_pool *embed_pool_start(const struct embed_model *m, unsigned thread
 /* False when the queue is full: the job was not taken. */
 bool embed_pool_submit(struct embed_pool *p, struct embed_job *job);
 
-/* For an asker that waits no longer. True: the job was still in the queue and is the asker's again,
- * done will not be called. False: it is being encoded or done, and done is or was called. */
+/* For an asker that waits no longer for a job it submitted. True: the job was still in the queue
+ * and is the asker's again, done will not be called. False: it is being encoded or done, and done
+ * is or was called. */
 bool embed_pool_cancel(struct embed_pool *p, struct embed_job *job);
 
 struct embed_pool_counts {

@@ -117,6 +117,7 @@ struct embed_pool *embed_pool_start(const struct embed_model *m, unsigned thread
 bool embed_pool_submit(struct embed_pool *p, struct embed_job *job)
 {
     pthread_mutex_lock(&p->lock);
+    list_init(&job->link);
     bool room = p->counts.waiting < p->jobs_max && !p->stopping;
     if (room) {
         list_add_before(&p->waiting, &job->link);

@@ -76,6 +76,7 @@ TEST(refuses_beyond_its_bound_and_lets_go_of_what_waits)
     for (int i = 1; i <= 3; i++)
         CHECK(embed_pool_submit(p, &jobs[i]));
     CHECK(!embed_pool_submit(p, &jobs[4]));
+    CHECK(!embed_pool_cancel(p, &jobs[4]));
     CHECK(!embed_pool_cancel(p, &jobs[0]));
     CHECK(embed_pool_cancel(p, &jobs[2]));
     CHECK(!embed_pool_cancel(p, &jobs[2]));
