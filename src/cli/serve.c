@@ -237,6 +237,7 @@ static int start(struct runtime *rt)
     rt->control_client = client_new(rt->control, rt->tls_client, rt->resolver);
     loop_timer_init(&rt->tick, rt->control, on_tick);
     loop_timer_init(&rt->discover_timer, rt->control, on_discover);
+    encoder_start(rt);
     discover_start(rt, first_models);
     return 0;
 }

@@ -147,10 +147,14 @@ bool workers_are_done(struct runtime *rt)
 void workers_join(struct runtime *rt)
 {
     for (unsigned i = 0; i < rt->worker_count; i++) {
+        if (rt->workers[i].running)
+            pthread_join(rt->workers[i].thread, NULL);
+    }
+    encoder_stop(rt); /* what it was doing is posted to the loops */
+    for (unsigned i = 0; i < rt->worker_count; i++) {
         struct worker_thread *t = &rt->workers[i];
         if (!t->running)
             continue; /* it was never made */
-        pthread_join(t->thread, NULL);
         worker_deinit(&t->worker);
         server_free(t->worker.server);
         client_free(t->worker.client);

@@ -118,8 +118,10 @@ const struct setting config_settings[] = {
           "Requests with a higher temperature bypass the cache."),
     WORD("cache.scope", 0, cache.scope, "key", scope_words,
          "Who shares cached answers: one `key`, its cache `group`, or `global`: everybody."),
-    TEXT("cache.model", 0, cache.model, "all-MiniLM-L6-v2", NULL,
-         "Embedding model of the semantic cache: a name, a folder or an https URL."),
+    TEXT("cache.model", SETTING_RESTART, cache.model, "all-MiniLM-L6-v2", NULL,
+         "Embedding model that Relay runs itself: a name, looked for in `data/models/`, in "
+         "`models/` "
+         "beside the program and in `share/relay/models/` of where it is installed; or a folder."),
     RANGE(SETTING_WHOLE, "limits.rpm", 0, limits.rpm, "600", 0, 1e9,
           "Requests per minute of a key that sets none; 0 = none."),
     RANGE(SETTING_WHOLE, "limits.tpm", 0, limits.tpm, "200000", 0, 1e12,

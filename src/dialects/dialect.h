@@ -162,6 +162,11 @@ extern const struct dialect dialect_anthropic;
 extern const struct dialect dialect_anthropic_count; /* a door only: /v1/messages/count_tokens */
 extern const struct dialect dialect_embeddings;      /* a door only: /v1/embeddings */
 
+/* The body of that door's answer, from vectors that Relay made itself. Of `head` it has the model
+ * and the usage. False: `out` is full. */
+bool embeddings_list_out(const struct answer *head, bool as_base64, const float *const *vectors,
+                         size_t count, size_t dimensions, struct buf *out);
+
 /* By a provider's kind; NULL: not part of this version. */
 const struct dialect *dialect_find(str kind);
 

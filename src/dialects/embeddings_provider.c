@@ -196,24 +196,32 @@ static bool vector_write(const struct chat *chat, yyjson_val *vector, struct buf
     return buf_add_char(out, chat->base64 ? '"' : ']');
 }
 
-/* "usage" stands last and only when the count was told: Ollama leaves out a count of 0. */
-static bool list_write(const struct chat *chat, yyjson_val *vectors, const struct answer *answer,
-                       struct buf *out)
+/* Nine digits are a float, whichever it is. */
+static void floats_write(bool as_base64, const float *vector, size_t dimensions, struct buf *out)
 {
-    size_t i, n;
-    yyjson_val *vector;
-    buf_add(out, STR("{\"object\":\"list\",\"data\":["));
-    yyjson_arr_foreach(vectors, i, n, vector)
-    {
-        buf_add(out, i > 0 ? STR(",{\"object\":\"embedding\",\"index\":")
-                           : STR("{\"object\":\"embedding\",\"index\":"));
-        buf_add_u64(out, i);
-        buf_add(out, STR(",\"embedding\":"));
-        yyjson_val *values = json_get(vector, "values"); /* Gemini's */
-        if (!vector_write(chat, values != NULL ? values : vector, out))
-            return false;
-        buf_add_char(out, '}');
+    struct base64 base64 = {.out = out};
+    buf_add_char(out, as_base64 ? '"' : '[');
+    for (size_t i = 0; i < dimensions; i++) {
+        if (as_base64)
+            base64_add_f32(&base64, vector[i]);
+        else
+            buf_printf(out, "%s%.9g", i > 0 ? "," : "", (double)vector[i]);
     }
+    base64_flush(&base64);
+    buf_add_char(out, as_base64 ? '"' : ']');
+}
+
+static void item_begin(struct buf *out, size_t i)
+{
+    buf_add(out, i > 0 ? STR(",{\"object\":\"embedding\",\"index\":")
+                       : STR("{\"object\":\"embedding\",\"index\":"));
+    buf_add_u64(out, i);
+    buf_add(out, STR(",\"embedding\":"));
+}
+
+/* "usage" stands last and only when the count was told: Ollama leaves out a count of 0. */
+static bool list_end(const struct answer *answer, struct buf *out)
+{
     buf_add(out, STR("],\"model\":"));
     json_add_str(out, answer->model);
     if (answer->usage.known) {
@@ -224,6 +232,35 @@ static bool list_write(const struct chat *chat, yyjson_val *vectors, const struc
         buf_add_char(out, '}');
     }
     return buf_add_char(out, '}');
+}
+
+static bool list_write(const struct chat *chat, yyjson_val *vectors, const struct answer *answer,
+                       struct buf *out)
+{
+    size_t i, n;
+    yyjson_val *vector;
+    buf_add(out, STR("{\"object\":\"list\",\"data\":["));
+    yyjson_arr_foreach(vectors, i, n, vector)
+    {
+        item_begin(out, i);
+        yyjson_val *values = json_get(vector, "values"); /* Gemini's */
+        if (!vector_write(chat, values != NULL ? values : vector, out))
+            return false;
+        buf_add_char(out, '}');
+    }
+    return list_end(answer, out);
+}
+
+bool embeddings_list_out(const struct answer *head, bool as_base64, const float *const *vectors,
+                         size_t count, size_t dimensions, struct buf *out)
+{
+    buf_add(out, STR("{\"object\":\"list\",\"data\":["));
+    for (size_t i = 0; i < count; i++) {
+        item_begin(out, i);
+        floats_write(as_base64, vectors[i], dimensions, out);
+        buf_add_char(out, '}');
+    }
+    return list_end(head, out);
 }
 
 enum err embeddings_ollama_in(struct arena *a, const struct chat *chat, const struct target *target,

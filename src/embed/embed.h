@@ -47,6 +47,10 @@ struct embed_model *embed_model_open(const char *folder, const struct embed_opti
                                      struct embed_error *error);
 void embed_model_close(struct embed_model *m);
 
+/* Reads and checks the same files as embed_model_open() would take them, and keeps nothing. */
+bool embed_model_check(const char *folder, const struct embed_options *options,
+                       struct embed_error *error);
+
 /* "avx2", and so on; and a sentence when faster kernels failed their check here, else NULL. */
 const char *embed_model_kernels(const struct embed_model *m);
 const char *embed_model_warning(const struct embed_model *m);
@@ -78,10 +82,12 @@ void embed_encode(const struct embed_model *m, struct embed_scratch *s,
 
 struct embed_pool;
 
-/* The asker's: fill tokens, done and ctx, submit, and leave it alone until it came back. */
+/* The asker's: fill text or tokens, done and ctx, submit, and leave it alone until it came back. */
 struct embed_job {
+    str text; /* tokenized by the encoder's thread; a null pointer: tokens are there already */
     struct embed_tokens tokens;
     struct embed_vector vector;
+    bool failed; /* there is no vector: the model could not be opened */
     /* Called once, on an encoder's thread, after which the pool does not touch the job again. It
      * must only hand the job over (to the asker's loop) and return. */
     void (*done)(struct embed_job *job);
@@ -93,8 +99,22 @@ struct embed_job {
 struct embed_pool *embed_pool_start(const struct embed_model *m, unsigned threads,
                                     unsigned jobs_max);
 
+/* Opened by the first job's thread, so that a gateway that nobody asks for vectors does without its
+ * memory. A model that cannot be opened then is told once, on that thread, and every job fails. */
+struct embed_late {
+    const char *folder; /* copied */
+    struct embed_options options;
+    void (*opened)(void *ctx, const struct embed_error *error); /* error NULL: it is open */
+    void *ctx;
+};
+struct embed_pool *embed_pool_start_late(const struct embed_late *late, unsigned threads,
+                                         unsigned jobs_max);
+
 /* False when the queue is full: the job was not taken. */
 bool embed_pool_submit(struct embed_pool *p, struct embed_job *job);
+
+/* All or none of them. */
+bool embed_pool_submit_all(struct embed_pool *p, struct embed_job *jobs, size_t count);
 
 /* For an asker that waits no longer for a job it submitted. True: the job was still in the queue
  * and is the asker's again, done will not be called. False: it is being encoded or done, and done

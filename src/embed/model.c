@@ -72,6 +72,20 @@ static bool choose_kernels(struct embed_model *m, const char *name, struct embed
     return false;
 }
 
+bool embed_model_check(const char *folder, const struct embed_options *options,
+                       struct embed_error *error)
+{
+    struct embed_model *m = xcalloc(1, sizeof *m);
+    bool good = open_words(m, folder, options->unpinned, error) &&
+                file_view_open(&m->file, folder, weights_name, WEIGHTS_BYTES_MAX, error);
+    /* The right sum is the right shapes. */
+    if (good && !options->unpinned &&
+        !files_check_digest(m->file.bytes, FILES_WEIGHTS_SHA256, error))
+        good = files_blame(error, folder, weights_name);
+    embed_model_close(m);
+    return good;
+}
+
 struct embed_model *embed_model_open(const char *folder, const struct embed_options *options,
                                      struct embed_error *error)
 {

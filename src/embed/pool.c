@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #include "base/mem.h"
@@ -17,7 +18,11 @@
 #define NICENESS    10
 
 struct embed_pool {
+    pthread_mutex_t open_lock; /* guards the next four */
     const struct embed_model *model;
+    struct embed_model *own; /* the same, when it was opened here */
+    struct embed_late late;
+    bool broken;
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t work;
     struct list waiting;
@@ -35,15 +40,23 @@ struct batch {
     size_t count;
 };
 
+/* A token is a byte at least. */
+static size_t rows_at_most(const struct embed_job *job)
+{
+    if (job->text.p == NULL)
+        return job->tokens.count;
+    return job->text.len < EMBED_TOKENS_MAX - 2 ? job->text.len + 2 : EMBED_TOKENS_MAX;
+}
+
 /* What waits, in order, as far as it fits. Called with the lock held. */
 static void take_batch(struct embed_pool *p, struct batch *b)
 {
     size_t rows = 0;
     for (b->count = 0; b->count < BATCH_MAX && !list_is_empty(&p->waiting); b->count++) {
         struct embed_job *job = LIST_ITEM(p->waiting.next, struct embed_job, link);
-        if (b->count != 0 && rows + job->tokens.count > BATCH_ROWS)
+        if (b->count != 0 && rows + rows_at_most(job) > BATCH_ROWS)
             break;
-        rows += job->tokens.count;
+        rows += rows_at_most(job);
         list_remove(&job->link);
         b->jobs[b->count] = job;
         b->tokens[b->count] = &job->tokens;
@@ -52,9 +65,32 @@ static void take_batch(struct embed_pool *p, struct batch *b)
     p->counts.waiting -= (unsigned)b->count;
 }
 
+static const struct embed_model *model_of(struct embed_pool *p)
+{
+    pthread_mutex_lock(&p->open_lock);
+    if (p->model == NULL && !p->broken) {
+        struct embed_error error;
+        p->own = embed_model_open(p->late.folder, &p->late.options, &error);
+        p->model = p->own;
+        p->broken = p->own == NULL;
+        if (p->late.opened != NULL)
+            p->late.opened(p->late.ctx, p->broken ? &error : NULL);
+    }
+    const struct embed_model *m = p->model;
+    pthread_mutex_unlock(&p->open_lock);
+    return m;
+}
+
 static void run_batch(struct embed_pool *p, struct batch *b, struct embed_scratch *scratch)
 {
-    embed_encode(p->model, scratch, b->tokens, b->count, b->vectors);
+    const struct embed_model *m = model_of(p);
+    for (size_t i = 0; i < b->count; i++) {
+        b->jobs[i]->failed = m == NULL;
+        if (m != NULL && b->jobs[i]->text.p != NULL)
+            embed_tokenize(m, b->jobs[i]->text, &b->jobs[i]->tokens);
+    }
+    if (m != NULL)
+        embed_encode(m, scratch, b->tokens, b->count, b->vectors);
     pthread_mutex_lock(&p->lock);
     p->counts.encoded += b->count;
     p->counts.batches++;
@@ -75,7 +111,7 @@ static void lower_priority(void)
 static void *encode_jobs(void *ctx)
 {
     struct embed_pool *p = ctx;
-    struct embed_scratch *scratch = embed_scratch_new();
+    struct embed_scratch *scratch = NULL;
     thread_set_name("encoder");
     lower_priority();
     pthread_mutex_lock(&p->lock);
@@ -87,20 +123,29 @@ static void *encode_jobs(void *ctx)
             continue;
         }
         pthread_mutex_unlock(&p->lock);
+        if (scratch == NULL)
+            scratch = embed_scratch_new();
         run_batch(p, &b, scratch);
         pthread_mutex_lock(&p->lock);
     }
     pthread_mutex_unlock(&p->lock);
-    embed_scratch_free(scratch);
+    if (scratch != NULL)
+        embed_scratch_free(scratch);
     return NULL;
 }
 
-struct embed_pool *embed_pool_start(const struct embed_model *m, unsigned threads,
-                                    unsigned jobs_max)
+static struct embed_pool *start(const struct embed_model *m, const struct embed_late *late,
+                                unsigned threads, unsigned jobs_max)
 {
     struct embed_pool *p = xcalloc(1, sizeof *p);
     p->model = m;
+    if (late != NULL) {
+        size_t bytes = strlen(late->folder) + 1;
+        p->late = *late;
+        p->late.folder = memcpy(xcalloc(1, bytes), late->folder, bytes);
+    }
     p->jobs_max = jobs_max;
+    pthread_mutex_init(&p->open_lock, NULL);
     list_init(&p->waiting);
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->work, NULL);
@@ -114,18 +159,37 @@ struct embed_pool *embed_pool_start(const struct embed_model *m, unsigned thread
     return p;
 }
 
+struct embed_pool *embed_pool_start(const struct embed_model *m, unsigned threads,
+                                    unsigned jobs_max)
+{
+    return start(m, NULL, threads, jobs_max);
+}
+
+struct embed_pool *embed_pool_start_late(const struct embed_late *late, unsigned threads,
+                                         unsigned jobs_max)
+{
+    return start(NULL, late, threads, jobs_max);
+}
+
 bool embed_pool_submit(struct embed_pool *p, struct embed_job *job)
 {
+    return embed_pool_submit_all(p, job, 1);
+}
+
+bool embed_pool_submit_all(struct embed_pool *p, struct embed_job *jobs, size_t count)
+{
     pthread_mutex_lock(&p->lock);
-    list_init(&job->link);
-    bool room = p->counts.waiting < p->jobs_max && !p->stopping;
-    if (room) {
-        list_add_before(&p->waiting, &job->link);
+    bool room = p->counts.waiting + count <= p->jobs_max && !p->stopping;
+    for (size_t i = 0; i < count; i++) {
+        list_init(&jobs[i].link);
+        if (!room)
+            continue;
+        list_add_before(&p->waiting, &jobs[i].link);
         p->counts.waiting++;
         pthread_cond_signal(&p->work);
-    } else {
-        p->counts.refused++;
     }
+    if (!room)
+        p->counts.refused += count;
     pthread_mutex_unlock(&p->lock);
     return room;
 }
@@ -166,5 +230,8 @@ void embed_pool_stop(struct embed_pool *p)
         continue;
     pthread_cond_destroy(&p->work);
     pthread_mutex_destroy(&p->lock);
+    pthread_mutex_destroy(&p->open_lock);
+    embed_model_close(p->own);
+    free((void *)(uintptr_t)p->late.folder);
     free(p);
 }

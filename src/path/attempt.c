@@ -92,7 +92,7 @@ static void remember_health(struct request *r, const struct attempt *t)
 {
     struct gateway *g = r->worker->gateway;
     enum health_event e = HEALTH_OK;
-    if (t->err == ERR_CLIENT_CLOSED)
+    if (t->err == ERR_CLIENT_CLOSED || r->is_local)
         return;
     if (was_connect_failure(r))
         e = HEALTH_CONNECT_FAILED;

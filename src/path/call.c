@@ -7,7 +7,7 @@
  * fallbacks
  * may jump to: call (the next candidate), account (a count that nobody tells is estimated) */
 #include "base/clock.h"
-#include "path/request.h"
+#include "path/local.h"
 
 #define NO_KEY_READY UINT32_MAX
 
@@ -87,6 +87,8 @@ static enum flow give_up(struct request *r)
 /* Takes the next candidate with a key that is ready. */
 enum flow call_ask(struct request *r)
 {
+    if (r->is_local)
+        return local_ask(r);
     unsigned max = (unsigned)r->view->config->routing.max_attempts;
     if (max > TRIES_MAX)
         max = TRIES_MAX;
@@ -209,6 +211,8 @@ static enum err err_of_failure(enum call_failure f)
 
 enum flow call_answer(struct request *r)
 {
+    if (r->is_local)
+        return local_answer(r);
     const struct attempt *t = request_try(r);
     if (r->out_of_time || r->timed_out)
         return after(r, failure_judge(r, ERR_UPSTREAM_TIMEOUT, (str){0}));

@@ -19,6 +19,7 @@
 #include "base/metrics.h"
 #include "catalog/choose.h"
 #include "dialects/dialect.h"
+#include "embed/embed.h"
 #include "net/client.h"
 #include "net/loop.h"
 #include "net/server.h"
@@ -37,6 +38,7 @@ struct gateway {
     struct journal *journal;
     struct store *store; /* NULL in tests without one */
     struct keys *keys;
+    struct embed_pool *encoder; /* NULL: no model */
     unsigned worker_count;
     struct digest admin_hash; /* of the admin key */
     bool has_admin_key;

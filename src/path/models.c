@@ -77,9 +77,11 @@ static void add_model(struct buf *b, const struct model *m, const struct live *l
     (void)buf_printf(b, ",\"quality_estimated\":%s", m->quality_estimated ? "true" : "false");
     add_capabilities(b, m);
     (void)buf_add(b, STR(",\"latency\":{"));
-    add_view(b, "first_token", live_latency(live, m->live, true));
+    bool measured = m != &catalog_local_model;
+    static const struct live_view none = {.p50_ms = NAN, .p95_ms = NAN};
+    add_view(b, "first_token", measured ? live_latency(live, m->live, true) : none);
     (void)buf_add_char(b, ',');
-    add_view(b, "plain", live_latency(live, m->live, false));
+    add_view(b, "plain", measured ? live_latency(live, m->live, false) : none);
     (void)buf_add(b, STR("}}"));
 }
 
@@ -87,6 +89,11 @@ bool models_body(struct request *r, str id, struct buf *out)
 {
     const struct catalog *c = r->view->catalog;
     const struct live *live = r->worker->gateway->live;
+    bool local = r->worker->gateway->encoder != NULL;
+    if (local && str_eq(id, catalog_local_model.id)) {
+        add_model(out, &catalog_local_model, live);
+        return true;
+    }
     if (id.len > 0) {
         struct resolution found = catalog_resolve(c, &r->arena, id);
         bool one = found.kind == RESOLVED_PINNED || found.kind == RESOLVED_GROUP;
@@ -99,6 +106,10 @@ bool models_body(struct request *r, str id, struct buf *out)
         if (i > 0)
             (void)buf_add_char(out, ',');
         add_model(out, &c->models[i], live);
+    }
+    if (local) {
+        (void)buf_add(out, c->model_count > 0 ? STR(",") : STR(""));
+        add_model(out, &catalog_local_model, live);
     }
     return buf_add(out, STR("]}"));
 }

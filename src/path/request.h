@@ -141,6 +141,10 @@ struct request {
     struct flight_wait *follow;
     bool follow_done;
 
+    /* call, of the encoder inside */
+    bool is_local, local_done;
+    struct local_work *local;
+
     /* call */
     struct attempt *tries[TRIES_MAX];
     unsigned try_count;

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "path/request.h"
+#include "path/local.h"
 
 /* Providers cache prompts from about this length on, so shorter prefixes are not remembered. */
 #define PREFIX_TOKENS_MIN 1024
@@ -247,6 +247,27 @@ static enum flow count_by(struct request *r)
     return request_jump(r, STEP_ACCOUNT);
 }
 
+/* Relay's own encoder, which is in no catalogue. Past the cache, whose bytes are better spent on
+ * answers that cost something. */
+static enum flow route_local(struct request *r)
+{
+    enum flow flow = local_check(r);
+    if (flow != FLOW_NEXT)
+        return flow;
+    r->among = (struct resolution){.kind = RESOLVED_PINNED, .count = 1};
+    r->among.models = arena_new(&r->arena, const struct model *, 1);
+    r->among.models[0] = &catalog_local_model;
+    build_ask(r);
+    struct decision d = {0};
+    enum refusal_reason reason = admissible(r->view->catalog, &r->ask, &catalog_local_model);
+    if (reason != REFUSED_NONE) {
+        d.refused[reason] = 1;
+        return nobody(r, &d);
+    }
+    r->is_local = true;
+    return request_jump(r, STEP_CALL);
+}
+
 enum flow route_pick(struct request *r)
 {
     if (r->chat.priced_field.len > 0 && (r->key->model_count > 0 || pusd_known(r->key->budget)))
@@ -257,6 +278,8 @@ enum flow route_pick(struct request *r)
                          "models or a budget and may not send it.",
                          STR_ARG(r->chat.priced_field)),
             r->chat.priced_field);
+    if (local_is_asked(r))
+        return route_local(r);
     r->among = catalog_resolve(r->view->catalog, &r->arena, r->chat.model);
     if (r->among.kind == RESOLVED_NOTHING)
         return not_found(r);

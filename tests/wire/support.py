@@ -57,6 +57,8 @@ def clean_environment(**extra):
     env["OLLAMA_HOST"] = "http://127.0.0.1:1"
     # Nor does anything leave this machine: https to elsewhere ends at a proxy that is not there.
     env["HTTPS_PROXY"] = "http://127.0.0.1:1"
+    # The embedding model beside the program is for the tests that name it.
+    env["RELAY_CACHE_MODEL"] = "none"
     env.update({k: str(v) for k, v in extra.items()})
     return env
 

@@ -39,12 +39,13 @@ def refused(done, code, *words):
 def test_help_names_every_command(cli):
     done = cli("--help")
     assert done.returncode == 0 and done.stderr == ""
-    for name in ("serve", "check", "keys", "models", "route", "usage", "logs", "version"):
+    for name in ("serve", "check", "keys", "models", "route", "usage", "logs", "embed",
+                 "version"):
         assert re.search(rf"^  {name} ", done.stdout, re.M), name
         own = cli(name, "--help")
         assert own.returncode == 0 and own.stdout.startswith(f"usage: relay {name}"), own
         assert own.stderr == ""
-    for name in ("embed", "dashboard", "docs"):
+    for name in ("dashboard", "docs"):
         assert not re.search(rf"^  {name}\b", done.stdout, re.M)
     for verb in ("create", "list", "update", "rotate", "revoke"):
         own = cli("keys", verb, "--help")
@@ -67,7 +68,7 @@ def test_version(cli):
     (["chekc"], ['"check"']),
     (["nonsense"], ["--help"]),
     (["dashboard"], ["not available in this version"]),
-    (["embed", "text"], ["not available in this version"]),
+    (["embed", "--modle", "x"], ["--modle"]),
     (["check", "--confg", "x"], ["--config"]),
     (["check", "extra"], ["extra", "usage:"]),
     (["check", "--config"], ["--config FILE"]),

@@ -91,6 +91,57 @@ TEST(refuses_beyond_its_bound_and_lets_go_of_what_waits)
     embed_pool_stop(p);
 }
 
+static _Atomic int opened_count;
+static _Atomic bool opened_well;
+
+static void note_opened(void *ctx, const struct embed_error *error)
+{
+    (void)ctx;
+    atomic_store(&opened_well, error == NULL);
+    atomic_fetch_add(&opened_count, 1);
+}
+
+static struct embed_pool *start_late(const char *folder)
+{
+    struct embed_late late = {.folder = folder,
+                              .options = {.precision = EMBED_INT8, .unpinned = true},
+                              .opened = note_opened};
+    atomic_store(&opened_count, 0);
+    return embed_pool_start_late(&late, 2, 2);
+}
+
+TEST(opens_its_model_with_the_first_text_and_tokenizes)
+{
+    make_jobs();
+    struct made_model files;
+    made_model_init(&files);
+    struct embed_pool *p = start_late(files.folder);
+    CHECK_INT(opened_count, 0);
+    jobs[2] = (struct embed_job){.text = STR("make it red"), .done = count_done, .ctx = &came[2]};
+    CHECK(embed_pool_submit_all(p, jobs + 1, 2));
+    wait_for(2);
+    CHECK(opened_count == 1 && opened_well);
+    CHECK(!jobs[1].failed && !jobs[2].failed);
+    CHECK_INT(jobs[2].tokens.count, jobs[1].tokens.count);
+    CHECK(memcmp(&jobs[1].vector, &jobs[2].vector, sizeof jobs[1].vector) == 0);
+    CHECK(!embed_pool_submit_all(p, jobs + 3, 3));
+    CHECK_INT(embed_pool_counts(p).refused, 3);
+    embed_pool_stop(p);
+    made_model_deinit(&files);
+}
+
+TEST(a_model_that_cannot_be_opened_fails_every_job)
+{
+    make_jobs();
+    struct embed_pool *p = start_late("/nowhere");
+    for (int i = 0; i < 2; i++)
+        CHECK(embed_pool_submit(p, &jobs[i]));
+    wait_for(2);
+    CHECK(jobs[0].failed && jobs[1].failed);
+    CHECK(opened_count == 1 && !opened_well);
+    embed_pool_stop(p);
+}
+
 TEST(stops_without_what_waits)
 {
     make_jobs();
