@@ -191,14 +191,20 @@ void metrics_set(struct metrics *m, unsigned series, int64_t value)
 
 void metrics_observe(struct metrics *m, unsigned shard, unsigned series, int64_t value)
 {
+    metrics_observe_many(m, shard, series, value, 1);
+}
+
+void metrics_observe_many(struct metrics *m, unsigned shard, unsigned series, int64_t value,
+                          int64_t count)
+{
     const struct series *s = &m->series[series];
     const struct metric *metric = &m->metrics[s->metric];
     _Atomic int64_t *cells = &m->shards[shard][s->cell];
     size_t bucket = metric->first[count_bits(value)];
     while (bucket < metric->bound_count && value > metric->bounds[bucket])
         bucket++;
-    add(&cells[bucket], 1);
-    add(&cells[metric->bound_count + 1], value);
+    add(&cells[bucket], count);
+    add(&cells[metric->bound_count + 1], value * count);
 }
 
 int64_t metrics_cell(const struct metrics *m, size_t cell)

@@ -42,6 +42,9 @@ void metrics_set(struct metrics *m, unsigned series,
                  int64_t value); /* gauges; one value for all shards */
 void metrics_observe(struct metrics *m, unsigned shard, unsigned series,
                      int64_t value); /* histograms: in stored units */
+/* The same value `count` times. */
+void metrics_observe_many(struct metrics *m, unsigned shard, unsigned series, int64_t value,
+                          int64_t count);
 
 int64_t metrics_read(struct metrics *m,
                      unsigned series); /* sum over shards; of a histogram its count */

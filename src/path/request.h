@@ -176,7 +176,7 @@ struct request {
     enum answer_state answer_state;
     uint64_t last_token_ns;
     uint64_t last_out_ms; /* when the client last got something */
-    uint64_t tokens_seen; /* events with content, for the time between them */
+    unsigned contents;    /* events with content that the read under way has brought */
     struct answer answer; /* of a plain one */
     str native;           /* the provider's plain body */
     struct answer_head head;

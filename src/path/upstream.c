@@ -28,21 +28,31 @@ static bool is_content(enum delta_kind kind)
            kind == DELTA_TOOL_CALL || kind == DELTA_TOOL_ARGUMENTS;
 }
 
-static void note_content(struct request *r, struct attempt *t, uint64_t now)
+/* The events with content that one read brought: they came at the same time. */
+static void note_content(struct request *r)
 {
     const struct worker *w = r->worker;
+    struct attempt *t = request_try(r);
+    unsigned count = r->contents;
+    if (count == 0)
+        return;
+    r->contents = 0;
+    uint64_t now = clock_mono_ns();
     if (!r->content_seen) {
         r->content_seen = true;
         t->first_ns = now;
+        r->last_token_ns = now;
         r->attempt_at_ms = loop_now_ms(w->loop) + (uint64_t)t->upstream->config->timeouts.total_ms;
-    } else if (r->tokens_seen > 0 && t->candidate->model != NULL) {
+        count--;
+    }
+    if (count > 0 && t->candidate->model != NULL) {
         const struct model_meters *m =
             &r->view->model_meters[t->candidate->model - r->view->catalog->models];
-        metrics_observe(w->gateway->meters.metrics, w->index, m->inter_token,
-                        (int64_t)(now - r->last_token_ns));
+        struct metrics *x = w->gateway->meters.metrics;
+        metrics_observe(x, w->index, m->inter_token, (int64_t)(now - r->last_token_ns));
+        metrics_observe_many(x, w->index, m->inter_token, 0, count - 1);
     }
     r->last_token_ns = now;
-    r->tokens_seen++;
 }
 
 static void note_deltas(struct request *r, struct attempt *t, const struct deltas *deltas)
@@ -87,7 +97,7 @@ static void take_deltas(struct request *r, struct attempt *t, const struct sse_e
     if (r->stream_broken)
         return;
     if (has_content(&w->deltas))
-        note_content(r, t, clock_mono_ns());
+        r->contents++;
     if (r->gather != NULL)
         gather_add(r->gather, &w->deltas);
     if (!r->chat.door->event_out(r->out_state, event, &w->deltas, r->out)) {
@@ -125,6 +135,7 @@ static void take_stream(struct request *r, str bytes)
         r->stream_broken = true;
         r->stream_err = ERR_UPSTREAM_INVALID;
     }
+    note_content(r);
     arena_reset(&r->worker->event_arena);
 }
 
@@ -201,6 +212,7 @@ static void on_end(struct http_call *call)
             r->stream_err = ERR_UPSTREAM_INVALID;
         }
         take_stream_end(r);
+        note_content(r);
         arena_reset(&r->worker->event_arena);
     }
     path_ready(r);
@@ -330,7 +342,7 @@ static void reset_answer(struct request *r)
     r->stream_err = OK;
     r->stream_why = (str){0};
     r->finish = FINISH_NONE;
-    r->tokens_seen = 0;
+    r->contents = 0;
     if (r->sse_open)
         sse_deinit(&r->sse);
     r->sse_open = false;

@@ -46,12 +46,13 @@ TEST(page)
     metrics_add(m, 1, cost, 1234567);
     metrics_observe(m, 0, time, 5000000); /* 5 ms: on the bound, belongs below it */
     metrics_observe(m, 1, time, 5000001);
-    metrics_observe(m, 2, time, 0);
+    metrics_observe_many(m, 2, time, 0, 2);
+    metrics_observe_many(m, 2, time, 77, 0);
     metrics_observe(m, 2, time, 3000000000); /* beyond the last */
     metrics_observe(m, 0, up, 1000000000);
     CHECK_INT(metrics_read(m, first), 42);
     CHECK_INT(metrics_read(m, gauge), -3);
-    CHECK_INT(metrics_read(m, time), 4);
+    CHECK_INT(metrics_read(m, time), 5);
     struct buf b;
     buf_init(&b, 100000);
     CHECK(metrics_print(m, &b));
@@ -65,13 +66,13 @@ TEST(page)
               "relay_inflight -3\n"
               "# HELP relay_request_seconds Time.\n"
               "# TYPE relay_request_seconds histogram\n"
-              "relay_request_seconds_bucket{le=\"0.005\"} 2\n"
-              "relay_request_seconds_bucket{le=\"0.1\"} 3\n"
-              "relay_request_seconds_bucket{le=\"1\"} 3\n"
-              "relay_request_seconds_bucket{le=\"2.5\"} 3\n"
-              "relay_request_seconds_bucket{le=\"+Inf\"} 4\n"
+              "relay_request_seconds_bucket{le=\"0.005\"} 3\n"
+              "relay_request_seconds_bucket{le=\"0.1\"} 4\n"
+              "relay_request_seconds_bucket{le=\"1\"} 4\n"
+              "relay_request_seconds_bucket{le=\"2.5\"} 4\n"
+              "relay_request_seconds_bucket{le=\"+Inf\"} 5\n"
               "relay_request_seconds_sum 3.010000001\n"
-              "relay_request_seconds_count 4\n"
+              "relay_request_seconds_count 5\n"
               "# HELP relay_cost_usd_total Dollars.\n"
               "# TYPE relay_cost_usd_total counter\n"
               "relay_cost_usd_total{provider=\"groq\"} 0.000001234567\n"
