@@ -153,11 +153,8 @@ static bool number_as_double(yyjson_val *value, double *out)
     return true;
 }
 
-bool json_get_i64(yyjson_val *object, const char *key, int64_t *out, bool *wrong)
+bool json_i64(yyjson_val *value, int64_t *out)
 {
-    yyjson_val *value = json_get(object, key);
-    if (value == NULL)
-        return false;
     if (yyjson_is_sint(value) || (yyjson_is_uint(value) && yyjson_get_uint(value) <= INT64_MAX)) {
         *out = yyjson_get_sint(value);
         return true;
@@ -166,9 +163,17 @@ bool json_get_i64(yyjson_val *object, const char *key, int64_t *out, bool *wrong
     double real;
     if (!yyjson_is_real(value) || !number_as_double(value, &real) || !(real >= -0x1p63) ||
         !(real < 0x1p63) || (double)(int64_t)real < real || (double)(int64_t)real > real)
-        return is_wrong(wrong);
+        return false;
     *out = (int64_t)real;
     return true;
+}
+
+bool json_get_i64(yyjson_val *object, const char *key, int64_t *out, bool *wrong)
+{
+    yyjson_val *value = json_get(object, key);
+    if (value == NULL)
+        return false;
+    return json_i64(value, out) || is_wrong(wrong);
 }
 
 bool json_get_num(yyjson_val *object, const char *key, double *out, bool *wrong)

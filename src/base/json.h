@@ -44,6 +44,7 @@ bool json_get_bool(yyjson_val *object, const char *key, bool *out, bool *wrong);
 bool json_get_i64(yyjson_val *object, const char *key, int64_t *out,
                   bool *wrong); /* a real number without fraction counts */
 bool json_get_num(yyjson_val *object, const char *key, double *out, bool *wrong);
+bool json_i64(yyjson_val *value, int64_t *out); /* of the value itself; false: it is none */
 yyjson_val *json_get(yyjson_val *object, const char *key); /* NULL also for null */
 str json_str(yyjson_val *string);                          /* empty when it is no string */
 

@@ -193,6 +193,9 @@ struct answer {
     unsigned choices; /* how many there were */
     str amended; /* the body in the dialect's proper form, when the provider's was not; else empty
                   */
+    /* Where the provider's body as it came holds a usage object that states no cost, in the OpenAI
+     * dialect: a cost can be put in there. usage_len 0: it must be looked for. */
+    size_t usage_at, usage_len;
     int64_t prompt_tokens; /* ASKED_COUNT: what the provider counted */
     str embeddings; /* ASKED_EMBEDDINGS: the list in OpenAI's form, in the encoding asked for */
 };

@@ -5,11 +5,10 @@
 #include "dialects/openai.h"
 #include "dialects/spans.h"
 
-static void calls_in(struct arena *a, yyjson_val *message, struct answer *out, bool *amend)
+static void calls_in(struct arena *a, yyjson_val *calls, yyjson_val *old, struct answer *out,
+                     bool *amend)
 {
-    yyjson_val *calls = json_get(message, "tool_calls");
     size_t count = yyjson_arr_size(calls);
-    yyjson_val *old = json_get(message, "function_call");
     if (count == 0 && !yyjson_is_obj(old))
         return;
     out->tool_calls = arena_new(a, struct chat_tool_call, count + 1);
@@ -37,18 +36,54 @@ static void calls_in(struct arena *a, yyjson_val *message, struct answer *out, b
     }
 }
 
-static void choice_in(struct arena *a, str body, yyjson_val *choice, struct answer *out)
+/* The members that are read, picked in one pass each. */
+enum {
+    ROOT_ERROR,
+    ROOT_OBJECT,
+    ROOT_CHOICES,
+    ROOT_USAGE,
+    ROOT_GROQ,
+    ROOT_ID,
+    ROOT_MODEL,
+    ROOT_COUNT
+};
+static const str root_names[ROOT_COUNT] = {
+    STR_INIT("error"),  STR_INIT("object"), STR_INIT("choices"), STR_INIT("usage"),
+    STR_INIT("x_groq"), STR_INIT("id"),     STR_INIT("model"),
+};
+
+enum { CHOICE_MESSAGE, CHOICE_FINISH, CHOICE_COUNT };
+static const str choice_names[CHOICE_COUNT] = {STR_INIT("message"), STR_INIT("finish_reason")};
+
+enum {
+    IN_CONTENT,
+    IN_REASONING_CONTENT,
+    IN_REASONING,
+    IN_REFUSAL,
+    IN_CALLS,
+    IN_FUNCTION,
+    IN_COUNT
+};
+static const str message_names[IN_COUNT] = {
+    STR_INIT("content"), STR_INIT("reasoning_content"), STR_INIT("reasoning"),
+    STR_INIT("refusal"), STR_INIT("tool_calls"),        STR_INIT("function_call"),
+};
+
+static void choice_in(struct arena *a, str body, yyjson_val *const *choice, struct answer *out)
 {
-    yyjson_val *message = json_get(choice, "message");
-    yyjson_val *content = json_get(message, "content");
+    yyjson_val *message = choice[CHOICE_MESSAGE], *in[IN_COUNT];
+    span_pick(message, message_names, IN_COUNT, in);
+    yyjson_val *content = in[IN_CONTENT];
     struct openai_fix fix = {.content = yyjson_is_arr(content)};
     out->text = json_str(content);
-    out->reasoning = openai_reasoning_of(message);
+    out->reasoning = json_str(in[IN_REASONING_CONTENT]);
+    if (out->reasoning.len == 0)
+        out->reasoning = json_str(in[IN_REASONING]);
     if (fix.content)
         openai_content_in(a, content, &out->text, &out->reasoning);
-    out->refusal = json_str(json_get(message, "refusal"));
-    calls_in(a, message, out, &fix.calls);
-    out->finish_native = json_str(json_get(choice, "finish_reason"));
+    out->refusal = json_str(in[IN_REFUSAL]);
+    calls_in(a, in[IN_CALLS], in[IN_FUNCTION], out, &fix.calls);
+    out->finish_native = json_str(choice[CHOICE_FINISH]);
     out->finish = openai_finish_in(out->finish_native);
     if (out->finish == FINISH_STOP && out->tool_call_count > 0)
         out->finish = FINISH_TOOL_CALLS;
@@ -60,39 +95,52 @@ static void choice_in(struct arena *a, str body, yyjson_val *choice, struct answ
         out->amended = openai_amend(a, body, 0, "message", message, &fix);
 }
 
+static void usage_in(const struct target *target, const struct json_doc *doc, str body,
+                     yyjson_val *const *root, struct answer *out)
+{
+    str text = {0};
+    if (yyjson_is_obj(root[ROOT_USAGE]))
+        text = json_doc_raw(doc, STR("usage"));
+    if (!openai_usage_in(target->flavour, root[ROOT_USAGE], text, &out->usage))
+        openai_usage_in(target->flavour, json_get(root[ROOT_GROQ], "usage"), (str){0}, &out->usage);
+    if (text.len > 0 && yyjson_obj_get(root[ROOT_USAGE], "cost") == NULL) {
+        out->usage_at = (size_t)(text.p - body.p);
+        out->usage_len = text.len;
+    }
+}
+
 enum err openai_answer_in(struct arena *a, const struct target *target, str body,
                           struct answer *out, str *why)
 {
     *out = (struct answer){.usage = usage_none()};
-    body = str_trim(body); /* DeepSeek sends empty lines while a request waits */
+    str text = str_trim(body); /* DeepSeek sends empty lines while a request waits */
+    struct json_doc doc;
+    yyjson_val *root[ROOT_COUNT], *first[CHOICE_COUNT];
+    json_read(a, text, &doc, NULL);
+    span_pick(doc.root, root_names, ROOT_COUNT, root);
+    bool maybe = root[ROOT_ERROR] != NULL || root[ROOT_CHOICES] == NULL ||
+                 str_eq(json_str(root[ROOT_OBJECT]), STR("error"));
     str error = {0};
-    yyjson_val *root = json_parse(a, body, NULL);
-    if (openai_error_message(root, &error)) {
+    if (maybe && openai_error_message(doc.root, &error)) {
         *why = error;
         return ERR_UPSTREAM_ERROR;
     }
-    yyjson_val *choices = json_get(root, "choices");
-    yyjson_val *first = yyjson_arr_get_first(choices);
-    if (!yyjson_is_obj(json_get(first, "message"))) {
+    yyjson_val *choices = root[ROOT_CHOICES];
+    span_pick(yyjson_arr_get_first(choices), choice_names, CHOICE_COUNT, first);
+    if (!yyjson_is_obj(first[CHOICE_MESSAGE])) {
         *why = STR("the answer has no message");
         return ERR_UPSTREAM_INVALID;
     }
-    out->id = json_str(json_get(root, "id"));
-    out->model = json_str(json_get(root, "model"));
+    out->id = json_str(root[ROOT_ID]);
+    out->model = json_str(root[ROOT_MODEL]);
     size_t count = yyjson_arr_size(choices);
     if (count > OPENAI_CHOICES_MAX) {
         *why = STR("the answer has too many choices");
         return ERR_UPSTREAM_INVALID;
     }
     out->choices = (unsigned)count;
-    choice_in(a, body, first, out);
-    yyjson_val *usage = json_get(root, "usage");
-    bool states = yyjson_obj_get(usage, "cost") != NULL;
-    str text = states ? json_member_raw(body, STR("usage")) : (str){0};
-    if (!openai_usage_in(target->flavour, usage, text, &out->usage)) {
-        usage = json_get(json_get(root, "x_groq"), "usage");
-        openai_usage_in(target->flavour, usage, (str){0}, &out->usage);
-    }
+    choice_in(a, text, first, out);
+    usage_in(target, &doc, body, root, out);
     return OK;
 }
 
@@ -177,9 +225,14 @@ bool openai_answer_out(const struct answer *answer, const struct answer_head *he
         answer_write(answer, head, cost, out);
         return !out->full;
     }
-    str body = answer->amended.len > 0 ? answer->amended : native;
+    bool amended = answer->amended.len > 0;
+    str body = amended ? answer->amended : native;
+    bool costs = pusd_known(cost) && answer->usage.known;
+    bool placed = !amended && answer->usage_len > 0;
     str usage = {0};
-    if (pusd_known(cost) && answer->usage.known)
+    if (costs && placed)
+        usage = str_of(body.p + answer->usage_at, answer->usage_len);
+    else if (costs)
         usage = json_member_raw(body, STR("usage"));
     if (usage.len == 0 || usage.p[0] != '{') {
         buf_add(out, body);
@@ -187,7 +240,10 @@ bool openai_answer_out(const struct answer *answer, const struct answer_head *he
     }
     size_t before = (size_t)(usage.p - body.p);
     buf_add(out, str_sub(body, 0, before));
-    openai_usage_with_cost(usage, cost, out);
+    if (placed)
+        openai_usage_add_cost(usage, cost, out);
+    else
+        openai_usage_with_cost(usage, cost, out);
     buf_add(out, str_sub(body, before + usage.len, body.len));
     return !out->full;
 }

@@ -5,18 +5,48 @@
  * 10^10 ticks to the dollar): public reports Wei-Shaw/sub2api#5771 and
  * UKGovernmentBEIS/inspect_ai#5528; a total above the sum of its parts is output: same reports. */
 #include "dialects/openai.h"
+#include "dialects/spans.h"
 
 #define COUNT_MAX     INT64_C(1000000000000)
 #define PUSD_PER_TICK 100
 
-static bool count_get(yyjson_val *object, const char *key, int64_t *out)
+static bool count_of(yyjson_val *value, int64_t *out)
 {
     int64_t n = 0;
-    if (!json_get_i64(object, key, &n, NULL) || n < 0 || n > COUNT_MAX)
+    if (!json_i64(value, &n) || n < 0 || n > COUNT_MAX)
         return false;
     *out = n;
     return true;
 }
+
+/* The members that every provider may send, picked in one pass. */
+enum {
+    USAGE_PROMPT,
+    USAGE_COMPLETION,
+    USAGE_TOTAL,
+    USAGE_IN,
+    USAGE_OUT,
+    USAGE_CACHE_HIT, /* DeepSeek */
+    USAGE_CACHED,    /* Moonshot */
+    USAGE_COUNT
+};
+static const str usage_names[USAGE_COUNT] = {
+    STR_INIT("prompt_tokens"),
+    STR_INIT("completion_tokens"),
+    STR_INIT("total_tokens"),
+    STR_INIT("prompt_tokens_details"),
+    STR_INIT("completion_tokens_details"),
+    STR_INIT("prompt_cache_hit_tokens"),
+    STR_INIT("cached_tokens"),
+};
+
+enum { DETAIL_CACHED, DETAIL_CACHE_WRITE, DETAIL_AUDIO, DETAIL_REASONING, DETAIL_COUNT };
+static const str detail_names[DETAIL_COUNT] = {
+    STR_INIT("cached_tokens"),
+    STR_INIT("cache_write_tokens"),
+    STR_INIT("audio_tokens"),
+    STR_INIT("reasoning_tokens"),
+};
 
 static int64_t at_most(int64_t n, int64_t limit)
 {
@@ -50,17 +80,17 @@ static pusd stated_cost(const struct flavour *flavour, yyjson_val *object, str o
     return cost;
 }
 
-static void details_in(yyjson_val *object, struct usage *u)
+static void details_in(yyjson_val *const *object, struct usage *u)
 {
-    yyjson_val *in = yyjson_obj_get(object, "prompt_tokens_details");
-    yyjson_val *out = yyjson_obj_get(object, "completion_tokens_details");
-    if (!count_get(in, "cached_tokens", &u->cached) &&
-        !count_get(object, "prompt_cache_hit_tokens", &u->cached)) /* DeepSeek */
-        count_get(object, "cached_tokens", &u->cached);            /* Moonshot */
-    count_get(in, "cache_write_tokens", &u->cache_write);
-    count_get(in, "audio_tokens", &u->audio_prompt);
-    count_get(out, "reasoning_tokens", &u->reasoning);
-    count_get(out, "audio_tokens", &u->audio_completion);
+    yyjson_val *in[DETAIL_COUNT], *out[DETAIL_COUNT];
+    span_pick(object[USAGE_IN], detail_names, DETAIL_COUNT, in);
+    span_pick(object[USAGE_OUT], detail_names, DETAIL_COUNT, out);
+    if (!count_of(in[DETAIL_CACHED], &u->cached) && !count_of(object[USAGE_CACHE_HIT], &u->cached))
+        count_of(object[USAGE_CACHED], &u->cached);
+    count_of(in[DETAIL_CACHE_WRITE], &u->cache_write);
+    count_of(in[DETAIL_AUDIO], &u->audio_prompt);
+    count_of(out[DETAIL_REASONING], &u->reasoning);
+    count_of(out[DETAIL_AUDIO], &u->audio_completion);
 }
 
 bool openai_usage_in(const struct flavour *flavour, yyjson_val *object, str object_text,
@@ -68,12 +98,14 @@ bool openai_usage_in(const struct flavour *flavour, yyjson_val *object, str obje
 {
     struct usage u = usage_none();
     int64_t total = -1;
-    count_get(object, "total_tokens", &total);
-    if (!count_get(object, "prompt_tokens", &u.prompt))
+    yyjson_val *has[USAGE_COUNT];
+    span_pick(object, usage_names, USAGE_COUNT, has);
+    count_of(has[USAGE_TOTAL], &total);
+    if (!count_of(has[USAGE_PROMPT], &u.prompt))
         return false;
-    if (!count_get(object, "completion_tokens", &u.completion) && total < u.prompt)
+    if (!count_of(has[USAGE_COMPLETION], &u.completion) && total < u.prompt)
         return false;
-    details_in(object, &u);
+    details_in(has, &u);
     if (flavour->reasoning_outside && total != u.prompt + u.completion)
         u.completion += u.reasoning;
     if (total > u.prompt + u.completion)

@@ -140,6 +140,19 @@ TEST(cost_is_put_into_usage)
     arena_deinit(&g.a);
 }
 
+TEST(cost_goes_where_usage_is_in_the_bytes_as_they_came)
+{
+    struct got g =
+        take("any", "\n\n {\"usage\":{\"prompt_tokens\":1,\"total_tokens\":3 }," HI "}\n", 1);
+    CHECK_STR(g.client, "\n\n {\"usage\":{\"prompt_tokens\":1,\"total_tokens\":3,"
+                        "\"cost\":0.000000000001 }," HI "}\n");
+    arena_deinit(&g.a);
+    g = take("any", "{\"usage\":{\"cost\":null,\"prompt_tokens\":1,\"total_tokens\":3}," HI "}", 1);
+    CHECK_STR(g.client, "{\"usage\":{\"cost\":0.000000000001,\"prompt_tokens\":1,"
+                        "\"total_tokens\":3}," HI "}");
+    arena_deinit(&g.a);
+}
+
 TEST(words_for_the_end)
 {
     static const struct {
