@@ -196,8 +196,10 @@ void extras_write(struct bytes *out, const struct ask *a, const struct plan *p, 
                        "\"family\":\"sim\",\"parameter_size\":\"1B\",\"quantization_level\":"
                        "\"Q4_0\"},\"model_info\":{\"general.architecture\":\"sim\","
                        "\"sim.context_length\":131072},\"capabilities\":");
-        bytes_add_text(out, slice_has(a->model, slice_of("embed"))
-                                ? "[\"embedding\"]}"
+        /* As a real Ollama tells of these families. */
+        bytes_add_text(out, slice_has(a->model, slice_of("embed")) ? "[\"embedding\"]}"
+                            : slice_has(a->model, slice_of("qwen3"))
+                                ? "[\"completion\",\"tools\",\"vision\",\"thinking\"]}"
                                 : "[\"completion\",\"tools\",\"vision\"]}");
         break;
     case TASK_VERSION:

@@ -163,7 +163,8 @@ static void arrange(struct shortlist *s, const struct scoring *w)
                        (double)e->output * scoring_answer_tokens(w, e);
         e->rank = (uint64_t)fmin(price, 1e18) | (e->missed != REFUSED_NONE ? RANK_MISSED : 0);
     }
-    qsort(s->entries, s->count, sizeof *s->entries, compare_entries);
+    if (s->count > 1)
+        qsort(s->entries, s->count, sizeof *s->entries, compare_entries);
 }
 
 /* The arrays that decisions read, and what all entries have in common. */

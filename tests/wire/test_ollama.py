@@ -149,6 +149,9 @@ def test_reasoning_and_length(http, ollama, word, streamed):
         got = message.get("reasoning") or message.get("reasoning_content")
     assert got == "hmm hmm"
     assert json.loads(ollama.find(word, PATH)[-1]["body"])["think"] in (True, "high")
+    # A model that cannot think is not asked to.
+    ask(http, "ollama/llama3.2:latest", f"{word} too", reasoning_effort="high")
+    assert "think" not in json.loads(ollama.find(f"{word} too", PATH)[-1]["body"])
     body = ask(http, "ollama/qwen3:8b", word, max_tokens=3).json()
     assert body["choices"][0]["finish_reason"] == "length"
 
