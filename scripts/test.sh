@@ -210,7 +210,7 @@ part_wire() {
     prepare_wire wire || return 0
     export PYTHONDONTWRITEBYTECODE=1
     run_pytest wire build -m 'not real' tests/wire
-    [ -x build/asan/relay ] || build asan || return 0
+    build asan relay relay-sim || return 0
     run_pytest wire-asan build/asan -m 'not real' tests/wire
 }
 
