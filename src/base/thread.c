@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/resource.h>
 
 void thread_set_name(const char *name)
 {
@@ -11,5 +12,14 @@ void thread_set_name(const char *name)
     (void)pthread_setname_np(kept);
 #else
     (void)pthread_setname_np(pthread_self(), kept);
+#endif
+}
+
+void thread_set_nice(int nice)
+{
+#ifdef __linux__
+    (void)setpriority(PRIO_PROCESS, 0, nice);
+#else
+    (void)nice;
 #endif
 }

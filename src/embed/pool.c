@@ -7,7 +7,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "base/mem.h"
 #include "base/thread.h"
@@ -99,21 +98,13 @@ static void run_batch(struct embed_pool *p, struct batch *b, struct embed_scratc
         b->jobs[i]->done(b->jobs[i]);
 }
 
-/* Below the workers, where a thread has a priority of its own: an encoder then runs in what the
- * loops leave. */
-static void lower_priority(void)
-{
-#ifdef __linux__
-    (void)setpriority(PRIO_PROCESS, 0, NICENESS);
-#endif
-}
-
 static void *encode_jobs(void *ctx)
 {
     struct embed_pool *p = ctx;
     struct embed_scratch *scratch = NULL;
     thread_set_name("encoder");
-    lower_priority();
+    /* Below the workers: it runs in what the loops leave. */
+    thread_set_nice(NICENESS);
     pthread_mutex_lock(&p->lock);
     while (!p->stopping) {
         struct batch b;
