@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What `make bench` does behind set-up and build: the scorecard, Relay beside nginx on this machine.
-# It takes about 8 minutes; BENCH_QUICK=1 about one, with numbers good for a first look only.
+# It takes about 10 minutes; BENCH_QUICK=1 about one, with numbers good for a first look only.
 # Arguments go to tests/bench/scorecard.py (--million, --markdown FILE).
 set -euo pipefail
 cd "$(dirname "$0")/.."
