@@ -74,8 +74,6 @@ bool openai_error_message(yyjson_val *root, str *message);
 /* Content that is an array of chunks (Mistral) taken apart: texts to *text, thinking to *reasoning.
  */
 void openai_content_in(struct arena *a, yyjson_val *content, str *text, str *reasoning);
-/* The reasoning of a message under either of its two names; empty when there is none. */
-str openai_reasoning_of(yyjson_val *message);
 /* Arguments as text, whether they came as a string or as an object. */
 str openai_arguments_of(struct arena *a, yyjson_val *function);
 /* The text of choices[choice] in proper form: `finish` (raw JSON) and the message under `key`

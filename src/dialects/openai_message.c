@@ -87,12 +87,6 @@ void openai_content_in(struct arena *a, yyjson_val *content, str *text, str *rea
     *reasoning = buf_str(&thoughts);
 }
 
-str openai_reasoning_of(yyjson_val *message)
-{
-    str reasoning = json_str(json_get(message, "reasoning_content"));
-    return reasoning.len > 0 ? reasoning : json_str(json_get(message, "reasoning"));
-}
-
 str openai_arguments_of(struct arena *a, yyjson_val *function)
 {
     yyjson_val *arguments = json_get(function, "arguments");

@@ -98,11 +98,11 @@ static bool part_read(struct reader *r, yyjson_val *v, struct chat_part *part)
     str type = {0};
     if (!yyjson_is_obj(v))
         return reader_fault(r, NULL, "must be an object");
-    if (!reader_need_str(r, v, "type", true, &type))
+    /* cache_control is no word of OpenAI's, but of clients that cache prefixes at Anthropic through
+     * its dialect. */
+    if (!reader_need_str(r, v, "type", true, &type) ||
+        !reader_object(r, v, "cache_control", &part->cache_control))
         return false;
-    /* No word of OpenAI's, but of clients that cache prefixes at Anthropic through its dialect. */
-    yyjson_val *mark = json_get(v, "cache_control");
-    part->cache_control = yyjson_is_obj(mark) ? mark : NULL;
     if (str_eq(type, STR("text"))) {
         part->kind = PART_TEXT;
         return reader_need_str(r, v, "text", false, &part->text);
@@ -156,6 +156,21 @@ static bool content_read(struct reader *r, yyjson_val *v, struct chat_message *m
     return good;
 }
 
+/* What Google's compatible endpoint puts beside a call, to be given back. */
+static bool signature_read(struct reader *r, yyjson_val *v, str *signature)
+{
+    yyjson_val *extra = NULL, *google = NULL;
+    if (!reader_object(r, v, "extra_content", &extra))
+        return false;
+    reader_enter(r, "extra_content");
+    bool good = reader_object(r, extra, "google", &google);
+    reader_enter(r, "google");
+    good = good && reader_str(r, google, "thought_signature", signature);
+    reader_leave(r);
+    reader_leave(r);
+    return good;
+}
+
 static bool call_read(struct reader *r, yyjson_val *v, struct chat_tool_call *call)
 {
     if (!yyjson_is_obj(v))
@@ -172,9 +187,7 @@ static bool call_read(struct reader *r, yyjson_val *v, struct chat_tool_call *ca
     bool good = reader_need_str(r, inner, "name", true, &call->name) &&
                 reader_need_str(r, inner, custom ? "input" : "arguments", false, &call->arguments);
     reader_leave(r);
-    yyjson_val *google = json_get(json_get(v, "extra_content"), "google");
-    call->signature = json_str(json_get(google, "thought_signature"));
-    return good;
+    return good && signature_read(r, v, &call->signature);
 }
 
 static bool calls_read(struct reader *r, yyjson_val *v, struct chat_message *m)
@@ -233,38 +246,55 @@ static bool role_read(struct reader *r, yyjson_val *v, enum chat_role *out)
 
 /* One of reasoning_details, the form that OpenRouter gave signed reasoning in this dialect. The
  * text may stand in the message's own reasoning instead. */
-static void detail_read(yyjson_val *v, str reasoning, struct chat_message *m)
+static bool detail_read(struct reader *r, yyjson_val *v, str reasoning, struct chat_message *m)
 {
-    struct chat_part part = {
-        .kind = PART_REASONING,
-        .text = json_str(json_get(v, "text")),
-        .signature = json_str(json_get(v, "signature")),
-        .data = json_str(json_get(v, "data")),
-    };
+    struct chat_part part = {.kind = PART_REASONING};
+    if (!yyjson_is_obj(v))
+        return reader_fault(r, NULL, "must be an object");
+    if (!reader_str(r, v, "text", &part.text) || !reader_str(r, v, "signature", &part.signature) ||
+        !reader_str(r, v, "data", &part.data))
+        return false;
     part.redacted = part.data.len > 0;
     if (part.text.len == 0 && !part.redacted)
         part.text = reasoning;
     if (part.redacted || part.signature.len > 0)
         m->parts[m->part_count++] = part;
+    return true;
+}
+
+/* The reasoning that a client gives back, in any of the three forms that providers gave it in. */
+static bool reasoning_read(struct reader *r, yyjson_val *v, struct chat_message *m)
+{
+    str ours = {0}, theirs = {0};
+    yyjson_val *details = json_get(v, "reasoning_details");
+    if (!reader_str(r, v, "reasoning_content", &ours) || !reader_str(r, v, "reasoning", &theirs))
+        return false;
+    if (details != NULL && !yyjson_is_arr(details))
+        return reader_fault(r, "reasoning_details", "must be an array");
+    str reasoning = ours.len > 0 ? ours : theirs;
+    unsigned before = m->part_count;
+    size_t i, n;
+    yyjson_val *detail;
+    bool good = true;
+    reader_enter(r, "reasoning_details");
+    yyjson_arr_foreach(details, i, n, detail)
+    {
+        reader_enter_index(r, i);
+        good = good && detail_read(r, detail, n == 1 ? reasoning : (str){0}, m);
+        reader_leave(r);
+    }
+    reader_leave(r);
+    if (reasoning.len > 0 && m->part_count == before)
+        m->parts[m->part_count++] = (struct chat_part){.kind = PART_REASONING, .text = reasoning};
+    return good;
 }
 
 /* What only an assistant's message has besides its content. */
 static bool assistant_read(struct reader *r, yyjson_val *v, struct chat_message *m)
 {
     str refusal = {0};
-    if (!reader_str(r, v, "refusal", &refusal) || !calls_read(r, v, m))
+    if (!reader_str(r, v, "refusal", &refusal) || !calls_read(r, v, m) || !reasoning_read(r, v, m))
         return false;
-    str reasoning = openai_reasoning_of(v);
-    unsigned before = m->part_count;
-    size_t i, n;
-    yyjson_val *detail;
-    yyjson_val *details = json_get(v, "reasoning_details");
-    yyjson_arr_foreach(details, i, n, detail)
-    {
-        detail_read(detail, n == 1 ? reasoning : (str){0}, m);
-    }
-    if (reasoning.len > 0 && m->part_count == before)
-        m->parts[m->part_count++] = (struct chat_part){.kind = PART_REASONING, .text = reasoning};
     if (refusal.len > 0)
         m->parts[m->part_count++] = (struct chat_part){.kind = PART_REFUSAL, .text = refusal};
     return true;
@@ -352,8 +382,8 @@ static bool tool_read(struct reader *r, yyjson_val *v, struct chat_tool *tool)
         return false;
     yyjson_val *f = NULL;
     bool good;
-    yyjson_val *mark = json_get(v, "cache_control");
-    tool->cache_control = yyjson_is_obj(mark) ? mark : NULL;
+    if (!reader_object(r, v, "cache_control", &tool->cache_control))
+        return false;
     if (str_eq(type, STR("function"))) {
         if (!reader_need_object(r, v, "function", &f))
             return false;
