@@ -8,16 +8,20 @@
 #include "store/answers.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "store/answers_internal.h"
+#include "store/vectors.h"
 
-#define BUCKETS_MIN       64u
-#define PURGE_CHUNK       32u
-#define EVICT_AT_ONCE_MAX 64
+#define BUCKETS_MIN   64u
+#define PURGE_CHUNK   32u
+#define LOOKED_AT_MAX 16u /* of them one goes, whatever they earned */
+
+#define LOOKED_AT_ONCE_MAX 64u /* by one that puts an answer in */
 
 /* One block: an answer, its strings behind it, and its places in table and queue, which mean
  * something only while it is in them. */
@@ -26,6 +30,8 @@ struct cached {
     struct list used;
     uint64_t used_at;
     int64_t bytes;
+    uint32_t earned;             /* hits since it was last spared */
+    struct vector_entry *vector; /* NULL: it serves its very own question only */
     struct stored_answer answer;
 };
 
@@ -55,14 +61,29 @@ static str keep(char **at, str s)
 
 static struct cached *copy_answer(const struct stored_answer *t)
 {
-    size_t size =
-        sizeof(struct cached) + t->provider.len + t->model.len + t->body.len + t->finish_reason.len;
+    const struct stored_question *q = &t->question;
+    size_t vector = q->vector != NULL ? VECTOR_DIM * sizeof *q->vector : 0;
+    size_t features = (q->features.len + 7) & ~(size_t)7;
+    size_t size = sizeof(struct cached) + vector + features + q->text.len + t->provider.len +
+                  t->model.len + t->body.len + t->finish_reason.len;
     struct cached *c = xmalloc(size);
     struct stored_answer *a = &c->answer;
-    c->bytes = (int64_t)size;
+    c->bytes = (int64_t)(size + (vector > 0 ? vectors_entry_bytes() : 0));
+    c->earned = 0;
+    c->vector = NULL;
     memcpy(a, t, sizeof *a);
     atomic_init(&a->refs, 1);
     char *at = (char *)(c + 1);
+    /* Those that must be aligned come first. */
+    if (vector > 0) {
+        memcpy(at, q->vector, vector);
+        a->question.vector = (const float *)(void *)at;
+        at += vector;
+    }
+    char *rest = at + features;
+    a->question.features = keep(&at, q->features);
+    at = rest;
+    a->question.text = keep(&at, q->text);
     a->provider = keep(&at, t->provider);
     a->model = keep(&at, t->model);
     a->body = keep(&at, t->body);
@@ -110,6 +131,10 @@ static void take_out(struct answers *a, struct answers_stripe *s, struct cached 
     show_oldest(s);
     atomic_fetch_sub_explicit(&a->entries, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&a->bytes, c->bytes, memory_order_relaxed);
+    if (c->vector != NULL) {
+        vectors_remove(a->vectors, c->vector);
+        c->vector = NULL;
+    }
     stored_answer_unref(&c->answer);
 }
 
@@ -133,6 +158,7 @@ struct stored_answer *answers_find(struct answers *a, const struct digest *key, 
     } else if (*place != NULL && (*place)->answer.stored_us >= not_before_us) {
         found = &(*place)->answer;
         atomic_fetch_add_explicit(&found->refs, 1, memory_order_relaxed);
+        (*place)->earned++;
         touch(a, s, *place);
     }
     pthread_mutex_unlock(&s->lock);
@@ -140,8 +166,55 @@ struct stored_answer *answers_find(struct answers *a, const struct digest *key, 
     return found;
 }
 
-/* The least recently used of all. False: there is none. */
-static bool evict_one(struct answers *a)
+static void drop_expired(struct answers *a, const struct stored_answer *answer)
+{
+    struct answers_stripe *s = answers_stripe_of(a, &answer->key);
+    pthread_mutex_lock(&s->lock);
+    struct cached **place = place_of(a, s, &answer->key);
+    if (*place != NULL && &(*place)->answer == answer) {
+        take_out(a, s, place);
+        count(&a->expired);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+unsigned answers_find_like(struct answers *a, const struct digest *scope,
+                           const float vector[VECTOR_DIM], float floor, int64_t now_us,
+                           int64_t not_before_us, struct neighbour *out, unsigned k)
+{
+    struct neighbour found[NEIGHBOURS_MAX];
+    unsigned near = vectors_find(a->vectors, scope, vector, floor, found, NEIGHBOURS_MAX);
+    unsigned kept = 0;
+    for (unsigned i = 0; i < near; i++) {
+        struct stored_answer *s = found[i].answer;
+        if (kept < k && s->expires_us > now_us && s->stored_us >= not_before_us) {
+            out[kept++] = found[i];
+            continue;
+        }
+        if (s->expires_us <= now_us) {
+            drop_expired(a, s);
+        }
+        stored_answer_unref(s);
+    }
+    return kept;
+}
+
+void answers_note_like(struct answers *a, const struct stored_answer *answer)
+{
+    struct answers_stripe *s = answers_stripe_of(a, &answer->key);
+    pthread_mutex_lock(&s->lock);
+    struct cached **place = place_of(a, s, &answer->key);
+    if (*place != NULL && &(*place)->answer == answer) {
+        (*place)->earned++;
+        touch(a, s, *place);
+    }
+    pthread_mutex_unlock(&s->lock);
+    count(&a->like_hits);
+}
+
+/* The least recently used of all goes, unless it has served since it last came to this end of the
+ * queue: then it goes round once more, with half of what it earned. False: there is none. */
+static bool evict_one(struct answers *a, bool may_spare)
 {
     struct answers_stripe *s = NULL;
     uint64_t oldest = UINT64_MAX;
@@ -158,8 +231,13 @@ static bool evict_one(struct answers *a)
     pthread_mutex_lock(&s->lock);
     if (!list_is_empty(&s->used)) {
         struct cached *c = LIST_ITEM(s->used.next, struct cached, used);
-        take_out(a, s, place_of(a, s, &c->answer.key));
-        count(&a->evicted);
+        if (may_spare && c->earned > 0) {
+            c->earned /= 2;
+            touch(a, s, c);
+        } else {
+            take_out(a, s, place_of(a, s, &c->answer.key));
+            count(&a->evicted);
+        }
     }
     pthread_mutex_unlock(&s->lock);
     return true;
@@ -171,6 +249,15 @@ static bool is_over(struct answers *a)
                atomic_load_explicit(&a->entries_max, memory_order_relaxed) ||
            atomic_load_explicit(&a->bytes, memory_order_relaxed) >
                atomic_load_explicit(&a->bytes_max, memory_order_relaxed);
+}
+
+static void make_room(struct answers *a, unsigned looks)
+{
+    for (unsigned i = 0; i < looks && is_over(a); i++) {
+        if (!evict_one(a, i % LOOKED_AT_MAX != LOOKED_AT_MAX - 1)) {
+            break;
+        }
+    }
 }
 
 /* Puts it in, in the place of an old one that must go; false: the old one stays. Takes a reference.
@@ -187,6 +274,9 @@ static bool put_in(struct answers *a, struct cached *c, bool replace, int64_t no
     bool goes_in = *place == NULL;
     if (goes_in) {
         atomic_fetch_add_explicit(&c->answer.refs, 1, memory_order_relaxed);
+        if (c->answer.question.vector != NULL) {
+            c->vector = vectors_add(a->vectors, &c->answer);
+        }
         list_init(&c->used);
         c->next = NULL;
         *place = c;
@@ -206,8 +296,7 @@ struct stored_answer *answers_keep(struct answers *a, const struct stored_answer
                 atomic_load_explicit(&a->entries_max, memory_order_relaxed) > 0 &&
                 template_->expires_us > now_us;
     if (fits && put_in(a, c, replace, now_us)) {
-        for (int i = 0; i < EVICT_AT_ONCE_MAX && is_over(a) && evict_one(a); i++) {
-        }
+        make_room(a, LOOKED_AT_ONCE_MAX);
     }
     return &c->answer;
 }
@@ -216,8 +305,7 @@ void answers_set_limits(struct answers *a, int64_t entries_max, int64_t bytes_ma
 {
     atomic_store_explicit(&a->entries_max, entries_max, memory_order_relaxed);
     atomic_store_explicit(&a->bytes_max, bytes_max, memory_order_relaxed);
-    while (is_over(a) && evict_one(a)) {
-    }
+    make_room(a, UINT_MAX);
 }
 
 /* ---- purging: by looking at all entries, a few buckets under the lock at a time ---- */
@@ -276,6 +364,7 @@ size_t answers_purge_owner(struct answers *a, const struct uuid *owner)
 
 struct answers_stats answers_stats(struct answers *a)
 {
+    struct vectors_stats like = vectors_stats(a->vectors);
     return (struct answers_stats){
         .entries = atomic_load_explicit(&a->entries, memory_order_relaxed),
         .bytes = atomic_load_explicit(&a->bytes, memory_order_relaxed),
@@ -283,6 +372,9 @@ struct answers_stats answers_stats(struct answers *a)
         .misses = atomic_load_explicit(&a->misses, memory_order_relaxed),
         .evicted = atomic_load_explicit(&a->evicted, memory_order_relaxed),
         .expired = atomic_load_explicit(&a->expired, memory_order_relaxed),
+        .like_entries = like.entries,
+        .like_scopes = like.scopes,
+        .like_hits = atomic_load_explicit(&a->like_hits, memory_order_relaxed),
     };
 }
 
@@ -293,6 +385,7 @@ struct answers *answers_new(int64_t entries_max, int64_t bytes_max)
     struct answers *a = xcalloc(1, sizeof *a);
     a->entries_max = entries_max;
     a->bytes_max = bytes_max;
+    a->vectors = vectors_new();
     /* The tables never grow: the system gives the pages of a table only when they are touched. */
     a->bucket_count = BUCKETS_MIN;
     while (a->bucket_count < ANSWERS_BUCKETS_MAX &&
@@ -319,5 +412,6 @@ void answers_free(struct answers *a)
         pthread_mutex_destroy(&a->stripes[i].lock);
         free(a->stripes[i].buckets);
     }
+    vectors_free(a->vectors);
     free(a);
 }

@@ -17,6 +17,17 @@
 #include "base/usage.h"
 #include "net/loop.h"
 
+#define VECTOR_DIM 384u /* of the encoder's vectors, which have length 1 */
+
+/* What lets an answer serve questions that mean the same as its own (reference 4.4). */
+struct stored_question {
+    struct digest scope; /* of all that must be equal */
+    str text;            /* what may differ: the last question, as it came */
+    str features;        /* of the text, for the guards; aligned to 8 bytes */
+    const float
+        *vector; /* VECTOR_DIM numbers; NULL: the answer serves its very own question only */
+};
+
 struct stored_answer {
     _Atomic int refs;
     struct digest key;     /* hash of scope and question */
@@ -27,6 +38,7 @@ struct stored_answer {
     str finish_reason;
     struct usage usage;
     int64_t stored_us, expires_us; /* UTC */
+    struct stored_question question;
 };
 void stored_answer_unref(struct stored_answer *a);
 
@@ -39,9 +51,25 @@ void answers_set_limits(struct answers *a, int64_t entries_max, int64_t bytes_ma
 struct stored_answer *answers_find(struct answers *a, const struct digest *key, int64_t now_us,
                                    int64_t not_before_us);
 
-/* Copies the template's strings. Replaces an entry of the same key only when `replace` (refresh),
- * or when the old one has expired. Returns a reference to what was made from the template, whether
- * it is kept or not (an answer larger than the whole cache is not), for those who wait for it. */
+/* The answers to the questions nearest to this vector in the scope, at or above the cosine `floor`:
+ * best first, not expired, not stored before `not_before_us`; at most `k`, up to NEIGHBOURS_MAX.
+ * Returns how many; each has a reference, which is the caller's. */
+#define NEIGHBOURS_MAX 16u
+struct neighbour {
+    float cosine;
+    struct stored_answer *answer;
+};
+unsigned answers_find_like(struct answers *a, const struct digest *scope,
+                           const float vector[VECTOR_DIM], float floor, int64_t now_us,
+                           int64_t not_before_us, struct neighbour *out, unsigned k);
+
+/* It served a question that was not its own: counts as a use of it, and as a hit. */
+void answers_note_like(struct answers *a, const struct stored_answer *answer);
+
+/* Copies the template's strings and vector. Replaces an entry of the same key only when `replace`
+ * (refresh), or when the old one has expired. Returns a reference to what was made from the
+ * template, whether it is kept or not (an answer larger than the whole cache is not), for those who
+ * wait for it. */
 struct stored_answer *answers_keep(struct answers *a, const struct stored_answer *template_,
                                    bool replace, int64_t now_us);
 
@@ -49,6 +77,7 @@ bool answers_purge(struct answers *a, const struct uuid *source_id);
 size_t answers_purge_owner(struct answers *a, const struct uuid *owner); /* NULL: all */
 struct answers_stats {
     int64_t entries, bytes, hits, misses, evicted, expired;
+    int64_t like_entries, like_scopes, like_hits;
 };
 struct answers_stats answers_stats(struct answers *a);
 

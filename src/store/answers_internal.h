@@ -28,7 +28,8 @@ struct answers {
     struct answers_stripe stripes[ANSWERS_STRIPES];
     size_t bucket_count; /* of each stripe, a power of two */
     _Atomic int64_t entries_max, bytes_max;
-    _Atomic int64_t entries, bytes, hits, misses, evicted, expired;
+    _Atomic int64_t entries, bytes, hits, misses, evicted, expired, like_hits;
+    struct vectors *vectors;
     _Atomic uint64_t clock; /* counts uses */
 };
 

@@ -101,15 +101,15 @@ static void put_row(struct vector_scope *scope, uint32_t row, const struct sketc
     e->row = row;
 }
 
-struct vector_entry *vectors_add(struct vectors *v, const struct digest *key,
-                                 const float vector[VECTOR_DIM], struct stored_answer *answer)
+struct vector_entry *vectors_add(struct vectors *v, struct stored_answer *answer)
 {
+    const struct digest *key = &answer->question.scope;
+    const float *vector = answer->question.vector;
     struct vector_entry *e = xmalloc(sizeof *e);
     struct sketch sketch;
     e->serial = atomic_fetch_add_explicit(&v->serial, 1, memory_order_relaxed);
     e->answer = answer;
     atomic_fetch_add_explicit(&answer->refs, 1, memory_order_relaxed);
-    memcpy(e->full, vector, sizeof e->full);
     vector8_of(vector, &e->small);
     sketch_of(vector, &sketch);
 

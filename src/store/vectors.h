@@ -14,27 +14,18 @@
 #include "base/id.h"
 #include "store/answers.h"
 
-#define VECTOR_DIM     384u /* of the encoder's vectors, which have length 1 */
-#define NEIGHBOURS_MAX 16u
-
 struct vectors;
 struct vectors *vectors_new(void);
 void vectors_free(struct vectors *v); /* what is still in it goes, with its references */
 
-/* Takes a reference to `answer` and copies the vector. The handle is the caller's until it removes
- * it. */
+/* Takes a reference to `answer`, whose question has scope and vector. The handle is the caller's
+ * until it removes it. */
 struct vector_entry;
-struct vector_entry *vectors_add(struct vectors *v, const struct digest *scope,
-                                 const float vector[VECTOR_DIM], struct stored_answer *answer);
+struct vector_entry *vectors_add(struct vectors *v, struct stored_answer *answer);
 void vectors_remove(struct vectors *v, struct vector_entry *entry);
 
 /* The heap bytes of one entry, for the cache's maximum. */
 size_t vectors_entry_bytes(void);
-
-struct neighbour {
-    float cosine; /* of the full vectors */
-    struct stored_answer *answer;
-};
 
 /* The nearest at or above `floor`, best first, at most `k` (up to NEIGHBOURS_MAX). Returns how
  * many; each has a reference, which is the caller's. */

@@ -127,7 +127,7 @@ static unsigned take_exact(struct search *s, unsigned count, float floor, struct
         const struct vector_entry *e = entry_at(s, &s->near[i]);
         if (e == NULL)
             continue;
-        struct neighbour n = {s->v->kernels->dot(s->full, e->full), e->answer};
+        struct neighbour n = {s->v->kernels->dot(s->full, e->answer->question.vector), e->answer};
         if (n.cosine < floor)
             continue;
         atomic_fetch_add_explicit(&e->answer->refs, 1, memory_order_relaxed);

@@ -27,7 +27,6 @@ struct vector_entry {
     uint64_t serial; /* never used twice: tells whether a row still is what was seen there */
     uint32_t row;    /* its place in the scope */
     struct vector8 small;
-    float full[VECTOR_DIM];
 };
 
 struct vector_chunk {

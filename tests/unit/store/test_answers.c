@@ -121,7 +121,103 @@ TEST(the_least_recently_used_of_all_goes_first)
     CHECK(has(a, 50));
     answers_set_limits(a, 1, 1 << 20);
     CHECK_INT(answers_stats(a).entries, 1);
-    CHECK(has(a, 50));
+    answers_free(a);
+}
+
+TEST(what_served_often_outlives_what_came_later)
+{
+    struct answers *a = answers_new(50, 1 << 20);
+    for (int i = 0; i < 50; i++) {
+        keep(a, i, "x", false, 1000);
+    }
+    for (int i = 0; i < 8; i++) {
+        CHECK(has(a, 7));
+    }
+    for (int i = 50; i < 199; i++) {
+        keep(a, i, "x", false, 1000);
+    }
+    CHECK_INT(answers_stats(a).entries, 50);
+    CHECK(has(a, 7));
+    CHECK(!has(a, 8));
+    CHECK(!has(a, 100));
+    /* Not for ever: what it earned wears off. */
+    for (int i = 200; i < 1000; i++) {
+        keep(a, i, "x", false, 1000);
+    }
+    CHECK(!has(a, 7));
+    answers_free(a);
+}
+
+/* ---- questions that mean the same ---- */
+
+/* In dimension `number`, and a little in the last one, so that neighbours are of known cosine. */
+static void vector_of(unsigned number, float lean, float out[VECTOR_DIM])
+{
+    memset(out, 0, VECTOR_DIM * sizeof *out);
+    out[number] = sqrtf(1 - lean * lean);
+    out[VECTOR_DIM - 1] = lean;
+}
+
+static void keep_like(struct answers *a, int number, const struct digest *scope, float lean)
+{
+    float vector[VECTOR_DIM];
+    vector_of(1, lean, vector);
+    struct stored_answer t = answer_of(number, "x");
+    t.question = (struct stored_question){
+        .scope = *scope, .text = STR("what?"), .features = STR("12345"), .vector = vector};
+    stored_answer_unref(answers_keep(a, &t, false, 1000));
+}
+
+TEST(a_question_that_is_near_finds_the_answer_until_it_goes)
+{
+    struct answers *a = answers_new(10, 1 << 20);
+    struct digest scope = digest_of(STR("scope")), other = digest_of(STR("other"));
+    keep_like(a, 1, &scope, 0.3F);
+    keep_like(a, 2, &scope, 0.1F);
+    keep(a, 3, "exact only", false, 1000);
+    CHECK_INT(answers_stats(a).like_entries, 2);
+    CHECK_INT(answers_stats(a).like_scopes, 1);
+    float query[VECTOR_DIM];
+    vector_of(1, 0, query);
+    struct neighbour found[4];
+    REQUIRE(answers_find_like(a, &scope, query, 0.9F, 2000, 0, found, 4) == 2);
+    CHECK(found[0].cosine > found[1].cosine);
+    struct digest second = key_of(2);
+    CHECK(memcmp(found[0].answer->key.b, second.b, sizeof second.b) == 0);
+    CHECK_STR(found[0].answer->question.text, "what?");
+    CHECK_STR(found[0].answer->question.features, "12345");
+    CHECK_INT((uintptr_t)found[0].answer->question.features.p % 8, 0);
+    stored_answer_unref(found[0].answer);
+    stored_answer_unref(found[1].answer);
+
+    CHECK_INT(answers_find_like(a, &other, query, 0.9F, 2000, 0, found, 4), 0);
+    CHECK_INT(answers_find_like(a, &scope, query, 0.999F, 2000, 0, found, 4), 0);
+    CHECK_INT(answers_find_like(a, &scope, query, 0.9F, 5000, 0, found, 4), 0);    /* expired */
+    CHECK_INT(answers_find_like(a, &scope, query, 0.9F, 2000, 1001, found, 4), 0); /* too old */
+
+    struct uuid source = sample_id(1000, 2);
+    CHECK(answers_purge(a, &source));
+    REQUIRE(answers_find_like(a, &scope, query, 0.9F, 2000, 0, found, 4) == 1);
+    stored_answer_unref(found[0].answer);
+    answers_free(a);
+}
+
+TEST(serving_others_is_a_use)
+{
+    struct answers *a = answers_new(2, 1 << 20);
+    struct digest scope = digest_of(STR("scope"));
+    keep_like(a, 1, &scope, 0.1F);
+    keep(a, 2, "x", false, 1000);
+    float query[VECTOR_DIM];
+    vector_of(1, 0, query);
+    struct neighbour found[1];
+    REQUIRE(answers_find_like(a, &scope, query, 0.9F, 2000, 0, found, 1) == 1);
+    answers_note_like(a, found[0].answer);
+    stored_answer_unref(found[0].answer);
+    CHECK_INT(answers_stats(a).like_hits, 1);
+    keep(a, 3, "x", false, 1000);
+    CHECK(has(a, 1));
+    CHECK(!has(a, 2));
     answers_free(a);
 }
 

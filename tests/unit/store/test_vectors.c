@@ -65,11 +65,14 @@ static struct digest scope_of(unsigned number)
     return digest_of(str_of_c(text));
 }
 
-static struct stored_answer *answer_new(uint64_t number)
+static struct stored_answer *answer_new(const struct digest *scope, const float *x, uint64_t number)
 {
-    struct stored_answer *a = calloc(1, sizeof *a);
+    struct stored_answer *a = calloc(1, sizeof *a + VECTOR_DIM * sizeof *x);
     atomic_init(&a->refs, 1);
     a->source_id = sample_id(1000, number);
+    memcpy(a + 1, x, VECTOR_DIM * sizeof *x);
+    a->question.scope = *scope;
+    a->question.vector = (const float *)(const void *)(a + 1);
     return a;
 }
 
@@ -77,8 +80,8 @@ static struct stored_answer *answer_new(uint64_t number)
 static struct vector_entry *add(struct vectors *v, const struct digest *scope, const float *x,
                                 uint64_t number)
 {
-    struct stored_answer *a = answer_new(number);
-    struct vector_entry *e = vectors_add(v, scope, x, a);
+    struct stored_answer *a = answer_new(scope, x, number);
+    struct vector_entry *e = vectors_add(v, a);
     stored_answer_unref(a);
     return e;
 }
