@@ -192,13 +192,19 @@ TEST(a_question_that_is_near_finds_the_answer_until_it_goes)
 
     CHECK_INT(answers_find_like(a, &other, query, 0.9F, 2000, 0, found, 4), 0);
     CHECK_INT(answers_find_like(a, &scope, query, 0.999F, 2000, 0, found, 4), 0);
-    CHECK_INT(answers_find_like(a, &scope, query, 0.9F, 5000, 0, found, 4), 0);    /* expired */
     CHECK_INT(answers_find_like(a, &scope, query, 0.9F, 2000, 1001, found, 4), 0); /* too old */
 
     struct uuid source = sample_id(1000, 2);
     CHECK(answers_purge(a, &source));
     REQUIRE(answers_find_like(a, &scope, query, 0.9F, 2000, 0, found, 4) == 1);
     stored_answer_unref(found[0].answer);
+
+    /* What has expired is not served, and goes when it is seen. */
+    CHECK_INT(answers_stats(a).entries, 2);
+    CHECK_INT(answers_find_like(a, &scope, query, 0.9F, 5000, 0, found, 4), 0);
+    CHECK_INT(answers_stats(a).entries, 1);
+    CHECK_INT(answers_stats(a).like_entries, 0);
+    CHECK_INT(answers_stats(a).expired, 1);
     answers_free(a);
 }
 

@@ -65,15 +65,17 @@ static struct digest scope_of(unsigned number)
     return digest_of(str_of_c(text));
 }
 
+/* Made by a cache that keeps nothing. */
 static struct stored_answer *answer_new(const struct digest *scope, const float *x, uint64_t number)
 {
-    struct stored_answer *a = calloc(1, sizeof *a + VECTOR_DIM * sizeof *x);
-    atomic_init(&a->refs, 1);
-    a->source_id = sample_id(1000, number);
-    memcpy(a + 1, x, VECTOR_DIM * sizeof *x);
-    a->question.scope = *scope;
-    a->question.vector = (const float *)(const void *)(a + 1);
-    return a;
+    struct stored_answer t = {
+        .source_id = sample_id(1000, number),
+        .question = {.scope = *scope, .vector = x},
+    };
+    struct answers *none = answers_new(0, 0);
+    struct stored_answer *made = answers_keep(none, &t, false, 0);
+    answers_free(none);
+    return made;
 }
 
 /* Adds it and keeps no reference of its own. */
