@@ -158,16 +158,16 @@ static void leave(struct search *s)
     pthread_mutex_unlock(&s->stripe->lock);
 }
 
-unsigned vectors_find(struct vectors *v, const struct digest *key, const float query[VECTOR_DIM],
+unsigned vectors_find(struct vectors *v, const struct digest *scope, const float query[VECTOR_DIM],
                       float floor, struct neighbour *out, unsigned k)
 {
     struct search s;
     s.v = v;
-    s.stripe = vectors_stripe_of(v, key);
+    s.stripe = vectors_stripe_of(v, scope);
     s.full = query;
     s.limit = limit_of(floor);
     s.count = 0;
-    if (!enter(&s, key))
+    if (!enter(&s, scope))
         return 0;
     sketch_of(query, &s.sketch);
     vector8_of(query, &s.small);
