@@ -2,13 +2,14 @@
 # Installs what Relay needs on this machine, and nothing that is there already.
 #
 #   scripts/setup.sh build   compiler, CMake and the libraries Relay is linked with
-#   scripts/setup.sh test    that, and what the tests and the static checks need
+#   scripts/setup.sh test    that, and what the tests and the static checks need, a Redis 8 among it
 #   scripts/setup.sh bench   that, and nginx, the benchmark's yardstick
 #
 # On Debian and Ubuntu the packages come from the system's own sources, through apt-get (as root, or
 # with sudo). Debian 12 has neither yyjson nor llhttp: these two are fetched from the next release by
-# a private apt configuration that lives in build/apt and are unpacked into build/deps. The system's
-# package sources are never changed. On macOS the same things come from Homebrew.
+# a private apt configuration that lives in build/apt and are unpacked into build/deps. So is the Redis 8
+# of the tests, on every Debian: installing its package would start a server. The system's package
+# sources are never changed. On macOS the same things come from Homebrew.
 #
 # Running it again is cheap: when nothing is missing it asks no network and needs no root.
 set -euo pipefail
@@ -52,9 +53,34 @@ install_packages() {
         -o DPkg::Lock::Timeout=120 --no-install-recommends install "${missing[@]}"
 }
 
+# A redis-server 8 of the tests' own, in build/deps/redis with the libraries that it is linked with and
+# their loader, so that it runs on a Debian of any age. The script beside it starts it in place.
+setup_redis() {
+    local root=build/deps/redis loader
+    [ -e $root/.complete ] && return
+    if [ "$ID" != debian ]; then
+        command -v redis-server >/dev/null || say "found no redis-server: the tests with Redis will be skipped"
+        return
+    fi
+    rm -rf $root
+    fetch_from trixie $root redis-server redis-tools libc6 libssl3t64 libjemalloc2 liblzf1 libatomic1 \
+        libstdc++6 libgcc-s1 libsystemd0 libcap2 libzstd1 zlib1g libgcrypt20 libgpg-error0 liblz4-1 liblzma5
+    loader=$(cd $root && find usr/lib -name 'ld-linux-*.so.*' -print -quit)
+    [ -n "$loader" ] || die "the fetched libc6 holds no loader"
+    cat >$root/redis-server <<SCRIPT
+#!/bin/sh
+root=\$(cd "\$(dirname "\$0")" && pwd)
+libraries=\$(echo "\$root"/usr/lib/*-linux-gnu)
+exec "\$root/$loader" --argv0 redis-server --library-path "\$libraries" "\$root/usr/bin/redis-server" "\$@"
+SCRIPT
+    chmod +x $root/redis-server
+    $root/redis-server --version >/dev/null || die "the fetched redis-server does not run"
+    touch $root/.complete
+}
+
 setup_apt() {
     local build_packages=(gcc libc6-dev make cmake ninja-build pkg-config libuv1-dev libssl-dev
-        libsqlite3-dev libyaml-dev ca-certificates)
+        libsqlite3-dev libyaml-dev libhiredis-dev ca-certificates)
     install_packages "${build_packages[@]}"
     if ! { is_installed libyyjson-dev && is_installed libllhttp-dev; } &&
         ! { [ -e build/deps/.complete ]; }; then
@@ -77,6 +103,7 @@ setup_apt() {
     install_packages g++ clang clang-format clang-tidy "libclang-rt-${clang_major:-14}-dev" \
         shellcheck openssl curl
     { node --version && npm --version; } >/dev/null 2>&1 || install_packages nodejs npm
+    setup_redis
     [ "$mode" = test ] && return
 
     [ -x /usr/sbin/nginx ] || install_packages nginx-light
@@ -86,8 +113,8 @@ setup_apt() {
 
 setup_brew() {
     command -v brew >/dev/null || die "needs Homebrew (https://brew.sh)"
-    local wanted=(cmake ninja pkg-config libuv openssl@3 sqlite libyaml yyjson llhttp) missing=() name
-    [ "$mode" != build ] && wanted+=(llvm shellcheck python node)
+    local wanted=(cmake ninja pkg-config libuv openssl@3 sqlite libyaml yyjson llhttp hiredis) missing=() name
+    [ "$mode" != build ] && wanted+=(llvm shellcheck python node redis)
     [ "$mode" = bench ] && wanted+=(nginx)
     for name in "${wanted[@]}"; do
         brew list --versions "$name" >/dev/null 2>&1 || missing+=("$name")
