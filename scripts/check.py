@@ -24,14 +24,16 @@ LAYERS = {
     "base": set(),
     "config": {"base"},
     "embed": {"base"},
+    "guard": {"base"},
     "catalog": {"base", "config"},
     "dialects": {"base", "config"},
     "net": {"base", "config"},
     "store": {"base", "config", "net/loop.h", "net/redis.h", "embed/embed.h"},
-    "path": {"base", "config", "embed", "catalog", "dialects", "store", "net"},
-    "admin": {"base", "config", "embed", "catalog", "dialects", "store", "net", "path"},
-    "cli": {"base", "config", "embed", "catalog", "dialects", "store", "net", "path", "admin"},
-    "main.c": {"base", "config", "embed", "catalog", "dialects", "store", "net", "path", "admin", "cli"},
+    "path": {"base", "config", "embed", "guard", "catalog", "dialects", "store", "net"},
+    "admin": {"base", "config", "embed", "guard", "catalog", "dialects", "store", "net", "path"},
+    "cli": {"base", "config", "embed", "guard", "catalog", "dialects", "store", "net", "path", "admin"},
+    "main.c": {"base", "config", "embed", "guard", "catalog", "dialects", "store", "net", "path", "admin",
+               "cli"},
 }
 
 # Which folder may know which library.

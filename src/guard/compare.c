@@ -281,13 +281,14 @@ static void fill_softs(const struct match *m, struct guard_verdict *out)
     soft[SOFT_LIGHT] = (float)(light[0] + light[1]);
     soft[SOFT_SHARED] = all > left ? (float)(all - left) / (float)all : 0;
     soft[SOFT_TYPOS] = (float)m->typos;
-    soft[SOFT_QUESTION] = a->asks != b->asks;
+    soft[SOFT_QUESTION] = a->asks != b->asks && a->asks != ASKS_NOTHING && b->asks != ASKS_NOTHING;
     soft[SOFT_TENSE] = (a->tense & 1) != (b->tense & 1) || (a->tense & 2) != (b->tense & 2);
     soft[SOFT_MODAL] = a->modal != b->modal || (a->limits > 0) != (b->limits > 0);
     soft[SOFT_PERSON] = (a->person & 3) != (b->person & 3);
     soft[SOFT_LENGTH] = fabsf(logf(((float)a->words + 1) / ((float)b->words + 1)));
     soft[SOFT_WORDS] = logf(1 + (float)(a->content < b->content ? a->content : b->content));
     soft[SOFT_NAMES] = logf(1 + (float)shared_names);
+    soft[SOFT_YES_NO] = a->asks == ASKS_YES_NO && b->asks == ASKS_YES_NO;
     bool swap = heavy[0] == 1 && heavy[1] == 1;
     out->vetoes |= veto_if(swap, GUARD_SWAP);
 }

@@ -19,8 +19,9 @@ struct builder {
     int negation; /* words that a negation still reaches */
     bool negated; /* an odd number of cues reaches on */
     bool adjacent;
-    bool title; /* capitals mean nothing in this text */
-    bool being; /* a form of "to be" stood in this sentence */
+    bool title;  /* capitals mean nothing in this text */
+    bool polite; /* "could you" was read: what is asked may follow */
+    bool being;  /* a form of "to be" stood in this sentence */
     bool cut;
     uint32_t hits[LANGUAGES];
 };
@@ -83,7 +84,24 @@ static void end_negation(struct builder *b)
     b->negated = false;
 }
 
-static void note_asks(struct builder *b, str word, str next)
+static bool is_verb_of_question(str word)
+{
+    static const char verbs[] =
+        " is are am was were do does did can could should would will has have "
+        "may must ";
+    size_t found = str_find(str_of_c(verbs), word, 0);
+    return found != SIZE_MAX && found > 0 && verbs[found - 1] == ' ' &&
+           verbs[found + word.len] == ' ';
+}
+
+/* At the first word of a sentence or behind a comma: "Hello, can I ...". */
+static bool begins_clause(const struct builder *b)
+{
+    bool after_mark = b->raw > 0 && b->scan->raws[b->raw - 1].kind == RAW_MARK;
+    return after_mark || (b->scan->raws[b->raw].shape & SHAPE_START) != 0;
+}
+
+static uint8_t asks_of(str word, str next)
 {
     static const struct {
         const char *word;
@@ -93,26 +111,33 @@ static void note_asks(struct builder *b, str word, str next)
         {"when", ASKS_WHEN}, {"where", ASKS_WHERE}, {"why", ASKS_WHY},
         {"what", ASKS_WHAT}, {"which", ASKS_WHAT},  {"how", ASKS_WHAT},
     };
-    static const char yes_no[] =
-        " is are am was were do does did can could should would will has have "
-        "may must ";
-    if (b->f->asks != ASKS_NOTHING)
-        return;
-    for (size_t i = 0; i < sizeof askers / sizeof *askers; i++) {
-        if (str_eq(word, str_of_c(askers[i].word)))
-            b->f->asks = askers[i].asks;
-    }
     if (str_eq(word, STR("how"))) {
         bool many = str_eq(next, STR("many")) || str_eq(next, STR("much"));
         bool extent = str_eq(next, STR("long")) || str_eq(next, STR("often")) ||
                       str_eq(next, STR("far")) || str_eq(next, STR("old"));
-        b->f->asks = many ? ASKS_HOW_MANY : extent ? ASKS_HOW_LONG : ASKS_WHAT;
+        return many ? ASKS_HOW_MANY : extent ? ASKS_HOW_LONG : ASKS_WHAT;
     }
-    size_t found = str_find(str_of_c(yes_no), word, 0);
-    bool whole = found != SIZE_MAX && found > 0 && yes_no[found - 1] == ' ' &&
-                 yes_no[found + word.len] == ' ';
-    if (whole && b->f->words <= 1)
-        b->f->asks = ASKS_YES_NO;
+    for (size_t i = 0; i < sizeof askers / sizeof *askers; i++) {
+        if (str_eq(word, str_of_c(askers[i].word)))
+            return askers[i].asks;
+    }
+    return ASKS_NOTHING;
+}
+
+static void note_asks(struct builder *b, str word, str next)
+{
+    if (b->f->asks != ASKS_NOTHING && !b->polite)
+        return;
+    uint8_t asks = asks_of(word, next);
+    if (asks == ASKS_NOTHING && !b->polite && is_verb_of_question(word) && begins_clause(b)) {
+        asks = ASKS_YES_NO;
+        /* "Could you tell me how ..." asks how. */
+        b->polite = str_eq(next, STR("you"));
+    } else if (asks != ASKS_NOTHING) {
+        b->polite = false;
+    }
+    if (asks != ASKS_NOTHING)
+        b->f->asks = asks;
 }
 
 /* What the small words say about the whole sentence. */

@@ -73,6 +73,7 @@ enum guard_soft {
     SOFT_LENGTH,     /* |ln| of the ratio of their words */
     SOFT_WORDS,      /* ln of the content words of the shorter */
     SOFT_NAMES,      /* shared names, numbers and identifiers: ln(1 + n) */
+    SOFT_YES_NO,     /* 1: both ask for yes or no, where one word more decides */
     GUARD_SOFTS,
 };
 
@@ -112,6 +113,11 @@ enum guard_rule guard_first(uint32_t vetoes);
  * cosine less the next neighbour's with another answer (no neighbour: the cosine itself). The
  * vetoes are not in it. */
 double guard_score(const struct guard_verdict *verdict, double cosine, double margin);
+
+/* What the score is a logistic function of, in `inputs`; for the training. */
+#define GUARD_INPUTS (GUARD_SOFTS + 8)
+void guard_inputs(const struct guard_verdict *verdict, double cosine, double margin,
+                  double inputs[GUARD_INPUTS]);
 
 /* The least score that keeps wrong answers per request within max_error (above 0 and below 1).
  * Errors below the smallest that was calibrated give a level that no score reaches. */

@@ -1,4 +1,5 @@
 """Streams of labelled questions, and what a cache in front of them would have done."""
+import hashlib
 import random
 import re
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ import numpy as np
 
 NEIGHBOURS = 48  # earlier texts that are looked at for each request
 CANDIDATES = 8   # entries that Relay's decision looks at
-FLOOR = 0.60     # no entry below this cosine is looked at
+FLOOR = 0.75     # no entry below this cosine is looked at: the default of cache.threshold
 
 
 def read_rows(file):
@@ -40,10 +41,7 @@ def template(text, code):
 
 def in_half(text, seed):
     """One of two halves, by a hash that is the same everywhere."""
-    value = seed
-    for byte in text.encode():
-        value = (value * 1099511628211 ^ byte) % (1 << 64)
-    return (value >> 17) & 1
+    return hashlib.blake2b(f"{seed} {text}".encode()).digest()[0] & 1
 
 
 @dataclass

@@ -13,6 +13,9 @@ void bench_compare(const void *const *a, const void *const *b, size_t count, uin
                    float *softs);
 void bench_scores(const float *softs, const double *cosine, const double *margin, size_t count,
                   double *scores);
+void bench_inputs(const float *softs, const double *cosine, const double *margin, size_t count,
+                  double *inputs);
+uint32_t bench_input_count(void);
 const char *bench_name(uint32_t rule);
 uint32_t bench_rules(void);
 uint32_t bench_softs(void);
@@ -61,6 +64,21 @@ void bench_scores(const float *softs, const double *cosine, const double *margin
         memcpy(v.soft, softs + i * GUARD_SOFTS, sizeof v.soft);
         scores[i] = guard_score(&v, cosine[i], margin[i]);
     }
+}
+
+void bench_inputs(const float *softs, const double *cosine, const double *margin, size_t count,
+                  double *inputs)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct guard_verdict v = {0};
+        memcpy(v.soft, softs + i * GUARD_SOFTS, sizeof v.soft);
+        guard_inputs(&v, cosine[i], margin[i], inputs + i * GUARD_INPUTS);
+    }
+}
+
+uint32_t bench_input_count(void)
+{
+    return GUARD_INPUTS;
 }
 
 const char *bench_name(uint32_t rule)

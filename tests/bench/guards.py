@@ -69,6 +69,16 @@ class Guards:
                             out.ctypes.data_as(ctypes.c_void_p))
         return out
 
+    def inputs(self, softs, cosine, margin):
+        softs = np.ascontiguousarray(softs, np.float32)
+        cosine = np.ascontiguousarray(cosine, np.float64)
+        margin = np.ascontiguousarray(margin, np.float64)
+        out = np.zeros((len(cosine), self.c.bench_input_count()))
+        self.c.bench_inputs(softs.ctypes.data_as(ctypes.c_void_p), cosine.ctypes.data_as(ctypes.c_void_p),
+                            margin.ctypes.data_as(ctypes.c_void_p), ctypes.c_size_t(len(cosine)),
+                            out.ctypes.data_as(ctypes.c_void_p))
+        return out
+
     def level(self, max_error):
         return self.c.bench_level(max_error)
 

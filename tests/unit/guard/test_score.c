@@ -1,0 +1,50 @@
+/* The score and its levels: what must hold whatever the coefficients are. */
+#include "pairs.h"
+
+static double score_of(const char *a, const char *b, double cosine)
+{
+    struct guard_verdict v = pair_verdict(a, b);
+    return guard_score(&v, cosine, 0.1);
+}
+
+TEST(a_score_is_between_none_and_one)
+{
+    struct guard_verdict v = {0};
+    for (double cosine = -2; cosine < 2; cosine += 0.1) {
+        double score = guard_score(&v, cosine, cosine);
+        CHECK(score >= 0 && score <= 1);
+    }
+}
+
+TEST(closer_texts_have_higher_scores)
+{
+    double last = -1;
+    for (double cosine = 0.6; cosine <= 1; cosine += 0.02) {
+        double score = score_of("How do I clean a carpet?", "How can I clean carpets?", cosine);
+        CHECK(score >= last);
+        last = score;
+    }
+}
+
+TEST(a_stricter_bound_never_has_a_lower_level)
+{
+    double last = 3;
+    for (double error = 0.0005; error < 0.2; error *= 1.3) {
+        double level = guard_level(error);
+        CHECK(level <= last);
+        last = level;
+    }
+    CHECK(guard_level(1e-9) > 1);
+    CHECK(guard_level(0.01) <= 1);
+}
+
+TEST(at_the_default_bound_the_plain_cases_are_decided)
+{
+    double level = guard_level(0.01);
+    CHECK(score_of("How do I clean a carpet?", "How can I clean carpets?", 0.98) >= level);
+    CHECK(score_of("How do I clean a carpet?", "how do I clean a carpet", 0.999) >= level);
+    CHECK(score_of("Is Ann a nurse?", "Is Ann a retired nurse?", 0.93) < level);
+    CHECK(score_of("How do I clean a carpet?", "Which saw cuts steel pipes?", 0.65) < level);
+}
+
+CHECK_MAIN
