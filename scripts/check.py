@@ -2,7 +2,7 @@
 """The rules of the house that no compiler knows. Needs only Python's standard library.
 
     scripts/check.py             every rule
-    scripts/check.py RULE...     some: layers guards lengths banned words globals bugs
+    scripts/check.py RULE...     some: layers guards lengths banned words globals tables bugs
 
 Each rule prints its findings as `file:line: what is wrong` and one closing line. A call that is banned,
 or a mutable global, is let through by a comment on its line or the line above that begins with
@@ -266,6 +266,14 @@ def check_member(name, symbols):
         if not places or not is_allowed(lines, places[0]):
             complain(name, places[0] + 1 if places else 1,
                      f"{symbol} is mutable global state: hang it off a struct")
+
+
+def rule_tables():
+    """What a script makes of a text in the repository is what that script makes of it."""
+    made = subprocess.run([sys.executable, str(ROOT / "scripts/guard_lexicon.py"), "--check"],
+                          capture_output=True, text=True)
+    if made.returncode != 0:
+        complain("src/guard/lexicon.inc", 1, made.stderr.strip())
 
 
 def rule_bugs():

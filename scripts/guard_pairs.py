@@ -82,7 +82,12 @@ def make(count, seed):
         if other != text:
             pairs.append((text, other, same, NOUNS.index(noun) % 2))
             made.append((base, verb, noun))
-    pairs += [other_question(rng, *made[n]) for n in range(count // 6)]
+    return pairs + [other_question(rng, *made[n]) for n in range(count // 6)]
+
+
+def make_same_words(seed):
+    """Pairs that only their small words tell apart, all different."""
+    rng, pairs = random.Random(seed), []
     for one, other in SAME_WORDS:
         for noun in NOUNS:
             words = {"verb": rng.choice(VERBS), "noun": noun}

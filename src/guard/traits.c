@@ -169,8 +169,9 @@ static uint32_t chunk_traits(str chunk)
            (is_key(chunk) ? (uint32_t)GUARD_SECRET : 0);
 }
 
-uint32_t guard_text_traits(str s)
+uint32_t guard_text_traits(str text)
 {
+    str s = text;
     uint32_t traits = names_secret(s) ? GUARD_SECRET : 0;
     size_t from = 0;
     for (size_t i = 0; i <= s.len; i++) {

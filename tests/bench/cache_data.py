@@ -37,6 +37,15 @@ def minimal_pairs(file, per_test=PER_TEST):
     return parts
 
 
+def measured_sizes(file):
+    """{test: how many of all its pairs are in the half that is measured}."""
+    sizes = {}
+    for row in read_rows(file):
+        if minimal_part(row) is Minimal.MEASURE:
+            sizes[row[3]] = sizes.get(row[3], 0) + 1
+    return sizes
+
+
 def intent_part(intent):
     if in_half(intent, 3):
         return "measure"
