@@ -24,16 +24,6 @@ void log_init(struct log *l, int fd, enum log_level level, enum log_format forma
     atomic_init(&l->format, (int)format);
 }
 
-bool log_level_parse(str name, enum log_level *out)
-{
-    for (int i = LOG_DEBUG; i <= LOG_OFF; i++)
-        if (str_eq(name, str_of_c(level_names[i]))) {
-            *out = (enum log_level)i;
-            return true;
-        }
-    return false;
-}
-
 /* At most VALUE_BYTES_MAX bytes, not ending inside a character. */
 static str cut_value(str s)
 {

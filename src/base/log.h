@@ -58,6 +58,4 @@ void log_write(struct log *l, enum log_level level, const char *message,
     } while (0)
 #define LOG0(l, level, message) log_write((l), (level), (message), NULL, 0)
 
-bool log_level_parse(str name, enum log_level *out);
-
 #endif

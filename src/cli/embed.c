@@ -111,6 +111,8 @@ static int run(struct tool *t, const char *folder, const char **texts, size_t co
     struct embed_model *m = embed_model_open(folder, &options, &error);
     if (m == NULL)
         return tool_fail(str_of_c(error.text));
+    if (embed_model_warning(m) != NULL)
+        cli_error("%s", embed_model_warning(m));
     encode(t, m, texts, &e);
     embed_model_close(m);
     if (json)

@@ -7,14 +7,19 @@
 #define QUEUE_TEXTS 4096u
 
 /* On an encoder's thread. */
-static void opened(void *ctx, const struct embed_error *error)
+static void opened(void *ctx, const struct embed_model *m, const struct embed_error *error)
 {
     struct log *log = ctx;
-    if (error == NULL)
-        LOG0(log, LOG_INFO, "the embedding model is loaded");
-    else
+    if (m == NULL) {
         LOG(log, LOG_ERROR, "the embedding model cannot be loaded",
             LOG_S("why", str_of_c(error->text)));
+        return;
+    }
+    LOG(log, LOG_INFO, "the embedding model is loaded",
+        LOG_S("kernels", str_of_c(embed_model_kernels(m))));
+    if (embed_model_warning(m) != NULL)
+        LOG(log, LOG_WARN, "the encoder runs slower than it could",
+            LOG_S("why", str_of_c(embed_model_warning(m))));
 }
 
 void encoder_start(struct runtime *rt)

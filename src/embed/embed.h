@@ -104,7 +104,8 @@ struct embed_pool *embed_pool_start(const struct embed_model *m, unsigned thread
 struct embed_late {
     const char *folder; /* copied */
     struct embed_options options;
-    void (*opened)(void *ctx, const struct embed_error *error); /* error NULL: it is open */
+    /* The open model, or NULL and why there is none. */
+    void (*opened)(void *ctx, const struct embed_model *m, const struct embed_error *error);
     void *ctx;
 };
 struct embed_pool *embed_pool_start_late(const struct embed_late *late, unsigned threads,

@@ -68,12 +68,12 @@ static const struct embed_model *model_of(struct embed_pool *p)
 {
     pthread_mutex_lock(&p->open_lock);
     if (p->model == NULL && !p->broken) {
-        struct embed_error error;
+        struct embed_error error = {0};
         p->own = embed_model_open(p->late.folder, &p->late.options, &error);
         p->model = p->own;
         p->broken = p->own == NULL;
         if (p->late.opened != NULL)
-            p->late.opened(p->late.ctx, p->broken ? &error : NULL);
+            p->late.opened(p->late.ctx, p->own, &error);
     }
     const struct embed_model *m = p->model;
     pthread_mutex_unlock(&p->open_lock);

@@ -98,16 +98,6 @@ TEST(levels)
     log_init(&off, -1, LOG_OFF, LOG_JSON);
     CHECK(!log_enabled(&off, LOG_ERROR));
     LOG0(&off, LOG_OFF, "nobody sees it");
-
-    enum log_level level = LOG_ERROR;
-    CHECK(log_level_parse(STR("debug"), &level) && level == LOG_DEBUG);
-    CHECK(log_level_parse(STR("info"), &level) && level == LOG_INFO);
-    CHECK(log_level_parse(STR("warn"), &level) && level == LOG_WARN);
-    CHECK(log_level_parse(STR("error"), &level) && level == LOG_ERROR);
-    CHECK(log_level_parse(STR("off"), &level) && level == LOG_OFF);
-    CHECK(!log_level_parse(STR("Info"), &level));
-    CHECK(!log_level_parse(STR(""), &level));
-    CHECK_INT(level, LOG_OFF);
 }
 
 TEST(long_values_leave_whole_lines)

@@ -94,10 +94,10 @@ TEST(refuses_beyond_its_bound_and_lets_go_of_what_waits)
 static _Atomic int opened_count;
 static _Atomic bool opened_well;
 
-static void note_opened(void *ctx, const struct embed_error *error)
+static void note_opened(void *ctx, const struct embed_model *m, const struct embed_error *error)
 {
     (void)ctx;
-    atomic_store(&opened_well, error == NULL);
+    atomic_store(&opened_well, m != NULL && error->text[0] == 0);
     atomic_fetch_add(&opened_count, 1);
 }
 
