@@ -22,6 +22,6 @@ def start_aimock(start):
             return process.client.get("/health").status_code == 200
         except httpx.TransportError:
             return False
-    wait_for(ready, 20, process.log)
+    wait_for(ready, why=process.log)
     yield process
     process.client.close()

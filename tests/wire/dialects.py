@@ -41,5 +41,5 @@ def questions(sim, dialect, word):
 
 def wait_closed(sim, text, count=1):
     """Waits until the provider has seen those who asked with this text leave in the middle."""
-    wait_for(lambda: [r["outcome"] for r in sim.find(text, None)] == ["client_closed"] * count, 3,
-             "the provider goes on talking to nobody")
+    wait_for(lambda: [r["outcome"] for r in sim.find(text, None)] == ["client_closed"] * count,
+             why="the provider goes on talking to nobody")

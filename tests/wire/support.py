@@ -13,6 +13,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 import time
 from decimal import Decimal
 from pathlib import Path
@@ -23,20 +24,34 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN_DIR = Path(os.environ.get("RELAY_BIN_DIR", ROOT / "build"))
 RELAY_BIN = os.environ.get("RELAY_BIN", str(BIN_DIR / "relay"))
 SIM_BIN = os.environ.get("RELAY_SIM_BIN", str(BIN_DIR / "relay-sim"))
-START_SECONDS = 20
+# How long to wait for what is sure to come. Longer than it takes on the busiest machine: a test that passes
+# never waits so long.
+SURELY_SECONDS = 60
 # More than one by default, so that what workers share is shared.
 # A build with AddressSanitizer keeps freed memory for a while: no test of memory there.
 IS_ASAN = b"__asan_init" in Path(RELAY_BIN).read_bytes() if Path(RELAY_BIN).exists() else False
 WORKERS = int(os.environ.get("RELAY_TEST_WORKERS", 2))
 
 
+_reserved = collections.deque(maxlen=256)
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port of this machine where nothing listens. It stays bound, without listening, so that nobody
+    else is given it: a server with SO_REUSEADDR may listen there, and until then connections are
+    refused."""
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("127.0.0.1", 0))
+    port = s.getsockname()[1]
+    if sys.platform == "linux":
+        _reserved.append(s)
+    else:
+        s.close()
+    return port
 
 
-def wait_for(what, seconds=5.0, why="it did not happen in time"):
+def wait_for(what, seconds=SURELY_SECONDS, why="it did not happen in time"):
     """The first true value of what(), asked again and again."""
     end = time.monotonic() + seconds
     while True:
@@ -86,7 +101,7 @@ class Process:
     def signal(self, number):
         self.process.send_signal(number)
 
-    def stop(self, seconds=15.0):
+    def stop(self, seconds=SURELY_SECONDS):
         """SIGTERM; the exit status. What does not end is killed and -9."""
         if self.is_running():
             self.process.terminate()
@@ -110,11 +125,11 @@ class Sim(Process):
     def __init__(self, folder, *args, name="sim"):
         super().__init__([SIM_BIN, "--listen", "127.0.0.1:0", "--record", "4096", *args], Path(folder) / f"{name}.log")
         found = wait_for(lambda: re.search(r"listening on (https?)://([\d.]+):(\d+)", self.log()),
-                         START_SECONDS, lambda: f"relay-sim did not start: {self.log()}")
+                         why=lambda: f"relay-sim did not start: {self.log()}")
         self.port = int(found[3])
         self.url = f"{found[1]}://127.0.0.1:{self.port}"
         self.base_url = self.url + "/v1"
-        self.client = httpx.Client(base_url=self.url + "/__sim/", timeout=10, trust_env=False,
+        self.client = httpx.Client(base_url=self.url + "/__sim/", timeout=SURELY_SECONDS, trust_env=False,
                                    verify=False)
 
     def _ask(self, method, path, **kw):
@@ -151,7 +166,7 @@ class Sim(Process):
         """Those whose body has the text."""
         return [r for r in self.requests(path) if text in r.get("body", "")]
 
-    def stop(self, seconds=5.0):
+    def stop(self, seconds=SURELY_SECONDS):
         self.client.close()
         return super().stop(seconds)
 
@@ -211,13 +226,13 @@ class Relay(Process):
         super().__init__([RELAY_BIN, "serve", "--config", str(self.config_path)], self.log_path,
                          env=self.env, cwd=self.folder)
         if wait:
-            wait_for(self._is_ready, START_SECONDS, lambda: f"relay did not start: {self.log()}")
+            wait_for(self._is_ready, why=lambda: f"relay did not start: {self.log()}")
 
     def _is_ready(self):
         assert self.is_running(), f"relay stopped with {self.process.returncode}: {self.log()}"
         try:
             with httpx.Client(trust_env=False, verify=False) as c:
-                return c.get(self.url + "/readyz", timeout=2).status_code == 200
+                return c.get(self.url + "/readyz", timeout=5).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -227,15 +242,16 @@ class Relay(Process):
             self.configure(changes)
         size = len(self.log())
         self.signal(signal.SIGHUP)
-        return wait_for(lambda: re.search(r"(?i)(reload|configuration)", self.log()[size:]), 5,
-                        "SIGHUP left no line in the log") and self.log()[size:]
+        wait_for(lambda: re.search(r"(?i)(reload|configuration).*\n", self.log()[size:]),
+                 why="SIGHUP left no line in the log")
+        return self.log()[size:]
 
     # --- the command line
 
     def run(self, *args, check=True, env=None, input=None):
         done = subprocess.run([RELAY_BIN, *args, "--config", str(self.config_path)],
-                              capture_output=True, text=True, timeout=60, cwd=self.folder,
-                              env={**self.env, **(env or {})}, input=input)
+                              capture_output=True, text=True, timeout=SURELY_SECONDS,
+                              cwd=self.folder, env={**self.env, **(env or {})}, input=input)
         assert not check or done.returncode == 0, f"{args}: {done.returncode} {done.stderr}"
         return done
 
@@ -267,7 +283,7 @@ class Relay(Process):
 
     def query(self, sql, *args):
         path = self.data / "relay.db"
-        db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
+        db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=SURELY_SECONDS)
         try:
             db.row_factory = sqlite3.Row
             return [dict(r) for r in db.execute(sql, args)]
@@ -276,21 +292,21 @@ class Relay(Process):
 
     def row(self, id):
         """The one row of a request, by the answer's x-relay-id."""
-        rows = wait_for(lambda: self.query("SELECT * FROM requests WHERE id = ?", id), 5,
-                        lambda: f"no row for {id}; log: {self.log()[-3000:]}")
+        rows = wait_for(lambda: self.query("SELECT * FROM requests WHERE id = ?", id),
+                        why=lambda: f"no row for {id}; log: {self.log()[-3000:]}")
         assert len(rows) == 1, rows
         return rows[0]
 
     def rows(self, where="1", *args):
         return self.query(f"SELECT * FROM requests WHERE {where} ORDER BY id", *args)
 
-    def wait_rows(self, count, where="1", *args, seconds=5):
+    def wait_rows(self, count, where="1", *args):
         rows = []
 
         def enough():
             rows[:] = self.rows(where, *args)
             return len(rows) >= count
-        wait_for(enough, seconds, lambda: f"{len(rows)} rows instead of {count} where {where}")
+        wait_for(enough, why=lambda: f"{len(rows)} rows instead of {count} where {where}")
         assert len(rows) == count, rows
         return rows
 
@@ -301,7 +317,7 @@ class Relay(Process):
 
     def metrics_text(self):
         with httpx.Client(trust_env=False, verify=False) as c:
-            answer = c.get(self.url + "/metrics", timeout=10)
+            answer = c.get(self.url + "/metrics", timeout=SURELY_SECONDS)
         assert answer.status_code == 200, answer.text
         return answer.text
 
@@ -318,7 +334,7 @@ class Relay(Process):
     def http(self, key=None, **kw):
         """A plain HTTP client for /v1 with the key's header."""
         headers = {"authorization": f"Bearer {key}"} if key else {}
-        kw.setdefault("timeout", 30)
+        kw.setdefault("timeout", SURELY_SECONDS)
         return httpx.Client(base_url=self.url, headers=headers, trust_env=False, verify=False, **kw)
 
     def memory_bytes(self):
@@ -392,7 +408,7 @@ def error_of(answer, status, code):
     return error
 
 
-def raw_exchange(port, data, seconds=5.0, close_write=False):
+def raw_exchange(port, data, seconds=SURELY_SECONDS, close_write=False):
     """Sends bytes as they are; everything that comes until the other side closes or it gets late.
     (bytes, closed by the other side)"""
     with socket.create_connection(("127.0.0.1", port), timeout=seconds) as s:
@@ -487,7 +503,7 @@ def find_node():
     return node, os.environ.get("RELAY_NODE_DIR", str(ROOT / "build/node"))
 
 
-def run_node(script, *args, seconds=60):
+def run_node(script, *args, seconds=4 * SURELY_SECONDS):
     """A script of tests/wire/node; what it printed."""
     node, folder = find_node()
     done = subprocess.run([node, script, *args], cwd=folder, capture_output=True, text=True,

@@ -213,12 +213,12 @@ def test_every_end_has_one_row(relay, key, sim, word):
         assert c.post("/v1/chat/completions", content=b"{broken",
                       headers={"content-type": "application/json"}).status_code == 400
         assert c.post("/v1/chat/completions", json={}).status_code == 400
-        assert stream(c, "p/small", f"{word} [[sim:events=20;reset_event=6]]")[2]
+        assert stream(c, "p/small", f"{word} [[sim:events=10;reset_event=6;gap_ms=30]]")[2]
         ask(c, "p/small", word)  # a hit
     # one that leaves before the answer begins
     with socket.create_connection(("127.0.0.1", relay.port)) as s:
         s.sendall(raw_request(key, chat("p/small", f"{word} leave [[sim:ttft=3000]]")))
-        wait_for(lambda: sim.find(f"{word} leave"), 5)
+        wait_for(lambda: sim.find(f"{word} leave"))
     rows = relay.wait_rows(10, "key_id = ?", id)
     ends = sorted((r["status"], r["error_code"] or "") for r in rows)
     assert ends == sorted([
@@ -299,7 +299,7 @@ def test_kill_9_loses_and_doubles_nothing(start, sim):
                    for l in lists]
         [t.start() for t in threads]
         goal = 60 + 37 * round
-        wait_for(lambda: sum(map(len, lists)) > goal, 20, "no load")
+        wait_for(lambda: sum(map(len, lists)) > goal, why="no load")
         os.kill(relay.pid, signal.SIGKILL)
         stop.set()
         [t.join() for t in threads]
@@ -308,7 +308,7 @@ def test_kill_9_loses_and_doubles_nothing(start, sim):
             finished += l
         relay.start()
     wait_for(lambda: relay.metric("relay_journal_bytes") == 0 or
-             len(relay.rows("status = 200")) >= len(finished), 5, "the journal was not replayed")
+             len(relay.rows("status = 200")) >= len(finished), why="the journal was not replayed")
     ids = [r["id"] for r in relay.rows()]
     assert len(ids) == len(set(ids))
     missing = set(finished) - set(ids)

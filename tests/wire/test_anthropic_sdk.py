@@ -314,7 +314,7 @@ def test_a_cut_stream_is_no_message(relay, client, word, dialect, fault):
     kinds = []
     with pytest.raises(anthropic.APIError):
         with client.messages.stream(model=model_of(dialect), max_tokens=1000, messages=user(
-                f"{word} [[sim:events=20;{fault};gap_ms=2]]")) as stream:
+                f"{word} [[sim:events=10;{fault};gap_ms=30]]")) as stream:
             id = stream.response.headers["x-relay-id"]
             for event in stream:
                 kinds.append(event.type)
@@ -326,7 +326,7 @@ def test_a_cut_stream_is_no_message(relay, client, word, dialect, fault):
 @every_dialect
 def test_leaving_a_stream(relay, client, sim, word, dialect):
     with client.messages.stream(model=model_of(dialect), max_tokens=1000, messages=user(
-            f"{word} [[sim:tokens=500;gap_ms=5]]")) as stream:
+            f"{word} [[sim:tokens=500;gap_ms=20]]")) as stream:
         id = stream.response.headers["x-relay-id"]
         texts = (event for event in stream if event.type == "text")
         assert len([next(texts) for _ in range(20)]) == 20

@@ -204,11 +204,11 @@ def test_age(http, word):
     assert cached(ask(http, "p/small", word, headers={"cache-control": "max-age=0"})) == "miss"
 
 
-@pytest.mark.parametrize("more,headers", [({"cache": {"ttl_s": 1}}, {}), ({}, {"x-relay-cache-ttl": "1"})])
+@pytest.mark.parametrize("more,headers", [({"cache": {"ttl_s": 3}}, {}), ({}, {"x-relay-cache-ttl": "3"})])
 def test_ttl(http, word, more, headers):
     assert cached(ask(http, "p/small", word, headers=headers, **more)) == "miss"
     assert cached(ask(http, "p/small", word)) == "exact"
-    wait_for(lambda: cached(ask(http, "p/small", word, headers={"x-relay-cache": "exact"})) == "miss", 4)
+    wait_for(lambda: cached(ask(http, "p/small", word, headers={"x-relay-cache": "exact"})) == "miss")
 
 
 def test_namespaces_divide(http, word):
@@ -236,7 +236,7 @@ def test_failures_are_not_kept(http, sim, word, fault):
 
 
 def test_an_answer_that_the_client_left_is_not_kept_half(relay, http, sim, word):
-    text = f"{word} [[sim:events=100;gap_ms=10]]"
+    text = f"{word} [[sim:events=2000;gap_ms=10]]"
     with http.stream("POST", "/v1/chat/completions", json=chat("p/small", text, stream=True)) as s:
         for _ in s.iter_raw():
             break
@@ -317,16 +317,29 @@ def test_switched_off(start, sim, word):
 
 # --- shared calls
 
-def _many(relay, key, text, n, **more):
-    def one(i):
+def _at_once(relay, keys, go):
+    """go(client) for each key at the same time: their connections are there before the first begins."""
+    ready = threading.Barrier(len(keys))
+
+    def one(key):
         with relay.http(key) as c:
-            return ask(c, "p/small", text, **more)
-    with concurrent.futures.ThreadPoolExecutor(n) as pool:
-        return list(pool.map(one, range(n)))
+            c.get("/healthz")
+            ready.wait()
+            return go(c)
+    with concurrent.futures.ThreadPoolExecutor(len(keys)) as pool:
+        return list(pool.map(one, keys))
+
+
+def _many(relay, key, text, n):
+    return _at_once(relay, [key] * n, lambda c: ask(c, "p/small", text))
+
+
+def _wait_inflight(relay, count):
+    wait_for(lambda: relay.metric("relay_inflight") == count)
 
 
 def test_identical_requests_share_one_call(relay, key, sim, word):
-    answers = _many(relay, key, f"{word} [[sim:ttft=400]]", 10)
+    answers = _many(relay, key, f"{word} [[sim:ttft=1500]]", 10)
     assert [a.status_code for a in answers] == [200] * 10
     assert len(sim.find(word)) == 1
     assert sorted(cached(a) for a in answers) == ["miss"] + ["shared"] * 9
@@ -342,7 +355,7 @@ def test_identical_requests_share_one_call(relay, key, sim, word):
 
 def test_a_shared_call_that_fails(relay, key, sim, word):
     """They go on by themselves."""
-    sim.rules({"match": {"contains": word}, "times": 1, "then": {"ttft": 300, "status": 500}})
+    sim.rules({"match": {"contains": word}, "times": 1, "then": {"ttft": 800, "status": 500}})
     answers = _many(relay, key, f"{word} [[sim:ttft=300]]", 5)
     sim.rules()
     statuses = sorted(a.status_code for a in answers)
@@ -351,47 +364,42 @@ def test_a_shared_call_that_fails(relay, key, sim, word):
 
 def test_the_leader_leaves(relay, key, sim, word):
     """Its upstream is cancelled only when the last of them has left."""
-    text = f"{word} [[sim:ttft=800]]"
+    text = f"{word} [[sim:ttft=3000]]"
+    _wait_inflight(relay, 0)
     leader = socket.create_connection(("127.0.0.1", relay.port))
     leader.sendall(raw_request(key, chat("p/small", text)))
-    wait_for(lambda: sim.find(word), 3)
+    wait_for(lambda: sim.find(word))
     got = []
-    threads = [threading.Thread(target=lambda: got.append(_many(relay, key, text, 1)[0]))
-               for _ in range(3)]
-    [t.start() for t in threads]
-    time.sleep(0.2)
+    thread = threading.Thread(target=lambda: got.extend(_many(relay, key, text, 3)))
+    thread.start()
+    _wait_inflight(relay, 4)
     leader.close()
-    [t.join() for t in threads]
+    thread.join()
     assert [a.status_code for a in got] == [200] * 3
     assert len(sim.find(word)) == 1 and sim.find(word)[0]["outcome"] == "complete"
 
 
 def test_all_leave(relay, key, sim, word):
     sockets = []
+    _wait_inflight(relay, 0)
     for i in range(3):
         s = socket.create_connection(("127.0.0.1", relay.port))
-        s.sendall(raw_request(key, chat("p/small", f"{word} [[sim:ttft=3000]]")))
+        s.sendall(raw_request(key, chat("p/small", f"{word} [[sim:ttft=600000]]")))
         sockets.append(s)
-        wait_for(lambda: sim.find(word), 3)
-    time.sleep(0.1)
+        _wait_inflight(relay, i + 1)
+    wait_for(lambda: sim.find(word))
     sockets[0].close()
-    time.sleep(0.3)
+    time.sleep(0.3)  # long enough for a cancelled call to be seen
     assert [r["outcome"] for r in sim.find(word)] == ["open"]
     for s in sockets[1:]:
         s.close()
-    wait_for(lambda: sim.find(word)[0]["outcome"] == "client_closed", 1.5)
+    wait_for(lambda: sim.find(word)[0]["outcome"] == "client_closed")
 
 
 def test_streams_and_other_keys_do_not_share(relay, key, sim, word):
     other = relay.make_key("apart")
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda k: _many(relay, k, f"{word} [[sim:ttft=200]]", 1), [key, other]))
+    _at_once(relay, [key, other], lambda c: ask(c, "p/small", f"{word} [[sim:ttft=800]]"))
     assert len(sim.find(word)) == 2
-    text = f"{word} streams [[sim:ttft=200]]"
-
-    def one(_):
-        with relay.http(key) as c:
-            return cached(stream(c, "p/small", text)[0])
-    with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        assert list(pool.map(one, range(3))) == ["miss"] * 3
+    text = f"{word} streams [[sim:ttft=800]]"
+    assert _at_once(relay, [key] * 3, lambda c: cached(stream(c, "p/small", text)[0])) == ["miss"] * 3
     assert len(sim.find(word + " streams")) == 3

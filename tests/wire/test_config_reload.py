@@ -8,14 +8,14 @@ import time
 
 import pytest
 
-from support import (IS_ASAN, RELAY_BIN, ask, chat, clean_environment, model, provider, stream, wait_for)
+from support import (IS_ASAN, RELAY_BIN, SURELY_SECONDS, ask, chat, clean_environment, model, provider, stream, wait_for)
 
 
 def check(folder, text, env=None):
     path = folder / "c.yaml"
     path.write_text(text)
     return subprocess.run([RELAY_BIN, "check", "--config", str(path)], capture_output=True, text=True,
-                          env=clean_environment(**(env or {})), cwd=folder, timeout=30)
+                          env=clean_environment(**(env or {})), cwd=folder, timeout=SURELY_SECONDS)
 
 
 @pytest.mark.parametrize("text,line,path,word", [
@@ -60,21 +60,21 @@ def test_environment_over_file_and_flag_over_both(start, sim):
 def test_no_file_at_all(tmp_path):
     """With no file and no flags the defaults are good."""
     done = subprocess.run([RELAY_BIN, "check"], capture_output=True, text=True, cwd=tmp_path,
-                          env=clean_environment(), timeout=30)
+                          env=clean_environment(), timeout=SURELY_SECONDS)
     assert done.returncode == 0, done.stderr
     assert "127.0.0.1:8080" in done.stdout
 
 
 def test_a_file_that_is_named_must_be_there(tmp_path):
     done = subprocess.run([RELAY_BIN, "serve", "--config", "nothing.yaml"], capture_output=True,
-                          text=True, cwd=tmp_path, env=clean_environment(), timeout=30)
+                          text=True, cwd=tmp_path, env=clean_environment(), timeout=SURELY_SECONDS)
     assert done.returncode == 2 and "nothing.yaml" in done.stderr
 
 
 def test_a_port_that_is_taken(start, sim):
     relay = start.relay({"providers": {"p": provider(sim)}})
     done = subprocess.run([RELAY_BIN, "serve", "--listen", f"127.0.0.1:{relay.port}", "--config",
-                           str(relay.config_path)], capture_output=True, text=True, timeout=30,
+                           str(relay.config_path)], capture_output=True, text=True, timeout=SURELY_SECONDS,
                           cwd=relay.folder, env={**relay.env,
                                                  "RELAY_STORE": f"sqlite:{relay.folder}/other/relay.db"})
     assert done.returncode == 1 and str(relay.port) in done.stderr + done.stdout
@@ -87,7 +87,7 @@ def test_a_port_that_is_taken(start, sim):
 def test_starts_that_fail_say_why(start, config):
     relay = start.relay(config, start=False)
     relay.start(wait=False)
-    assert relay.process.wait(10) == 1
+    assert relay.process.wait(SURELY_SECONDS) == 1
     assert relay.log().startswith("relay: ") and len(relay.log().strip().splitlines()) <= 3
 
 
@@ -106,7 +106,7 @@ def test_a_reload_applies(relay, sim, word):
         relay.reload(models=[model("p/a"), model("p/b", quality=70)], aliases={"it": ["p/b"]},
                      limits={"rpm": 1234})
         answer = wait_for(lambda: (lambda a: a if a.headers["x-relay-model"] == "b" else None)(
-            ask(c, "it", word, cache={"mode": "off"})), 3)
+            ask(c, "it", word, cache={"mode": "off"})))
         assert answer.headers["x-ratelimit-limit-requests"] == "1234"
         assert {m["id"]: m for m in c.get("/v1/models").json()["data"]}["p/b"]["quality"] == 70
 
@@ -118,12 +118,12 @@ def test_a_new_provider_and_one_that_goes(relay, start, word):
         relay.configure({"providers": {"q": provider(other)}})
         relay.config["models"].append(model("q/new"))
         relay.reload(log={"level": "info"})
-        wait_for(lambda: ask(c, "q/new", word).status_code == 200, 3)
+        wait_for(lambda: ask(c, "q/new", word).status_code == 200)
         del relay.config["providers"]["p"]
         relay.config["models"] = [model("q/new")]
         relay.config["aliases"] = {}
         relay.reload(limits={"rpm": 0})
-        wait_for(lambda: ask(c, "p/a", word + "2").status_code == 404, 3)
+        wait_for(lambda: ask(c, "p/a", word + "2").status_code == 404)
 
 
 def test_an_invalid_one_is_refused_and_the_old_stays(relay, word):
@@ -133,8 +133,8 @@ def test_an_invalid_one_is_refused_and_the_old_stays(relay, word):
             relay.write_config(bad if bad else "[]")
             size = len(relay.log())
             relay.signal(signal.SIGHUP)
-            wait_for(lambda: '"error"' in relay.log()[size:] or '"warn"' in relay.log()[size:], 3,
-                     lambda: f"{bad!r}: nothing in the log: {relay.log()[size:]}")
+            wait_for(lambda: '"error"' in relay.log()[size:] or '"warn"' in relay.log()[size:],
+                     why=lambda: f"{bad!r}: nothing in the log: {relay.log()[size:]}")
             assert ask(c, "it", word).status_code == 200
             assert c.get("/readyz").status_code == 200
     relay.write_config(good)
@@ -142,7 +142,7 @@ def test_an_invalid_one_is_refused_and_the_old_stays(relay, word):
 
 def test_what_needs_a_restart_is_refused(relay, word):
     log = relay.reload(server={"workers": 3}, models=[model("p/a", quality=1)])
-    wait_for(lambda: "workers" in relay.log(), 3)
+    wait_for(lambda: "workers" in relay.log())
     with relay.http(relay.first_key) as c:
         assert ask(c, "it", word).status_code == 200
 
@@ -190,21 +190,21 @@ def test_help_everywhere(relay):
     for command in (["serve"], ["check"], ["keys"], ["keys", "create"], ["keys", "list"], ["models"],
                     ["route"], ["usage"], ["logs"], ["version"], []):
         done = subprocess.run([RELAY_BIN, *command, "--help"], capture_output=True, text=True,
-                              timeout=30, cwd=relay.folder, env=relay.env)
+                              timeout=SURELY_SECONDS, cwd=relay.folder, env=relay.env)
         assert done.returncode == 0 and "usage" in done.stdout.lower(), (command, done)
     assert re.search(r"\d+\.\d+", subprocess.run([RELAY_BIN, "version"], capture_output=True, text=True,
-                                                 timeout=30).stdout)
+                                                 timeout=SURELY_SECONDS).stdout)
 
 
 def test_config_flag_anywhere(relay):
     for args in (["--config", str(relay.config_path), "check"], ["check", "--config",
                                                                  str(relay.config_path)]):
         if args[0] == "check":
-            done = subprocess.run([RELAY_BIN, *args], capture_output=True, text=True, timeout=30,
+            done = subprocess.run([RELAY_BIN, *args], capture_output=True, text=True, timeout=SURELY_SECONDS,
                                   cwd=relay.folder, env=relay.env)
             assert done.returncode == 0, done.stderr
     done = subprocess.run([RELAY_BIN, "keys", "list", "--json", "--config", str(relay.config_path)],
-                          capture_output=True, text=True, timeout=30, cwd=relay.folder, env=relay.env)
+                          capture_output=True, text=True, timeout=SURELY_SECONDS, cwd=relay.folder, env=relay.env)
     assert json.loads(done.stdout)["keys"]
 
 

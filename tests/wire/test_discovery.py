@@ -32,7 +32,7 @@ def starting(start):
     sim.rules({"match": {"path": "/v1/models"}, "then": {"ttft": 1500}})
     relay = start.relay({"providers": {"own": provider(sim)}, "models": [model("own/m")]}, start=False)
     relay.start(wait=False)
-    wait_for(lambda: sim.requests("/v1/models"), 10, relay.log)
+    wait_for(lambda: sim.requests("/v1/models"), why=relay.log)
     return relay
 
 
@@ -41,9 +41,9 @@ def test_a_reload_while_the_first_models_are_asked_for(start):
     relay.configure({"aliases": {"late": ["own/m"]}})
     relay.signal(signal.SIGHUP)
     relay.signal(signal.SIGHUP)
-    wait_for(relay._is_ready, 10, relay.log)
+    wait_for(relay._is_ready, why=relay.log)
     with relay.http(relay.first_key) as http:
-        wait_for(lambda: ask(http, "late").status_code == 200, 5, relay.log)
+        wait_for(lambda: ask(http, "late").status_code == 200, why=relay.log)
     assert relay.stop() == 0
 
 

@@ -101,7 +101,7 @@ def test_unpriced(client, relay, word):
 def test_ollama(client, relay, ollama, word, packed):
     """Its own /api/embed; Relay itself writes the base64."""
     wait_for(lambda: "embeddings" in next((m.capabilities for m in client.models.list()
-                                           if m.id.startswith("ollama/nomic")), []), 5)
+                                           if m.id.startswith("ollama/nomic")), []))
     more = {} if packed else {"encoding_format": "float"}
     raw = client.embeddings.with_raw_response.create(
         model="ollama/nomic-embed-text", input=[word, "b"], dimensions=16, **more)
@@ -164,7 +164,7 @@ def test_aimock(start):
             return httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False).status_code == 200
         except httpx.TransportError:
             return False
-    wait_for(ready, 20, mock.log)
+    wait_for(ready, why=mock.log)
     relay = start.relay({"providers": {
         "m": {"kind": "openai", "base_url": f"http://127.0.0.1:{port}/v1", "api_key": "x"}}})
     with OpenAI(base_url=relay.base_url, api_key=relay.first_key, max_retries=0) as client:

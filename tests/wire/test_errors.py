@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from support import (ask, error_of, model, parse_answers, provider, raw_exchange, raw_request,
+from support import (SURELY_SECONDS, ask, error_of, model, parse_answers, provider, raw_exchange, raw_request,
                      wait_for)
 
 JSON_HEAD = {"content-type": "application/json"}
@@ -131,10 +131,10 @@ def test_keys(relay, headers, code):
 
 
 def test_an_expired_key(relay):
-    key = relay.make_key("short", expires="1s")
+    key = relay.make_key("short", expires="3s")
     with relay.http(key) as c:
         assert ask(c, "p/small").status_code == 200
-        wait_for(lambda: ask(c, "p/small").status_code == 401, 4)
+        wait_for(lambda: ask(c, "p/small").status_code == 401)
         error_of(ask(c, "p/small"), 401, "expired_api_key")
 
 
@@ -145,7 +145,7 @@ def test_the_key_is_asked_for_before_the_body(relay):
 
 
 def test_expect_continue(relay, key):
-    with socket.create_connection(("127.0.0.1", relay.port), timeout=5) as s:
+    with socket.create_connection(("127.0.0.1", relay.port), timeout=SURELY_SECONDS) as s:
         body = json.dumps(GOOD).encode()
         s.sendall(raw_request(key, b"", "Expect: 100-continue\r\n", length=len(body)))
         assert s.recv(100).startswith(b"HTTP/1.1 100 ")
@@ -211,7 +211,7 @@ def test_names_of_a_hostile_provider(start, word):
     sim.set(models=["good", "bad\r\nx-injected: 1", "n" * 300])
     relay = start.relay({"providers": {"p": {"kind": "openai", "base_url": sim.base_url}}})
     with relay.http(relay.first_key) as c:
-        wait_for(lambda: "p/good" in c.get("/v1/models").text, 5)
+        wait_for(lambda: "p/good" in c.get("/v1/models").text)
         assert [m["id"] for m in c.get("/v1/models").json()["data"]] == ["p/good"]
         for i in range(3):
             answer = ask(c, "auto", f"{word} {i}")
@@ -288,20 +288,22 @@ def test_a_compressed_body_is_refused(http):
 def test_thousands_of_wrong_keys_are_bounded_in_the_log(start, sim):
     relay = start.relay({"providers": {"p": provider(sim)}, "models": [model("p/small")]})
     size = len(relay.log())
-    stop = time.monotonic() + 10
+    began = time.monotonic()
     sent = 0
-    with socket.create_connection(("127.0.0.1", relay.port), timeout=5) as s:
+    with socket.create_connection(("127.0.0.1", relay.port), timeout=SURELY_SECONDS) as s:
         one = raw_request("glw_" + "Q" * 40, b"")
         for _ in range(20):
             s.sendall(one * 100)
             sent += 100
             got = b""
-            while got.count(b"HTTP/1.1 ") < 100 and time.monotonic() < stop:
+            while got.count(b"HTTP/1.1 ") < 100:
                 block = s.recv(1 << 16)
                 assert block, "wrong keys closed the connection"
                 got += block
             assert got.count(b"HTTP/1.1 401 ") == 100
-    assert len(relay.log()) - size < 64 * 1024, "one log line per wrong key"
+    # At most 20 lines a second, and the seconds it began and ended in.
+    bound = 20 * (time.monotonic() - began + 2) * 512
+    assert len(relay.log()) - size < min(bound, sent * 100), "one log line per wrong key"
     assert "QQQQQQQQ" not in relay.log()
     assert relay.metric("relay_requests_total", status="401") >= sent
     assert relay.rows() == []

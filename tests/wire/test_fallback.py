@@ -78,9 +78,11 @@ AFTER_CONTENT = {
 @pytest.mark.parametrize("how", AFTER_CONTENT)
 def test_a_stream_after_its_first_content(four, word, how):
     """Never another model, never a clean end: one error event, no [DONE], the connection closes."""
-    fail(four, "a", **{"gap_ms": 2, **AFTER_CONTENT[how]})
+    # The gaps are between the content and the fault: where both come in one read, no content has gone out
+    # yet, and another model may still serve.
+    fail(four, "a", **{"gap_ms": 30, **AFTER_CONTENT[how]})
     if how == "no DONE":
-        fail(four, "a", gap_ms=2, close_event=10)
+        fail(four, "a", gap_ms=30, close_event=10)
     answer, events, cut = stream(four.client, "any", word)
     assert answer.status_code == 200 and answer.headers["x-relay-provider"] == "a"
     assert cut, "the final chunk came: the stream looks whole"
@@ -96,7 +98,7 @@ def test_a_stream_after_its_first_content(four, word, how):
 
 
 def test_a_truncated_stream_is_not_kept(four, word):
-    fail(four, "a", close_event=8, gap_ms=2)
+    fail(four, "a", close_event=8, gap_ms=30)
     assert stream(four.client, "a/m", word)[2]
     four.sims["a"].reset()
     answer = ask(four.client, "a/m", word)
@@ -122,26 +124,26 @@ def test_shapes_of_good_streams(four, word, split, eol):
 
 
 def test_a_stall_in_a_stream(start, word):
-    relay = make_four(start, timeouts={"idle": "300ms", "first_token": "300ms"})
-    fail(relay, "a", stall_event=6, stall_ms=5000)
+    relay = make_four(start, timeouts={"idle": "600ms", "first_token": "600ms"})
+    fail(relay, "a", stall_event=6, stall_ms=100000)
     began = time.monotonic()
     answer, events, cut = stream(relay.client, "any", word)
-    assert cut and time.monotonic() - began < 3
+    assert cut and time.monotonic() - began < 30
     assert events[-1]["error"]["code"] in ("upstream_timeout", "upstream_truncated")
-    fail(relay, "b", ttft=5000)  # a first token that does not come: the next
+    fail(relay, "b", ttft=100000)  # a first token that does not come: the next
     began = time.monotonic()
-    relay.sims["a"].set(stall_event=None, ttft=5000)
+    relay.sims["a"].set(stall_event=None, ttft=100000)
     answer, events, cut = stream(relay.client, "any", word + "2")
     assert not cut and answer.headers["x-relay-provider"] == "c"
-    assert time.monotonic() - began < 3
-    seen = wait_for(lambda: [r for r in relay.sims["a"].requests() if r["outcome"] == "client_closed"], 3)
+    assert time.monotonic() - began < 30
+    seen = wait_for(lambda: [r for r in relay.sims["a"].requests() if r["outcome"] == "client_closed"])
     assert seen
 
 
 def test_comments_are_life(start, word):
     """Any byte counts against idle: keep-alives of a queueing provider hold the stream open."""
-    relay = make_four(start, timeouts={"idle": "400ms", "first_token": "400ms"})
-    relay.sims["a"].set(comment_every=1, gap_ms=150, events=6)
+    relay = make_four(start, timeouts={"idle": "1s", "first_token": "1s"})
+    relay.sims["a"].set(comment_every=1, gap_ms=300, events=6)
     answer, events, cut = stream(relay.client, "a/m", word)
     assert not cut and events[-1] == "[DONE]"
 
@@ -155,18 +157,18 @@ def test_a_slow_head_of_a_plain_answer_is_not_cut_by_stream_timeouts(start, word
 def test_total_timeout(start, word):
     relay = make_four(start, timeouts={"total": "500ms"})
     for sim in relay.sims.values():
-        sim.set(ttft=5000)
+        sim.set(ttft=100000)
     began = time.monotonic()
     answer = ask(relay.client, "any", word)
     error_of(answer, 504, "upstream_timeout")
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 30
     assert relay.row(answer.headers["x-relay-id"])["status"] == 504
 
 
 @pytest.mark.parametrize("streamed", [False, True])
 def test_deadline(four, word, streamed):
     for sim in four.sims.values():
-        sim.set(ttft=5000)
+        sim.set(ttft=100000)
     began = time.monotonic()
     body = {"routing": {"deadline_ms": 300}}
     if streamed:
@@ -175,15 +177,15 @@ def test_deadline(four, word, streamed):
     else:
         answer = ask(four.client, "any", word, **body)
         error_of(answer, 504, "upstream_timeout")
-    assert 0.25 < time.monotonic() - began < 1.5
-    wait_for(lambda: four.sims["a"].requests()[0]["outcome"] == "client_closed", 2)
+    assert 0.25 < time.monotonic() - began < 30
+    wait_for(lambda: four.sims["a"].requests()[0]["outcome"] == "client_closed")
 
 
 def test_a_deadline_inside_a_stream(four, word):
-    four.sims["a"].set(events=200, gap_ms=20)
+    four.sims["a"].set(events=5000, gap_ms=20)
     began = time.monotonic()
-    answer, events, cut = stream(four.client, "a/m", word, routing={"deadline_ms": 400})
-    assert cut and time.monotonic() - began < 1.5
+    answer, events, cut = stream(four.client, "a/m", word, routing={"deadline_ms": 1000})
+    assert cut and time.monotonic() - began < 30
     assert events[-1]["error"]["code"] == "upstream_timeout"
     assert four.row(answer.headers["x-relay-id"])["error_code"] == "upstream_timeout"
 
@@ -228,7 +230,7 @@ def test_two_keys_and_a_429(start, word):
                       "b": provider(other)},
         "models": [model("a/m", input=1), model("b/m", input=9, output=9)],
         "aliases": {"any": ["a/m", "b/m"]}})
-    limit = {"status": 429, "retry_after": "30"}
+    limit = {"status": 429, "retry_after": "300"}
     sim.rules({"match": {"key": "sk-one*"}, "then": limit})
     with relay.http(relay.first_key) as c:
         # pinned: another key of that provider may be used
@@ -259,7 +261,7 @@ def test_keys_are_balanced(start, word):
 def test_all_limited_is_429_with_the_shortest_wait(four, word, streamed):
     """Elsewhere the wait got lost (api7/aisix#46)."""
     for sim in four.sims.values():
-        sim.set(status=429, retry_after="7")
+        sim.set(status=429, retry_after="40")
     if streamed:
         answer, body, _ = stream(four.client, "any", word)
     else:
@@ -267,12 +269,12 @@ def test_all_limited_is_429_with_the_shortest_wait(four, word, streamed):
         body = answer.json()
     assert answer.status_code == 429
     assert body["error"]["code"] == "upstream_rate_limit"
-    assert answer.headers["retry-after"] in ("6", "7", "8")
+    assert 20 <= int(answer.headers["retry-after"]) <= 41
     assert "provider" in body["error"]["message"].lower()  # whose limit it was
     # and while the keys rest, nobody is asked in vain
     before = counts(four)
     answer = ask(four.client, "a/m", word + "2")
-    assert answer.status_code in (429, 503) and int(answer.headers["retry-after"]) <= 8
+    assert answer.status_code in (429, 503) and int(answer.headers["retry-after"]) <= 41
     assert counts(four) == before
 
 
@@ -303,7 +305,7 @@ def test_a_reload_forgives_a_key(four, word):
     four.sims["a"].reset()
     four.reload()
     wait_for(lambda: ask(four.client, "any", word + "x", cache={"mode": "off"}
-                         ).headers["x-relay-provider"] == "a", 3)
+                         ).headers["x-relay-provider"] == "a")
 
 
 def test_a_missing_model_is_out_for_a_while(four, word):

@@ -133,7 +133,7 @@ def test_failures(relay, http, word):
     assert "no such thing" in error_of(answer, 400, answer.json()["error"]["code"])["message"]
     # finishReason is the only end there is
     for fault in ("done=0", "error_event=8", "close_event=8", "reset_event=8"):
-        answer, events, cut = stream(http, MODEL, f"{word} [[sim:events=20;{fault};gap_ms=3]]")
+        answer, events, cut = stream(http, MODEL, f"{word} [[sim:events=10;{fault};gap_ms=30]]")
         assert cut and "error" in events[-1], fault
         assert not [c for e in events[:-1] for c in e.get("choices", []) if c["finish_reason"]]
         assert relay.row(answer.headers["x-relay-id"])["status"] == 502

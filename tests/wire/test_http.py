@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from support import (IS_ASAN, ask, chat, error_of, model, parse_answers, provider, raw_exchange,
+from support import (IS_ASAN, SURELY_SECONDS, ask, chat, error_of, model, parse_answers, provider, raw_exchange,
                      raw_request, wait_for)
 
 GOOD = {"model": "p/small", "messages": [{"role": "user", "content": "x"}]}
@@ -25,8 +25,7 @@ def test_body_too_large(small):
 
 
 def test_too_large_is_told_from_the_length_alone(small):
-    got, closed = raw_exchange(small.port, raw_request(small.first_key, b"", length=1 << 40),
-                               seconds=2)
+    got, closed = raw_exchange(small.port, raw_request(small.first_key, b"", length=1 << 40))
     assert got.startswith(b"HTTP/1.1 413 ")
 
 
@@ -46,22 +45,21 @@ def test_a_chunked_body(small):
 def test_head_too_large(small):
     key = small.first_key
     for extra in ("X-Big: " + "a" * 100000 + "\r\n", "".join(f"X-{i}: b\r\n" for i in range(5000))):
-        got, closed = raw_exchange(small.port, raw_request(key, GOOD, extra), seconds=3)
+        got, closed = raw_exchange(small.port, raw_request(key, GOOD, extra))
         assert got.startswith(b"HTTP/1.1 431 "), got[:100]
         assert closed and b"headers_too_large" in got
-    got, _ = raw_exchange(small.port, b"GET /" + b"a" * 200000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
-                          seconds=3)
+    got, _ = raw_exchange(small.port, b"GET /" + b"a" * 200000 + b" HTTP/1.1\r\nHost: a\r\n\r\n")
     assert int(got.split()[1]) in (414, 431)
 
 
 @pytest.mark.parametrize("pieces", [[b"POST /v1/chat/comp"], [b"POST / HTTP/1.1\r\nHost: a\r\n"]])
 def test_a_slow_head(small, pieces):
     start = time.monotonic()
-    with socket.create_connection(("127.0.0.1", small.port), timeout=8) as s:
+    with socket.create_connection(("127.0.0.1", small.port), timeout=SURELY_SECONDS) as s:
         got = b""
         s.sendall(pieces[0])
         s.settimeout(0.2)
-        while time.monotonic() - start < 6:  # one more byte of a header, again and again
+        while time.monotonic() - start < 30:  # one more byte of a header, again and again
             try:
                 block = s.recv(1000)
                 got += block
@@ -74,14 +72,14 @@ def test_a_slow_head(small, pieces):
                     break
             except OSError:
                 break
-    assert 0.8 < time.monotonic() - start < 4
+    assert 0.8 < time.monotonic() - start < 20
     assert got.startswith(b"HTTP/1.1 408 ") or got == b""
 
 
 def test_a_slow_body(small):
     start = time.monotonic()
-    got, closed = raw_exchange(small.port, raw_request(small.first_key, b"{", length=100), seconds=6)
-    assert 0.8 < time.monotonic() - start < 4
+    got, closed = raw_exchange(small.port, raw_request(small.first_key, b"{", length=100))
+    assert 0.8 < time.monotonic() - start < 20
     assert got.startswith(b"HTTP/1.1 408 ") and closed
     assert b"request_timeout" in got
     row = small.wait_rows(1, "status = 408")[0]
@@ -143,7 +141,7 @@ def test_ambiguous_framing(relay, key, sim, shape):
     before = sim.count()
     data = SMUGGLING[shape].replace(b"Bearer K", b"Bearer " + key.encode())
     follow = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
-    got, closed = raw_exchange(relay.port, data + follow, seconds=3)
+    got, closed = raw_exchange(relay.port, data + follow)
     assert closed, "the connection stayed open"
     answers = [int(p.split()[0]) for p in (b"\n" + got).split(b"\nHTTP/1.1 ")[1:]]
     expected = ([505], [400]) if shape == "HTTP/1.2" else ([400], [413]) if "huge" in shape else ([400],)
@@ -178,7 +176,7 @@ def test_trailers_and_chunk_extensions(relay, key):
     good = b"%x;a=b\r\n%s\r\n0\r\nAuthorization: Bearer x\r\n\r\n" % (N, BODY)
     assert raw_exchange(relay.port, head + good)[0].startswith(b"HTTP/1.1 200 ")
     for flood in (b"1;" + b"a" * 2000000, b"1\r\n{\r\n0\r\n" + b"X-A: b\r\n" * 200000):
-        got, closed = raw_exchange(relay.port, head + flood, seconds=3)
+        got, closed = raw_exchange(relay.port, head + flood)
         assert closed and int(got.split()[1] if got else 400) in (400, 413, 431)
 
 
@@ -186,7 +184,7 @@ def test_pipelining(relay, key):
     one = raw_request(key, chat("p/small", "pipe [[sim:ttft=50]]", cache={"mode": "off"}))
     bad = raw_request(key, {"model": "p/small"})
     last = raw_request(key, chat("p/small", "last"), "Connection: close\r\n")
-    got, closed = raw_exchange(relay.port, one + bad + one + last, seconds=8)
+    got, closed = raw_exchange(relay.port, one + bad + one + last)
     assert closed
     answers = parse_answers(got)
     assert [a[0] for a in answers] == [200, 400, 200, 200]
@@ -210,7 +208,7 @@ def test_pipelining_is_bounded(relay, key):
 
 
 def test_byte_by_byte(relay, key):
-    with socket.create_connection(("127.0.0.1", relay.port), timeout=5) as s:
+    with socket.create_connection(("127.0.0.1", relay.port), timeout=SURELY_SECONDS) as s:
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for b in raw_request(key, GOOD, "Connection: close\r\n"):
             s.sendall(bytes([b]))
@@ -273,4 +271,4 @@ def test_too_many_connections(start, sim):
                 return ask(c, "p/small").status_code == 200
         except Exception:
             return False
-    wait_for(works, 5)
+    wait_for(works)

@@ -27,8 +27,8 @@ def relay(start_once, ollama):
 def test_discovery(relay, http, ollama):
     """Asked at start by GET /api/tags and POST /api/show; free, and a key's models."""
     models = wait_for(lambda: (lambda d: d if "ollama/qwen3:8b" in d else None)(
-        {m["id"]: m for m in http.get("/v1/models").json()["data"]}), 5,
-        lambda: http.get("/v1/models").text[:2000])
+        {m["id"]: m for m in http.get("/v1/models").json()["data"]}),
+        why=lambda: http.get("/v1/models").text[:2000])
     qwen = models["ollama/qwen3:8b"]
     assert qwen["context"] == 131072 and {"tools", "vision"} <= set(qwen["capabilities"])
     assert "ollama/llama3.2:latest" in models or "ollama/llama3.2" in models
@@ -161,9 +161,9 @@ def test_errors(http, word):
     assert "no such thing" in error_of(answer, 400, answer.json()["error"]["code"])["message"]
     error_of(ask(http, "ollama/qwen3:8b", f"{word} [[sim:status=500]]"), 502, "upstream_error")
     # A line {"error": ..} in the middle, with status 200 already sent
-    answer, events, cut = stream(http, "ollama/qwen3:8b", f"{word} [[sim:events=20;error_event=8;gap_ms=3]]")
+    answer, events, cut = stream(http, "ollama/qwen3:8b", f"{word} [[sim:events=10;error_event=8;gap_ms=30]]")
     assert cut and "error" in events[-1] and content_of(events)
-    answer, events, cut = stream(http, "ollama/qwen3:8b", f"{word} [[sim:events=20;done=0;gap_ms=3]]")
+    answer, events, cut = stream(http, "ollama/qwen3:8b", f"{word} [[sim:events=10;done=0;gap_ms=30]]")
     assert cut and "error" in events[-1]
 
 
@@ -177,7 +177,7 @@ def test_usage_left_out(relay, http, word):
 def test_the_environment_names_it(start, ollama, word):
     relay = start.relay({}, env={"OLLAMA_HOST": ollama.url})
     with relay.http(relay.first_key) as c:
-        wait_for(lambda: "ollama/qwen3:8b" in c.get("/v1/models").text, 5)
+        wait_for(lambda: "ollama/qwen3:8b" in c.get("/v1/models").text)
         assert ask(c, "auto", word, routing={"min_quality": 0}).headers["x-relay-provider"] == "ollama"
 
 
@@ -193,7 +193,7 @@ def test_openai_compatible_servers_are_asked_too(start, word):
     relay = start.relay({"providers": {"vllm": {"kind": "openai", "base_url": sim.base_url}},
                          "models": [model("vllm/mine", quality=60)]})
     with relay.http(relay.first_key) as c:
-        wait_for(lambda: "vllm/qwen3-8b" in c.get("/v1/models").text, 5)
+        wait_for(lambda: "vllm/qwen3-8b" in c.get("/v1/models").text)
         assert "vllm/mine" in c.get("/v1/models").text  # one that the configuration names stays
         assert ask(c, "vllm/qwen3-8b", word).status_code == 200
         answer = ask(c, "qwen3-8b", word)

@@ -308,9 +308,9 @@ def test_leaving_a_stream_early(client, relay, sim, word):
         if n == 5:
             break
     s.close()
-    seen = wait_for(lambda: [r for r in sim.find(word) if r["outcome"] != "open"], 1.5,
-                    "the upstream was not cancelled")
-    assert seen[0]["outcome"] == "client_closed" and seen[0]["duration_ms"] < 2000
+    seen = wait_for(lambda: [r for r in sim.find(word) if r["outcome"] != "open"],
+                    why="the upstream was not cancelled")
+    assert seen[0]["outcome"] == "client_closed" and seen[0]["duration_ms"] < 8000
     row = relay.row(id)
     assert (row["status"], row["error_code"]) == (499, "client_closed")
     assert row["usage_source"] == "estimated" and row["cost_source"] == "estimated"
@@ -321,7 +321,7 @@ def test_leaving_a_stream_early(client, relay, sim, word):
 def test_an_error_inside_a_stream_raises(client, relay, word):
     s = client.chat.completions.create(
         model="p/small", stream=True,
-        messages=user(f"{word} [[sim:events=20;reset_event=8;gap_ms=5]]"))
+        messages=user(f"{word} [[sim:events=10;reset_event=8;gap_ms=30]]"))
     id = s.response.headers["x-relay-id"]
     got = ""
     with pytest.raises(openai.APIError):

@@ -60,7 +60,7 @@ def relay(start_once, narrow, wide):
                     "locked-first": ["locked/narrow", "narrow/narrow"]},
     })
     wait_for(lambda: "wide/wide" in relay.run("models", "--json").stdout
-             or "wide/wide" in listed(relay), 10, relay.log)
+             or "wide/wide" in listed(relay), why=relay.log)
     return relay
 
 
@@ -349,7 +349,7 @@ def test_a_wrong_key_of_relay_is_no_fault_of_the_client(client, relay, http, wor
 def test_leaving_frees_the_slot(relay, key, http, wide, word):
     """A stream that would go on to the end of the context; the client leaves early in it. (After a
     plain request whose client has left this server counts on to the end, so it is not asked here.)"""
-    wait_for(lambda: wide.busy_slots() == 0, 10)
+    wait_for(lambda: wide.busy_slots() == 0)
     before, counted = len(relay.rows()), wide.counted("tokens_predicted_total")
     body = {"model": "wide/wide", "messages": user(word), "stream": True,
             "logit_bias": GOES_ON, "logprobs": True, "top_logprobs": 20}
@@ -360,7 +360,7 @@ def test_leaving_frees_the_slot(relay, key, http, wide, word):
                 assert next(blocks)
             assert wide.busy_slots() == 1
     left = time.monotonic()
-    wait_for(lambda: wide.busy_slots() == 0, 3, "the slot is still busy")
+    wait_for(lambda: wide.busy_slots() == 0, why="the slot is still busy")
     assert time.monotonic() - left < 2
     assert wide.counted("tokens_predicted_total") - counted < WIDE_CONTEXT / 2
     row = relay.wait_rows(before + 1)[-1]

@@ -98,5 +98,5 @@ def test_leaving_frees_the_slot(relay, key, llama, word):
     body = {"model": "m/messages", "messages": user(word), "stream": True, "max_tokens": 3500}
     with relay.http(key) as c, c.stream("POST", "/v1/chat/completions", json=body) as answer:
         assert next(answer.iter_raw()) and llama.busy_slots() == 1
-    wait_for(lambda: llama.busy_slots() == 0, 3, "the slot is still busy")
+    wait_for(lambda: llama.busy_slots() == 0, why="the slot is still busy")
     assert relay.row(answer.headers["x-relay-id"])["status"] == 499

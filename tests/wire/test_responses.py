@@ -163,7 +163,7 @@ def test_images(client, sim, word, dialect):
 @every_dialect
 def test_leaving_a_stream(relay, client, sim, word, dialect):
     raw = client.responses.with_raw_response.create(
-        model=model_of(dialect), input=f"{word} [[sim:tokens=500;gap_ms=5]]", stream=True)
+        model=model_of(dialect), input=f"{word} [[sim:tokens=500;gap_ms=20]]", stream=True)
     with raw.parse() as stream:
         texts = (e for e in stream if e.type == "response.output_text.delta")
         assert len([next(texts) for _ in range(20)]) == 20
@@ -241,7 +241,7 @@ def test_a_cut_stream_is_no_answer(relay, word, dialect):
         events = []
         with pytest.raises(openai.APIConnectionError):  # the connection closes without its last chunk
             for event in client.responses.create(
-                    model=model_of(dialect), input=f"{word} [[sim:events=20;{fault};gap_ms=3]]", stream=True):
+                    model=model_of(dialect), input=f"{word} [[sim:events=10;{fault};gap_ms=30]]", stream=True):
                 events.append(event)
         assert events[-1].type == "response.failed" and events[-1].response.error.code, fault
         assert not [e for e in events if e.type in ("response.completed", "response.incomplete")]

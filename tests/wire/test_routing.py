@@ -61,19 +61,19 @@ def test_a_slow_answer_is_delivered_and_recorded_as_missed(four, word):
     answer = ask(four.client, "a/m", word, routing={"max_latency_ms": 50})
     assert answer.status_code == 200
     row = four.row(answer.headers["x-relay-id"])
-    assert row["target_met"] == 0 and row["max_latency_ms"] == 50 and row["latency_ms"] >= 300
+    assert row["target_met"] == 0 and row["max_latency_ms"] == 50 and row["latency_ms"] >= 295
 
 
 def test_latency_is_learned(start, word):
     """A cheap model that is too slow loses its traffic to one that is fast enough."""
-    slow, fast = start.sim("--latency", "400"), start.sim("--latency", "5")
+    slow, fast = start.sim("--latency", "1000"), start.sim("--latency", "5")
     relay = start.relay({
         "providers": {"slow": provider(slow), "fast": provider(fast)},
         "models": [model("slow/m", input=1), model("fast/m", input=5, output=9)],
         "aliases": {"any": ["slow/m", "fast/m"]}})
     with relay.http(relay.first_key) as c:
         def go(i, streamed):
-            body = {"routing": {"max_latency_ms": 150}}
+            body = {"routing": {"max_latency_ms": 500}}
             if streamed:
                 return stream(c, "any", f"{word} {streamed} {i}", **body)[0].headers["x-relay-provider"]
             return ask(c, "any", f"{word} {streamed} {i}", **body).headers["x-relay-provider"]

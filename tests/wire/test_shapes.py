@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from support import (IS_ASAN, ask, chat, content_of, model, parse_answers, provider, raw_request,
+from support import (IS_ASAN, SURELY_SECONDS, ask, chat, content_of, model, parse_answers, provider, raw_request,
                      stream)
 
 
@@ -146,17 +146,17 @@ def test_a_stream_arrives_as_it_is_made(http, word):
     began = time.monotonic()
     times = []
     with http.stream("POST", "/v1/chat/completions", json=chat(
-            "p/small", f"{word} [[sim:events=20;gap_ms=50]]", stream=True)) as s:
+            "p/small", f"{word} [[sim:events=20;gap_ms=100]]", stream=True)) as s:
         for line in s.iter_lines():
             if line:
                 times.append(time.monotonic() - began)
-    assert times[0] < 0.5 and times[-1] > 0.8
+    assert times[0] < times[-1] - 0.8
     assert times[len(times) // 2] < times[-1] - 0.2
 
 
 def test_keep_alive_and_close(relay, key):
     one = raw_request(key, chat("p/small", "keep", cache={"mode": "off"}))
-    with socket.create_connection(("127.0.0.1", relay.port), timeout=5) as s:
+    with socket.create_connection(("127.0.0.1", relay.port), timeout=SURELY_SECONDS) as s:
         for _ in range(5):
             s.sendall(one)
             got = b""
@@ -183,7 +183,7 @@ def test_memory_is_flat(start, word):
     streamed = raw_request(key, chat("p/m", "flat", stream=True))
 
     def round(count):
-        with socket.create_connection(("127.0.0.1", relay.port), timeout=10) as s:
+        with socket.create_connection(("127.0.0.1", relay.port), timeout=SURELY_SECONDS) as s:
             for _ in range(count // 100):
                 s.sendall(plain * 50 + bad * 40 + streamed * 10)
                 got = b""
@@ -197,4 +197,4 @@ def test_memory_is_flat(start, word):
     for _ in range(2):
         round(3000)
     assert relay.memory_bytes() - first < 4 << 20, f"{(relay.memory_bytes() - first) >> 10} KiB more"
-    relay.wait_rows(10000, seconds=20)
+    relay.wait_rows(10000)

@@ -65,11 +65,12 @@ def test_stall_then_the_rest(sim):
     assert lasted(start, 0.3) and b"[DONE]" in got
     sock = sim.connect()
     sock.sendall(request_bytes("[[sim:stall_at=30;stall_ms=60000]]"))
-    sock.settimeout(0.3)
     got = b""
+    while len(got) < 30:
+        got += sock.recv(100)
+    sock.settimeout(0.3)
     with pytest.raises(TimeoutError):
-        while True:
-            got += sock.recv(100)
+        sock.recv(100)
     assert len(got) == 30
     sock.close()
 
@@ -79,7 +80,7 @@ def test_client_that_leaves_is_noticed(sim):
     sock.sendall(request_bytes("[[sim:gap_ms=20;tokens=1000]]"))
     sock.recv(100)
     sock.close()
-    for _ in range(200):
+    for _ in range(1000):
         last = sim.requests()[-1]
         if last["outcome"] != "open":
             break
@@ -110,15 +111,13 @@ def test_shapes_of_a_stream(sim):
 
 def test_split_writes_give_the_same_bytes(sim):
     want = sim.chat("[[sim:id=same;text=你好🙂]]", stream=True)[1]
-    start = time.monotonic()
     got = sim.chat("[[sim:id=same;text=你好🙂;split=7;split_gap_ms=0]]", stream=True)[1]
     assert len(got) > 600 and got == want
     sock = sim.connect()
-    sock.sendall(request_bytes("[[sim:text=ab;split=100;split_gap_ms=2]]"))
-    sizes = []
-    while part := sock.recv(65536):
-        sizes.append(len(part))
-    assert len(sizes) > 3 and time.monotonic() > start
+    start = time.monotonic()
+    sock.sendall(request_bytes("[[sim:text=ab;split=100;split_gap_ms=40]]"))
+    got = b"".join(iter(lambda: sock.recv(65536), b""))
+    assert lasted(start, (len(got) // 100 - 1) * 0.04)
     sock.close()
 
 
@@ -177,7 +176,7 @@ def test_distributions_stay_in_their_bounds(sim):
     for _ in range(10):
         sim.chat()
     times = [r["duration_ms"] for r in sim.requests()]
-    assert min(times[:10]) >= 5 and min(times[10:]) > 0 and len(set(times)) > 10
+    assert min(times[:10]) >= 4 and min(times[10:]) > 0 and len(set(times)) > 10
 
 
 # --- what it receives -------------------------------------------------------------------------
@@ -328,12 +327,13 @@ def test_help_and_fields():
         assert f"`{line.split()[0]}`" in guide
 
 
-def test_ends_with_its_parent():
-    script = (f'"{SIM}" --listen 127.0.0.1:0 --with-parent & sleep 0.3; echo $!; '
-              'kill -9 $$')
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+def test_ends_with_its_parent(tmp_path):
+    script = (f'"{SIM}" --listen 127.0.0.1:0 --with-parent >listening & '
+              'until [ -s listening ]; do sleep 0.05; done; echo $!; kill -9 $$')
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False,
+                          cwd=tmp_path, timeout=60)
     pid = int(done.stdout.split()[-1])
-    for _ in range(200):
+    for _ in range(1000):
         state = Path(f"/proc/{pid}/stat")
         if not state.exists() or state.read_text().rsplit(")", 1)[1].split()[0] == "Z":
             return

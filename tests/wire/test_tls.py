@@ -7,7 +7,7 @@ import threading
 import pytest
 import trustme
 
-from support import ask, error_of, free_port, model, provider, stream, wait_for
+from support import SURELY_SECONDS, ask, error_of, free_port, model, provider, stream, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def tls_sim(start_once, ca):
 
 def serial(relay, ca):
     context = ssl.create_default_context(cafile=ca.file)
-    with socket.create_connection(("127.0.0.1", relay.port), timeout=5) as s:
+    with socket.create_connection(("127.0.0.1", relay.port), timeout=SURELY_SECONDS) as s:
         with context.wrap_socket(s, server_hostname="127.0.0.1") as t:
             return t.getpeercert()["serialNumber"]
 
@@ -53,7 +53,7 @@ def test_listener(start, sim, ca, word):
         assert not cut and events[-1] == "[DONE]"
         assert ask(c, "p/m", "x" * 500000, max_tokens=5).status_code == 200
     # plain HTTP on the TLS port is answered by a closed connection, not by a hang
-    with socket.create_connection(("127.0.0.1", relay.port), timeout=5) as s:
+    with socket.create_connection(("127.0.0.1", relay.port), timeout=SURELY_SECONDS) as s:
         s.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
         try:
             while s.recv(1000):
@@ -87,14 +87,14 @@ def test_a_new_certificate_on_sighup(start, sim, ca, word):
             new = issue(ca, "b")  # the same files
             assert new == (cert, key)
             relay.reload()
-            second = wait_for(lambda: (lambda n: n if n != first else None)(serial(relay, ca)), 3)
+            second = wait_for(lambda: (lambda n: n if n != first else None)(serial(relay, ca)))
             assert [l for l in lines if l][-1] == "data: [DONE]"
     with open(cert, "w") as f:
         f.write("no certificate")
     size = len(relay.log())
     import signal
     relay.signal(signal.SIGHUP)
-    wait_for(lambda: '"error"' in relay.log()[size:] or '"warn"' in relay.log()[size:], 3)
+    wait_for(lambda: '"error"' in relay.log()[size:] or '"warn"' in relay.log()[size:])
     assert serial(relay, ca) == second
 
 
@@ -104,7 +104,7 @@ def test_a_bad_certificate_stops_the_start(start, sim, ca, tmp_path):
     for pair in ((cert, other_key), (cert, str(tmp_path / "nothing")), (ca.file + "x", key)):
         relay = start.relay({"server": {"tls": {"cert": pair[0], "key": pair[1]}}}, start=False)
         relay.start(wait=False)
-        assert relay.process.wait(10) in (1, 2)
+        assert relay.process.wait(SURELY_SECONDS) in (1, 2)
         assert "cert" in relay.log() or "key" in relay.log()
 
 
@@ -127,7 +127,7 @@ def test_upstream_cut_over_tls(start, tls_sim, ca, word):
     relay = start.relay({"providers": {"p": provider(tls_sim, ca_file=ca.file)},
                          "models": [model("p/m")]})
     with relay.http(relay.first_key) as c:
-        _, events, cut = stream(c, "p/m", f"{word} [[sim:events=30;reset_event=9;gap_ms=3]]")
+        _, events, cut = stream(c, "p/m", f"{word} [[sim:events=10;reset_event=9;gap_ms=30]]")
         assert cut and "error" in events[-1]
         assert ask(c, "p/m", f"{word} [[sim:framing=close;at_body=1;close_at=50]]").status_code == 502
 

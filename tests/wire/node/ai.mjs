@@ -55,7 +55,7 @@ for await (const part of reasoning.fullStream)
   if (part.type === 'reasoning-delta') out.reasoning += part.text;
 
 const broken = streamText({
-  model, prompt: 'cut [[sim:events=20;reset_event=8;gap_ms=3]]', maxRetries: 0, onError() {},
+  model, prompt: 'cut [[sim:events=10;reset_event=8;gap_ms=30]]', maxRetries: 0, onError() {},
 });
 out.broken = [];
 try {

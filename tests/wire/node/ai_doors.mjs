@@ -67,7 +67,7 @@ async function run(name) {
       authorization: 'Bearer glw_bad', 'x-api-key': 'glw_bad'}}))),
   };
   out.broken = [];
-  const broken = streamText(ask('cut [[sim:events=20;reset_event=8;gap_ms=3]]', {onError() {}}));
+  const broken = streamText(ask('cut [[sim:events=10;reset_event=8;gap_ms=30]]', {onError() {}}));
   try {
     for await (const part of broken.fullStream)
       if (part.type === 'error' || part.type === 'finish') out.broken.push(part.type);

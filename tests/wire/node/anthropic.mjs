@@ -65,7 +65,7 @@ async function run(model) {
   out.errors = {
     provider: await failure(() => client.messages.create(ask('[[sim:status=400]]'))),
     cut: await failure(() =>
-      client.messages.stream(ask(`cut ${word} [[sim:events=20;reset_event=8;gap_ms=3]]`)).finalMessage()),
+      client.messages.stream(ask(`cut ${word} [[sim:events=10;reset_event=8;gap_ms=30]]`)).finalMessage()),
     model: await failure(() => client.messages.create({...ask('x'), model: 'nobody/none'})),
     key: await failure(() => new Anthropic({baseURL, apiKey: 'glw_bad', maxRetries: 0})
       .messages.create(ask('x'))),

@@ -77,7 +77,7 @@ for (const [name, call] of failures) {
 }
 try {
   for await (const _ of await client.chat.completions.create({
-    model, stream: true, messages: user('cut [[sim:events=20;reset_event=8;gap_ms=3]]'),
+    model, stream: true, messages: user('cut [[sim:events=10;reset_event=8;gap_ms=30]]'),
   }));
   out.errors.cut = 'none';
 } catch (e) {

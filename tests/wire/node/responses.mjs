@@ -54,7 +54,7 @@ async function run(model) {
   out.errors = {
     provider: await failure(() => client.responses.create({model, input: '[[sim:status=400]]'})),
     cut: await failure(() => client.responses.stream({
-      model, input: `cut ${word} [[sim:events=20;reset_event=8;gap_ms=3]]`}).finalResponse()),
+      model, input: `cut ${word} [[sim:events=10;reset_event=8;gap_ms=30]]`}).finalResponse()),
     field: await failure(() => client.responses.create({model, input: 'x', previous_response_id: 'r'})),
     key: await failure(() => new OpenAI({baseURL, apiKey: 'glw_bad', maxRetries: 0})
       .responses.create({model, input: 'x'})),
