@@ -18,7 +18,9 @@ void thread_set_name(const char *name)
 void thread_set_nice(int nice)
 {
 #ifdef __linux__
-    (void)setpriority(PRIO_PROCESS, 0, nice);
+    /* Relative: a process that was started with `nice` has its threads below that. */
+    int own = getpriority(PRIO_PROCESS, 0);
+    (void)setpriority(PRIO_PROCESS, 0, own + nice);
 #else
     (void)nice;
 #endif
