@@ -53,8 +53,11 @@ TEST(encodes_what_is_submitted_in_batches)
     make_jobs();
     REQUIRE(model != NULL);
     struct embed_pool *p = embed_pool_start(model, 2, JOBS);
+    /* However fast the encoders are: what comes after their first jobs waits for the gate. */
+    pthread_mutex_lock(&gate);
     for (int i = 0; i < JOBS; i++)
         CHECK(embed_pool_submit(p, &jobs[i]));
+    pthread_mutex_unlock(&gate);
     wait_for(JOBS);
     struct embed_pool_counts c = embed_pool_counts(p);
     CHECK_INT(c.encoded, JOBS);

@@ -248,9 +248,11 @@ TEST(expectations)
 
 /* ---- time and numbers ---- */
 
+/* Long enough for what is sent to be read first, also by a process that has to wait for its core.
+ */
 static void open_small(struct rig *r)
 {
-    rig_open_limits(r, (struct server_limits){.connections_max = 1, .request_timeout_ms = 40});
+    rig_open_limits(r, (struct server_limits){.connections_max = 1, .request_timeout_ms = 300});
     server_listen(r->server, &r->listener, 0, NULL);
 }
 
