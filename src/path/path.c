@@ -3,10 +3,11 @@
  * The table below is the product: a row per step. `ask` starts what is needed, `answer` runs when
  * it is there; a row without an answer cannot wait, so the table shows every point of suspension.
  * The driver under it walks the table. Completions never run a step: they put the request on its
- * worker's ready list, which is walked once a turn, so nothing nests. Every outcome, good or bad,
- * leaves through `account` and `reply`: accounting cannot be skipped, and it is in the journal
- * before the client sees the end. Between these two, the requests that end in the same turn wait
- * for each other, so that one write takes all their rows. */
+ * worker's ready list, which is walked once a turn, so nothing nests. The requests of a turn go
+ * through the table together, row by row: a row's instructions, and what all requests share of its
+ * data, are then in the processor's nearest cache for all but the first. Every outcome, good or
+ * bad, leaves through `account` and `reply`: accounting cannot be skipped, and it is in the journal
+ * before the client sees the end. Between these two, one write takes the rows of all of them. */
 #include "path/path.h"
 
 #include <assert.h>
@@ -15,6 +16,9 @@
 #include "path/request.h"
 
 #define TO(step) (1u << (step))
+
+/* Requests that go through the table together: more than these outgrow the second cache. */
+#define GROUP_MAX 64u
 
 /* clang-format off */
 static const struct step {
@@ -64,29 +68,27 @@ static void go_to(struct request *r, enum step_name at)
     r->cancel = NULL;
 }
 
-/* Walks the table until a step waits or `until` is the next one. */
-static void path_run(struct request *r, enum step_name until)
+/* Runs the row that r is at; false: it waits there. */
+static bool run_step(struct request *r)
 {
     assert(!r->running);
     r->running = true;
-    while (r->at < until) {
-        if (r->fault != OK && r->at < STEP_ACCOUNT)
-            go_to(r, STEP_ACCOUNT);
-        const struct step *s = &path[r->at];
-        enum flow flow = r->asked ? s->answer(r) : s->ask(r);
+    const struct step *s = &path[r->at];
+    enum flow flow;
+    do {
+        flow = r->asked ? s->answer(r) : s->ask(r);
         r->asked = true;
         assert(s->answer != NULL || (flow != FLOW_WAIT && flow != FLOW_ANSWER));
         assert(flow != FLOW_FAIL || (r->fault != OK && r->at < STEP_ACCOUNT));
-        if (flow == FLOW_WAIT)
-            break;
-        if (flow == FLOW_NEXT)
-            go_to(r, (enum step_name)(r->at + 1));
-        if (flow == FLOW_JUMP) {
-            assert(s->jumps & TO(r->jump));
-            go_to(r, r->jump);
-        }
+    } while (flow == FLOW_ANSWER && r->fault == OK);
+    if (flow == FLOW_NEXT)
+        go_to(r, (enum step_name)(r->at + 1));
+    if (flow == FLOW_JUMP) {
+        assert(s->jumps & TO(r->jump));
+        go_to(r, r->jump);
     }
     r->running = false;
+    return flow != FLOW_WAIT;
 }
 
 struct request *path_begin(struct worker *w, struct exchange *x, const struct endpoint *endpoint)
@@ -122,26 +124,46 @@ static struct request *take_first(struct list *from)
     return r;
 }
 
-/* As many of the ready as their rows make a batch: up to their record, its write, their ends. */
-static void run_batch(struct worker *w, struct list *ready)
+static void add_to_row(struct list *rows, struct request *r)
 {
-    struct list ending;
-    list_init(&ending);
-    while (!list_is_empty(ready) && !journal_batch_is_full(w->journal)) {
-        struct request *r = take_first(ready);
-        path_run(r, STEP_REPLY);
-        if (r->at < STEP_REPLY)
-            continue;
-        assert(!r->queued);
-        r->queued = true;
-        list_add_before(&ending, &r->ready_node);
-    }
+    if (r->queued)
+        return; /* ready again already: it goes on in the next turn */
+    if (r->fault != OK && r->at < STEP_ACCOUNT)
+        go_to(r, STEP_ACCOUNT);
+    r->queued = true;
+    list_add_before(&rows[r->at], &r->ready_node);
+}
+
+/* The rows of all that have come this far are written; then they end. */
+static void end_all(struct worker *w, struct list *ending)
+{
     account_flush(w);
-    while (!list_is_empty(&ending)) {
-        struct request *r = take_first(&ending);
-        path_run(r, STEP_COUNT);
+    while (!list_is_empty(ending)) {
+        struct request *r = take_first(ending);
+        (void)run_step(r);
         request_free(r);
     }
+}
+
+/* A jump leads to the same row or to a later one, so one walk takes everybody as far as he comes.
+ */
+static void run_group(struct worker *w, struct list *ready)
+{
+    struct list rows[STEP_COUNT];
+    for (unsigned i = 0; i < STEP_COUNT; i++)
+        list_init(&rows[i]);
+    for (unsigned i = 0; i < GROUP_MAX && !list_is_empty(ready); i++)
+        add_to_row(rows, take_first(ready));
+    for (unsigned i = 0; i < STEP_REPLY; i++) {
+        while (!list_is_empty(&rows[i])) {
+            struct request *r = take_first(&rows[i]);
+            if (run_step(r))
+                add_to_row(rows, r);
+            if (i == STEP_ACCOUNT && journal_batch_is_full(w->journal))
+                end_all(w, &rows[STEP_REPLY]);
+        }
+    }
+    end_all(w, &rows[STEP_REPLY]);
 }
 
 void path_turn(void *arg)
@@ -155,5 +177,5 @@ void path_turn(void *arg)
     list_add_before(w->ready.next, &ready);
     list_remove(&w->ready);
     while (!list_is_empty(&ready))
-        run_batch(w, &ready);
+        run_group(w, &ready);
 }
