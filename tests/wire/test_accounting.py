@@ -272,7 +272,7 @@ def _load_until_dead(relay, key, finished, stop):
     """Requests, plain and streamed, until the gateway is gone. finished: ids whose end came."""
     n = 0
     try:
-        with relay.http(key, timeout=5) as c:
+        with relay.http(key) as c:
             while not stop.is_set() and n < 3000:
                 n += 1
                 if n % 3:
