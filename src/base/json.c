@@ -101,17 +101,10 @@ yyjson_val *json_parse(struct arena *a, str text, str *why)
     return json_read(a, text, &doc, why) ? doc.root : NULL;
 }
 
-yyjson_val *json_get(yyjson_val *object, const char *key)
+yyjson_val *json_member(yyjson_val *object, str key)
 {
-    yyjson_val *value = yyjson_obj_get(object, key);
+    yyjson_val *value = yyjson_obj_getn(object, key.p, key.len);
     return yyjson_is_null(value) ? NULL : value;
-}
-
-str json_str(yyjson_val *string)
-{
-    if (!yyjson_is_str(string))
-        return (str){NULL, 0};
-    return (str){unsafe_yyjson_get_str(string), unsafe_yyjson_get_len(string)};
 }
 
 static bool is_wrong(bool *wrong)

@@ -44,9 +44,22 @@ bool json_get_bool(yyjson_val *object, const char *key, bool *out, bool *wrong);
 bool json_get_i64(yyjson_val *object, const char *key, int64_t *out,
                   bool *wrong); /* a real number without fraction counts */
 bool json_get_num(yyjson_val *object, const char *key, double *out, bool *wrong);
-bool json_i64(yyjson_val *value, int64_t *out); /* of the value itself; false: it is none */
-yyjson_val *json_get(yyjson_val *object, const char *key); /* NULL also for null */
-str json_str(yyjson_val *string);                          /* empty when it is no string */
+bool json_i64(yyjson_val *value, int64_t *out);       /* of the value itself; false: it is none */
+yyjson_val *json_member(yyjson_val *object, str key); /* NULL also for null */
+
+/* The same; a literal's length is known when this is compiled. */
+static inline yyjson_val *json_get(yyjson_val *object, const char *key)
+{
+    return json_member(object, str_of_c(key));
+}
+
+/* Empty when it is no string. */
+static inline str json_str(yyjson_val *string)
+{
+    if (!yyjson_is_str(string))
+        return (str){NULL, 0};
+    return (str){unsafe_yyjson_get_str(string), unsafe_yyjson_get_len(string)};
+}
 
 /* ---- spans ---- */
 

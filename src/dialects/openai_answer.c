@@ -36,20 +36,20 @@ static void calls_in(struct arena *a, yyjson_val *calls, yyjson_val *old, struct
     }
 }
 
-/* The members that are read, picked in one pass each. */
+/* The members that are read, picked in one pass each, in the order in which most send them. */
 enum {
-    ROOT_ERROR,
+    ROOT_ID,
     ROOT_OBJECT,
+    ROOT_MODEL,
     ROOT_CHOICES,
     ROOT_USAGE,
     ROOT_GROQ,
-    ROOT_ID,
-    ROOT_MODEL,
+    ROOT_ERROR,
     ROOT_COUNT
 };
 static const str root_names[ROOT_COUNT] = {
-    STR_INIT("error"),  STR_INIT("object"), STR_INIT("choices"), STR_INIT("usage"),
-    STR_INIT("x_groq"), STR_INIT("id"),     STR_INIT("model"),
+    STR_INIT("id"),    STR_INIT("object"), STR_INIT("model"), STR_INIT("choices"),
+    STR_INIT("usage"), STR_INIT("x_groq"), STR_INIT("error"),
 };
 
 enum { CHOICE_MESSAGE, CHOICE_FINISH, CHOICE_COUNT };

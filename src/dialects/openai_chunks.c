@@ -371,10 +371,20 @@ static bool deltas_write(struct stream_out *s, const struct deltas *deltas, stru
     return !out->full;
 }
 
+/* Words of one choice, as most events are: there is nothing to keep back. */
+static bool is_words(const struct deltas *deltas)
+{
+    return deltas->count == 1 && deltas->v[0].kind == DELTA_TEXT && deltas->amended.len == 0;
+}
+
 bool openai_event_out(struct stream_out *s, const struct sse_event *event,
                       const struct deltas *deltas, struct buf *out)
 {
-    return s->native ? native_event(s, event, deltas, out) : deltas_write(s, deltas, out);
+    if (!s->native)
+        return deltas_write(s, deltas, out);
+    if (is_words(deltas) && is_framed(event))
+        return buf_add(out, event->raw);
+    return native_event(s, event, deltas, out);
 }
 
 /* ---- the end ---- */

@@ -41,10 +41,10 @@ struct event_work {
     bool amended;
 };
 
-/* The members that are read, picked in one pass each: this is the hot path. */
-enum { ROOT_ERROR, ROOT_CHOICES, ROOT_USAGE, ROOT_GROQ, ROOT_ID, ROOT_MODEL, ROOT_COUNT };
+/* The members that are read, picked in one pass each, in the order in which most send them. */
+enum { ROOT_ID, ROOT_MODEL, ROOT_CHOICES, ROOT_USAGE, ROOT_GROQ, ROOT_ERROR, ROOT_COUNT };
 static const str root_names[ROOT_COUNT] = {
-    {"error", 5}, {"choices", 7}, {"usage", 5}, {"x_groq", 6}, {"id", 2}, {"model", 5},
+    {"id", 2}, {"model", 5}, {"choices", 7}, {"usage", 5}, {"x_groq", 6}, {"error", 5},
 };
 
 enum { CHOICE_INDEX, CHOICE_DELTA, CHOICE_FINISH, CHOICE_COUNT };
@@ -280,22 +280,12 @@ static bool error_in(struct event_work *w, const struct sse_event *event, yyjson
     return true;
 }
 
-enum err openai_event_in(struct stream_in *in, struct arena *scratch, const struct sse_event *event,
-                         struct deltas *out)
+static enum err event_read(struct stream_in *in, struct arena *scratch,
+                           const struct sse_event *event, struct deltas *out)
 {
-    out->count = 0;
-    out->choices = 0;
-    out->amended = (str){0};
-    out->doc.root = NULL;
     struct event_work w = {.in = in, .scratch = scratch, .out = out, .text = event->data};
     if (str_eq(str_trim(event->data), STR("[DONE]"))) {
         delta_add(&w, DELTA_END, 0);
-        return OK;
-    }
-    str content;
-    if (event->name.len == 0 && likeness_find(&in->likeness, event->data, &content)) {
-        out->choices = 1;
-        text_add(&w, DELTA_TEXT, in->like_choice, content);
         return OK;
     }
     json_read(scratch, event->data, &out->doc, NULL);
@@ -330,4 +320,21 @@ enum err openai_event_in(struct stream_in *in, struct arena *scratch, const stru
         likeness_learn(&in->likeness, in->a, event->data, out->v[0].text);
     }
     return w.overflow ? ERR_UPSTREAM_INVALID : OK;
+}
+
+enum err openai_event_in(struct stream_in *in, struct arena *scratch, const struct sse_event *event,
+                         struct deltas *out)
+{
+    str content;
+    out->count = 0;
+    out->choices = 0;
+    out->amended = (str){0};
+    out->doc.root = NULL;
+    if (event->name.len > 0 || !likeness_find(&in->likeness, event->data, &content))
+        return event_read(in, scratch, event, out);
+    out->choices = 1;
+    if (content.len > 0)
+        out->v[out->count++] =
+            (struct delta){.kind = DELTA_TEXT, .choice = in->like_choice, .text = content};
+    return OK;
 }

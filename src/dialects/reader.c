@@ -101,14 +101,14 @@ bool reader_object(struct reader *r, yyjson_val *object, const char *key, yyjson
 
 bool reader_need_str(struct reader *r, yyjson_val *object, const char *key, bool filled, str *out)
 {
-    str got = {0};
-    if (json_get(object, key) == NULL)
+    yyjson_val *v = json_get(object, key);
+    if (v == NULL)
         return reader_fault(r, key, "is missing");
-    if (!reader_str(r, object, key, &got))
-        return false;
-    if (filled && got.len == 0)
+    if (!yyjson_is_str(v))
+        return reader_fault(r, key, "must be a string");
+    if (filled && json_str(v).len == 0)
         return reader_fault(r, key, "must not be empty");
-    *out = got;
+    *out = json_str(v);
     return true;
 }
 

@@ -49,21 +49,34 @@ static const char *skip_value(const char *p, const char *end)
     return end;
 }
 
+/* Names of one length mostly differ in their first byte: few are compared whole. */
+static bool is_name(str name, str wanted)
+{
+    return name.len == wanted.len && name.p[0] == wanted.p[0] &&
+           memcmp(name.p, wanted.p, wanted.len) == 0;
+}
+
 void span_pick_all(yyjson_val *object, const str *names, size_t count, yyjson_val **out)
 {
     for (size_t i = 0; i < count; i++)
         out[i] = NULL;
     if (!yyjson_is_obj(object))
         return;
-    size_t at, n;
+    size_t at, n, next = 0; /* members mostly come in the order of the names */
     yyjson_val *key, *value;
     yyjson_obj_foreach(object, at, n, key, value)
     {
         str name = json_str(key);
-        size_t i = 0;
-        while (i < count && !str_eq(name, names[i]))
-            i++;
-        if (i < count && out[i] == NULL)
+        size_t i = next;
+        if (i == count || !is_name(name, names[i])) {
+            i = 0;
+            while (i < count && !is_name(name, names[i]))
+                i++;
+        }
+        if (i == count)
+            continue;
+        next = i + 1;
+        if (out[i] == NULL)
             out[i] = value;
     }
 }

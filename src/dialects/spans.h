@@ -7,7 +7,8 @@
 #include "base/json.h"
 
 /* The values of several members in one pass: out[i] belongs to names[i], NULL where it is missing
- * or null. Of duplicate keys the first counts, as with json_get(). */
+ * or null. Of duplicate keys the first counts, as with json_get(). No name is empty; the least is
+ * compared when they are listed in the order in which members come. */
 void span_pick(yyjson_val *object, const str *names, size_t count, yyjson_val **out);
 
 /* The same, but a null is there as any other value. */
