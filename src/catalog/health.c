@@ -185,11 +185,20 @@ static enum health state_of(const struct provider_health *p, uint64_t now_ms)
     return waiting ? HEALTH_DOWN : HEALTH_PROBE;
 }
 
+/* Almost always nobody is down and no key rests: then there is nothing to look up. */
+static bool all_are_up(const struct live *l)
+{
+    return atomic_load_explicit(&l->health->open_count, memory_order_relaxed) == 0;
+}
+
+static bool no_key_rests(const struct live *l, uint64_t now_ms)
+{
+    return atomic_load_explicit(&l->health->rest_until_ms, memory_order_relaxed) <= now_ms;
+}
+
 bool health_all_well(const struct live *l, uint64_t now_ms)
 {
-    const struct health_table *t = l->health;
-    return atomic_load_explicit(&t->open_count, memory_order_relaxed) == 0 &&
-           atomic_load_explicit(&t->rest_until_ms, memory_order_relaxed) <= now_ms;
+    return all_are_up(l) && no_key_rests(l, now_ms);
 }
 
 enum health health_look(struct live *l, str provider, uint64_t now_ms, bool *keys_rest)
@@ -210,6 +219,8 @@ enum health health_of(struct live *l, str provider, uint64_t now_ms)
 
 bool health_enter(struct live *l, str provider, uint64_t now_ms)
 {
+    if (all_are_up(l))
+        return true;
     struct stripe *s = lock_stripe(l, provider);
     struct provider_health *p = map_find(&s->providers, provider);
     enum health state = state_of(p, now_ms);
@@ -264,6 +275,8 @@ void key_rest(struct live *l, str provider, const struct digest *key, uint64_t u
 uint64_t key_resting_until(struct live *l, str provider, const struct digest *key, uint64_t now_ms,
                            bool *credential)
 {
+    if (no_key_rests(l, now_ms))
+        return 0;
     struct stripe *s = lock_stripe(l, provider);
     struct provider_health *p = map_find(&s->providers, provider);
     const struct resting_key *k = p != NULL ? find_key(p, key) : NULL;
