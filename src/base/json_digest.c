@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/mem.h"
 
 #define MEMBERS_SHORT 16
@@ -17,11 +18,8 @@
 /* A type and a 64-bit number, the latter with its low byte first. */
 static void put_head(struct digest_stream *d, char type, uint64_t number)
 {
-    unsigned char head[9] = {
-        (unsigned char)type,           (unsigned char)number,         (unsigned char)(number >> 8),
-        (unsigned char)(number >> 16), (unsigned char)(number >> 24), (unsigned char)(number >> 32),
-        (unsigned char)(number >> 40), (unsigned char)(number >> 48), (unsigned char)(number >> 56),
-    };
+    unsigned char head[9] = {(unsigned char)type};
+    bytes_put_u64(head + 1, number);
     digest_add(d, head, sizeof head);
 }
 

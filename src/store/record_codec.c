@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/bytes.h"
+
 #define CODEC_VERSION 1u
 /* More than all numbers of a row and of an attempt take; the strings come on top. */
 #define FIXED_BYTES_MAX         512u
@@ -40,10 +42,7 @@ static void put_num(char **at, double v)
 {
     uint64_t bits;
     memcpy(&bits, &v, sizeof bits);
-    unsigned char *p = (unsigned char *)*at;
-    for (unsigned i = 0; i < sizeof bits; i++) {
-        p[i] = (unsigned char)(bits >> (8 * i));
-    }
+    bytes_put_u64(*at, bits);
     *at += sizeof bits;
 }
 
@@ -182,7 +181,7 @@ struct source {
     bool bad;
 };
 
-static uint64_t get_u64(struct source *s)
+static uint64_t get_long_u64(struct source *s)
 {
     uint64_t v = 0;
     for (unsigned shift = 0; shift < 64 && s->at < s->end; shift += 7) {
@@ -198,6 +197,12 @@ static uint64_t get_u64(struct source *s)
     s->bad = true;
     s->at = s->end;
     return 0;
+}
+
+/* Most numbers of a row take one byte. */
+static inline uint64_t get_u64(struct source *s)
+{
+    return s->at < s->end && *s->at < 0x80 ? *s->at++ : get_long_u64(s);
 }
 
 static int64_t get_i64(struct source *s)
@@ -241,10 +246,7 @@ static str get_raw(struct source *s, size_t len)
 static double get_num(struct source *s)
 {
     str raw = get_raw(s, 8);
-    uint64_t bits = 0;
-    for (size_t i = 0; i < raw.len; i++) {
-        bits |= (uint64_t)(unsigned char)raw.p[i] << (8 * i);
-    }
+    uint64_t bits = raw.len == sizeof bits ? bytes_get_u64(raw.p) : 0;
     double v;
     memcpy(&v, &bits, sizeof v);
     return v;
