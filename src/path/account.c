@@ -52,17 +52,17 @@ static bool plain_body(struct request *r, struct buf *out)
     return r->chat.door->answer_out(&whole, &head, (str){0}, PUSD_UNKNOWN, out);
 }
 
-static struct stored_answer *keep(struct request *r)
+static struct stored_answer *keep(struct request *r, int64_t now_us)
 {
     if (!cache_may_store(r) || r->try_count == 0 ||
         (!r->chat.stream && r->answer.tool_call_count > 0))
         return NULL;
     const struct config *config = r->view->config;
     const struct attempt *t = request_try(r);
-    struct buf body;
-    buf_init(&body, (size_t)config->cache.max_bytes);
+    struct buf *body = &r->worker->body_scratch;
+    buf_clear(body);
     struct stored_answer *kept = NULL;
-    if (plain_body(r, &body)) {
+    if (plain_body(r, body)) {
         int64_t ttl_ms = r->wants.cache_ttl_ms >= 0 ? r->wants.cache_ttl_ms : config->cache.ttl_ms;
         struct stored_answer s = {
             .key = r->cache_key,
@@ -70,23 +70,22 @@ static struct stored_answer *keep(struct request *r)
             .owner = cache_owner_of(r).id,
             .provider = t->upstream->config->name,
             .model = t->model,
-            .body = buf_str(&body),
+            .body = buf_str(body),
             .finish_reason = str_of_c(finish_text(r->finish)),
             .usage = t->usage,
-            .stored_us = clock_utc_us(),
+            .stored_us = now_us,
+            .expires_us = now_us + ttl_ms * 1000,
         };
-        s.expires_us = s.stored_us + ttl_ms * 1000;
-        kept = answers_keep(r->worker->gateway->answers, &s, r->wants.cache_replace, s.stored_us);
+        kept = answers_keep(r->worker->gateway->answers, &s, r->wants.cache_replace, now_us);
     }
-    buf_deinit(&body);
     return kept;
 }
 
-static void keep_and_land(struct request *r)
+static void keep_and_land(struct request *r, int64_t now_us)
 {
     if (r->hit != NULL)
         return;
-    struct stored_answer *kept = keep(r);
+    struct stored_answer *kept = keep(r, now_us);
     if (r->flight != NULL)
         flight_land(r->worker->gateway->answers, r->flight, kept);
     r->flight = NULL;
@@ -208,10 +207,10 @@ enum flow account_write(struct request *r)
     struct gateway *g = r->worker->gateway;
     upstream_stop(r);
     attempt_end(r, r->fault != OK ? r->fault : OK);
-    keep_and_land(r);
+    int64_t now_us = clock_utc_us();
+    keep_and_land(r, now_us);
     struct spent spent = sum_attempts(r);
     r->cost = r->hit != NULL ? 0 : spent.cost;
-    int64_t now_us = clock_utc_us();
     limits_settle(g->limits, &r->reservation, spent.tokens, spent.cost, spent.completion, now_us);
     remember(r);
 

@@ -145,6 +145,7 @@ void attempt_end(struct request *r, enum err err)
     struct gateway *g = r->worker->gateway;
     if (t->candidate->model != NULL)
         live_inflight(g->live, r->worker->index, t->candidate->model->live, -1);
-    limits_settle(g->limits, &t->reservation, t->usage.prompt + t->usage.completion, PUSD_UNKNOWN,
-                  -1, clock_utc_us());
+    if (t->reservation.held)
+        limits_settle(g->limits, &t->reservation, t->usage.prompt + t->usage.completion,
+                      PUSD_UNKNOWN, -1, clock_utc_us());
 }

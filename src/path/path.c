@@ -59,10 +59,11 @@ const char *step_text(enum step_name step)
 
 static void go_to(struct request *r, enum step_name at)
 {
-    uint64_t now = clock_mono_ns();
-    if (r->at < STEP_COUNT)
+    if (r->at < STEP_ACCOUNT) { /* what comes later is not in the row, which account writes */
+        uint64_t now = clock_mono_ns();
         r->step_us[r->at] += (uint32_t)((now - r->step_ns) / 1000);
-    r->step_ns = now;
+        r->step_ns = now;
+    }
     r->at = at;
     r->asked = false;
     r->cancel = NULL;

@@ -96,12 +96,12 @@ static void fill_times(struct request *r, struct record *row)
     const struct attempt *t = request_try(r);
     row->latency_ms = (double)total / 1e6;
     row->overhead_us = total > r->waited_ns ? (int64_t)((total - r->waited_ns) / 1000) : 0;
+    r->overhead_us = row->overhead_us;
     row->ttft_ms = NAN;
     if (r->chat.stream && r->hit != NULL)
         row->ttft_ms = row->latency_ms;
     else if (r->chat.stream && t != NULL && t->first_ns != 0)
         row->ttft_ms = (double)(t->first_ns - r->started_ns) / 1e6;
-    r->ttft_ms = isnan(row->ttft_ms) ? -1 : row->ttft_ms;
     for (unsigned i = 0; i < STEP_COUNT; i++)
         row->step_us[i] = r->step_us[i];
 }

@@ -5,7 +5,7 @@
 #include "path/request.h"
 #include "store/record.h"
 
-/* Borrows from the request; sets r->ttft_ms besides. After r->cost is known. */
+/* Borrows from the request; sets r->overhead_us besides. After r->cost is known. */
 void record_fill(struct request *r, struct record *out);
 
 /* How the request was routed, as the header, the log and the metrics say it. */

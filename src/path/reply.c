@@ -103,6 +103,16 @@ static void add_cors(struct request *r, struct buf *b)
     add_text(b, STR("vary: "), STR("origin"));
 }
 
+/* So far, of a stream that begins. */
+static int64_t overhead_us(struct request *r)
+{
+    const struct attempt *t = request_try(r);
+    uint64_t now = clock_mono_ns();
+    uint64_t waited = r->waited_ns + (t != NULL && t->ended_ns == 0 ? now - t->started_ns : 0);
+    uint64_t total = now - r->started_ns;
+    return total > waited ? (int64_t)((total - waited) / 1000) : 0;
+}
+
 /* The head of the answer, as far as it is known now. `plain`: the whole answer is here. */
 static void head_lines(struct request *r, struct buf *b, bool plain)
 {
@@ -128,11 +138,7 @@ static void head_lines(struct request *r, struct buf *b, bool plain)
                        ? (r->at_us - r->hit->stored_us) / 1000000
                        : 0);
     }
-    uint64_t now = clock_mono_ns();
-    uint64_t waited = r->waited_ns + (t != NULL && t->ended_ns == 0 ? now - t->started_ns : 0);
-    uint64_t total = now - r->started_ns;
-    add_ms(b, STR("x-relay-overhead-ms: "),
-           total > waited ? (int64_t)((total - waited) / 1000) : 0);
+    add_ms(b, STR("x-relay-overhead-ms: "), r->accounted ? r->overhead_us : overhead_us(r));
     if (r->chat.stream && t != NULL && t->first_ns != 0)
         add_ms(b, STR("x-relay-ttft-ms: "), (int64_t)((t->first_ns - r->started_ns) / 1000));
     if (chat && plain && r->accounted && r->fault == OK && pusd_known(r->cost)) {

@@ -109,7 +109,6 @@ struct request *request_new(struct worker *w, struct exchange *x, const struct e
     r->cache = CACHE_BYPASS;
     r->usage = usage_none();
     r->cost = 0;
-    r->ttft_ms = -1;
     r->total_at_ms = r->deadline_at_ms = r->attempt_at_ms = r->silence_at_ms = UINT64_MAX;
     r->orphan_at_ms = UINT64_MAX;
     loop_timer_init(&r->timer, w->loop, request_on_timer);

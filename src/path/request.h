@@ -184,7 +184,7 @@ struct request {
     /* account */
     struct usage usage;
     pusd cost;
-    double ttft_ms;
+    int64_t overhead_us; /* once it is accounted for */
     bool accounted;
 };
 
