@@ -114,6 +114,11 @@ struct embed_pool *embed_pool_start_late(const struct embed_late *late, unsigned
 /* False when the queue is full: the job was not taken. */
 bool embed_pool_submit(struct embed_pool *p, struct embed_job *job);
 
+/* False, and not taken, also when what waits and what is being encoded would by the speed of late
+ * take longer than `wait_ns`, or when nothing was encoded yet and something else is waiting for the
+ * model. An idle encoder takes every job. */
+bool embed_pool_submit_within(struct embed_pool *p, struct embed_job *job, uint64_t wait_ns);
+
 /* All or none of them. */
 bool embed_pool_submit_all(struct embed_pool *p, struct embed_job *jobs, size_t count);
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/thread.h"
 
@@ -15,6 +16,7 @@
 #define BATCH_ROWS  EMBED_TOKENS_MAX
 #define THREADS_MAX 64u
 #define NICENESS    10
+#define NEW_SHARE   0.2 /* of the last batch in the speed of late */
 
 struct embed_pool {
     pthread_mutex_t open_lock; /* guards the next four */
@@ -25,6 +27,8 @@ struct embed_pool {
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t work;
     struct list waiting;
+    size_t rows_ahead; /* of what waits or is being encoded, as rows_at_most() has them */
+    double ns_per_row; /* of a thread, of late; 0: nothing was encoded yet */
     unsigned jobs_max;
     struct embed_pool_counts counts;
     bool stopping;
@@ -36,7 +40,7 @@ struct batch {
     struct embed_job *jobs[BATCH_MAX];
     const struct embed_tokens *tokens[BATCH_MAX];
     struct embed_vector *vectors[BATCH_MAX];
-    size_t count;
+    size_t count, rows;
 };
 
 /* A token is a byte at least. */
@@ -50,12 +54,12 @@ static size_t rows_at_most(const struct embed_job *job)
 /* What waits, in order, as far as it fits. Called with the lock held. */
 static void take_batch(struct embed_pool *p, struct batch *b)
 {
-    size_t rows = 0;
+    b->rows = 0;
     for (b->count = 0; b->count < BATCH_MAX && !list_is_empty(&p->waiting); b->count++) {
         struct embed_job *job = LIST_ITEM(p->waiting.next, struct embed_job, link);
-        if (b->count != 0 && rows + rows_at_most(job) > BATCH_ROWS)
+        if (b->count != 0 && b->rows + rows_at_most(job) > BATCH_ROWS)
             break;
-        rows += rows_at_most(job);
+        b->rows += rows_at_most(job);
         list_remove(&job->link);
         b->jobs[b->count] = job;
         b->tokens[b->count] = &job->tokens;
@@ -88,9 +92,13 @@ static void run_batch(struct embed_pool *p, struct batch *b, struct embed_scratc
         if (m != NULL && b->jobs[i]->text.p != NULL)
             embed_tokenize(m, b->jobs[i]->text, &b->jobs[i]->tokens);
     }
+    uint64_t from = clock_mono_ns();
     if (m != NULL)
         embed_encode(m, scratch, b->tokens, b->count, b->vectors);
+    double ns_per_row = (double)(clock_mono_ns() - from) / (double)b->rows;
     pthread_mutex_lock(&p->lock);
+    p->rows_ahead -= b->rows;
+    p->ns_per_row += (ns_per_row - p->ns_per_row) * (p->ns_per_row > 0 ? NEW_SHARE : 1);
     p->counts.encoded += b->count;
     p->counts.batches++;
     pthread_mutex_unlock(&p->lock);
@@ -162,27 +170,47 @@ struct embed_pool *embed_pool_start_late(const struct embed_late *late, unsigned
     return start(NULL, late, threads, jobs_max);
 }
 
-bool embed_pool_submit(struct embed_pool *p, struct embed_job *job)
+/* Of what is there already, for the last of it. Called with the lock held. */
+static bool is_longer(const struct embed_pool *p, uint64_t wait_ns)
 {
-    return embed_pool_submit_all(p, job, 1);
+    if (p->rows_ahead == 0 || wait_ns == UINT64_MAX)
+        return false;
+    return p->ns_per_row <= 0 ||
+           (double)p->rows_ahead * p->ns_per_row > (double)wait_ns * (double)p->thread_count;
 }
 
-bool embed_pool_submit_all(struct embed_pool *p, struct embed_job *jobs, size_t count)
+static bool submit(struct embed_pool *p, struct embed_job *jobs, size_t count, uint64_t wait_ns)
 {
     pthread_mutex_lock(&p->lock);
-    bool room = p->counts.waiting + count <= p->jobs_max && !p->stopping;
+    bool room = p->counts.waiting + count <= p->jobs_max && !p->stopping && !is_longer(p, wait_ns);
     for (size_t i = 0; i < count; i++) {
         list_init(&jobs[i].link);
         if (!room)
             continue;
         list_add_before(&p->waiting, &jobs[i].link);
         p->counts.waiting++;
+        p->rows_ahead += rows_at_most(&jobs[i]);
         pthread_cond_signal(&p->work);
     }
     if (!room)
         p->counts.refused += count;
     pthread_mutex_unlock(&p->lock);
     return room;
+}
+
+bool embed_pool_submit(struct embed_pool *p, struct embed_job *job)
+{
+    return submit(p, job, 1, UINT64_MAX);
+}
+
+bool embed_pool_submit_all(struct embed_pool *p, struct embed_job *jobs, size_t count)
+{
+    return submit(p, jobs, count, UINT64_MAX);
+}
+
+bool embed_pool_submit_within(struct embed_pool *p, struct embed_job *job, uint64_t wait_ns)
+{
+    return submit(p, job, 1, wait_ns);
 }
 
 bool embed_pool_cancel(struct embed_pool *p, struct embed_job *job)
@@ -194,6 +222,7 @@ bool embed_pool_cancel(struct embed_pool *p, struct embed_job *job)
         list_remove(&job->link);
         p->counts.waiting--;
         p->counts.cancelled++;
+        p->rows_ahead -= rows_at_most(job);
     }
     pthread_mutex_unlock(&p->lock);
     return waits;

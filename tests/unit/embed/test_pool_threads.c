@@ -68,6 +68,30 @@ TEST(encodes_what_is_submitted_in_batches)
         CHECK(memcmp(&jobs[i].vector, &jobs[i % 2].vector, sizeof jobs[i].vector) == 0);
 }
 
+TEST(who_cannot_wait_is_told_at_once)
+{
+    make_jobs();
+    struct embed_pool *p = embed_pool_start(model, 1, JOBS);
+    pthread_mutex_lock(&gate);
+    /* Nothing was measured yet: one goes ahead, nobody waits behind it. */
+    CHECK(embed_pool_submit_within(p, &jobs[0], 0));
+    CHECK(!embed_pool_submit_within(p, &jobs[1], 1000000000));
+    while (embed_pool_counts(p).batches == 0)
+        usleep(1000);
+    /* What is encoded is no longer ahead; four that wait are, and take more than a nanosecond. */
+    for (int i = 1; i <= 4; i++)
+        CHECK(embed_pool_submit(p, &jobs[i]));
+    CHECK(!embed_pool_submit_within(p, &jobs[5], 1));
+    CHECK(embed_pool_submit_within(p, &jobs[5], 3600000000000));
+    for (int i = 1; i <= 5; i++)
+        CHECK(embed_pool_cancel(p, &jobs[i]));
+    CHECK(embed_pool_submit_within(p, &jobs[6], 1));
+    pthread_mutex_unlock(&gate);
+    wait_for(2);
+    CHECK_INT(embed_pool_counts(p).refused, 2);
+    embed_pool_stop(p);
+}
+
 TEST(refuses_beyond_its_bound_and_lets_go_of_what_waits)
 {
     make_jobs();
