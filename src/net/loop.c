@@ -96,13 +96,15 @@ struct loop *loop_new(void)
     failed |= uv_check_init(&l->uv, &l->check);
     failed |= uv_idle_init(&l->uv, &l->idle);
     failed |= uv_timer_init(&l->uv, &l->timer);
+    failed |= uv_timer_init(&l->uv, &l->alarm);
     assert(failed == 0);
-    l->async.data = l->prepare.data = l->check.data = l->timer.data = l;
+    l->async.data = l->prepare.data = l->check.data = l->timer.data = l->alarm.data = l;
     uv_prepare_start(&l->prepare, on_prepare);
     uv_check_start(&l->check, on_check);
     uv_unref((uv_handle_t *)&l->async);
     uv_unref((uv_handle_t *)&l->prepare);
     uv_unref((uv_handle_t *)&l->check);
+    uv_unref((uv_handle_t *)&l->alarm);
     list_init(&l->tasks);
     buf_init(&l->cipher, LOOP_CIPHER_BYTES_MAX);
     wheel_open(l);
@@ -118,6 +120,7 @@ void loop_free(struct loop *l)
     uv_close((uv_handle_t *)&l->check, NULL);
     uv_close((uv_handle_t *)&l->idle, NULL);
     uv_close((uv_handle_t *)&l->timer, NULL);
+    uv_close((uv_handle_t *)&l->alarm, NULL);
     uv_run(&l->uv, UV_RUN_NOWAIT);
     int busy = uv_loop_close(&l->uv);
     assert(busy == 0);
@@ -174,6 +177,27 @@ void loop_wake(struct loop *l)
     if (!uv_is_active((uv_handle_t *)&l->idle)) {
         uv_idle_start(&l->idle, on_idle);
     }
+}
+
+void loop_on_alarm(struct loop *l, void (*fn)(void *arg), void *arg)
+{
+    l->alarmed = fn;
+    l->alarmed_arg = arg;
+}
+
+static void on_alarm(uv_timer_t *alarm)
+{
+    struct loop *l = alarm->data;
+    l->alarmed(l->alarmed_arg);
+}
+
+void loop_set_alarm(struct loop *l, uint64_t at_ms)
+{
+    uint64_t now = uv_now(&l->uv);
+    if (at_ms == UINT64_MAX)
+        uv_timer_stop(&l->alarm);
+    else
+        uv_timer_start(&l->alarm, on_alarm, at_ms > now ? at_ms - now : 0, 0);
 }
 
 void loop_task_init(struct loop_task *t, void (*fn)(struct loop_task *t))

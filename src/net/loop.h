@@ -42,6 +42,11 @@ void loop_on_turn_end(struct loop *l, void (*fn)(void *arg), void *arg);
  * callbacks). */
 void loop_wake(struct loop *l);
 
+/* One alarm a loop, to the millisecond, for a wait too short for the wheel below: whoever registers
+ * it keeps what is due when. UINT64_MAX: none. It does not keep the loop running. */
+void loop_on_alarm(struct loop *l, void (*fn)(void *arg), void *arg);
+void loop_set_alarm(struct loop *l, uint64_t at_ms);
+
 /* ---- coarse timers: a wheel of 16 ms slots; starting, moving and stopping cost a few loads. Fire
  * up to one slot late, never early. ---- */
 struct loop_timer {

@@ -33,13 +33,15 @@ struct loop {
     uv_prepare_t prepare;
     uv_check_t check;
     uv_idle_t idle; /* active: the next poll does not block */
-    uv_timer_t timer;
+    uv_timer_t timer, alarm;
     _Atomic(struct loop_post_node *) posted; /* newest first */
     atomic_bool stop;
     bool stopped;
     struct list tasks;
     void (*turn_end)(void *arg);
     void *turn_end_arg;
+    void (*alarmed)(void *arg);
+    void *alarmed_arg;
     struct wheel wheel;
     char *read_scratch;  /* LOOP_SCRATCH_BYTES: what a socket gave */
     char *plain_scratch; /* the same, deciphered; made with the first TLS connection */
