@@ -81,6 +81,30 @@ static str limit_text(struct arena *a, int64_t limit, const char *unit)
                       : arena_printf(a, "%lld %s", (long long)limit, unit);
 }
 
+static void print_cache(struct tool *t, bool has_model)
+{
+    static const char *const scopes[] = {"key", "group", "everybody (global)"};
+    const struct config *c = t->config;
+    struct arena *a = &t->arena;
+    bool semantic = c->cache.semantic && has_model;
+    if (!c->cache.exact && !semantic) {
+        line(t, "cache", STR("off"));
+        return;
+    }
+    str ttl = config_time_text(a, c->cache.ttl_ms);
+    str bytes = config_size_text(a, c->cache.max_bytes);
+    line(t, "cache",
+         arena_printf(
+             a, "%s, for " STR_FMT ", at most %lld answers and " STR_FMT ", shared by %s%s",
+             !semantic        ? "exact"
+             : c->cache.exact ? "exact and semantic"
+                              : "semantic",
+             STR_ARG(ttl), (long long)c->cache.max_entries, STR_ARG(bytes), scopes[c->cache.scope],
+             c->cache.semantic && !has_model
+                 ? "; exact caching only, because there is no embedding model"
+                 : ""));
+}
+
 static void print_work(struct tool *t)
 {
     const struct config *c = t->config;
@@ -90,20 +114,9 @@ static void print_work(struct tool *t)
     line(t, "limits",
          arena_printf(a, STR_FMT " and " STR_FMT " per minute for keys that set none", STR_ARG(rpm),
                       STR_ARG(tpm)));
-    str ttl = config_time_text(a, c->cache.ttl_ms);
-    str bytes = config_size_text(a, c->cache.max_bytes);
-    static const char *const scopes[] = {"key", "group", "everybody (global)"};
-    line(t, "cache",
-         c->cache.exact
-             ? arena_printf(
-                   a,
-                   "exact, for " STR_FMT ", at most %lld answers and " STR_FMT ", shared by %s%s",
-                   STR_ARG(ttl), (long long)c->cache.max_entries, STR_ARG(bytes),
-                   scopes[c->cache.scope],
-                   c->cache.semantic ? "; semantic is not available in this version yet" : "")
-             : STR("off"));
     str why = {0};
     str folder = model_check(c, a, &why);
+    print_cache(t, folder.len > 0);
     line(t, "embeddings",
          folder.len > 0 ? arena_printf(a, "relay/" EMBED_NAME " from " STR_FMT, STR_ARG(folder))
                         : arena_printf(a, "relay/" EMBED_NAME " is off: " STR_FMT, STR_ARG(why)));

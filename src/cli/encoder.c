@@ -31,10 +31,12 @@ void encoder_start(struct runtime *rt)
     if (folder.len > 0) {
         struct embed_late late = {
             .folder = folder.p, .options = MODEL_OPTIONS, .opened = opened, .ctx = &rt->log};
+        rt->gateway.encoder_version = STR(EMBED_NAME " f32 1");
         rt->gateway.encoder = embed_pool_start_late(&late, rt->worker_count, QUEUE_TEXTS);
         LOG(&rt->log, LOG_INFO, "embedding model", LOG_S("folder", folder));
     } else {
-        LOG(&rt->log, LOG_INFO, "no embedding model: relay/all-MiniLM-L6-v2 is not served",
+        LOG(&rt->log, LOG_INFO,
+            "no embedding model: exact caching only, and relay/" EMBED_NAME " is not served",
             LOG_S("why", why));
     }
     arena_deinit(&a);

@@ -97,7 +97,8 @@ const struct setting config_settings[] = {
          "Whether a model without a known price may be asked for by name: `allow` or `refuse`."),
     BOOL("cache.exact", 0, cache.exact, "true", "Answer a repeated request from the cache."),
     BOOL("cache.semantic", 0, cache.semantic, "true",
-         "Answer a request that means the same from the cache; not available in this version yet."),
+         "Answer a question that means the same as an earlier one from the cache; needs the "
+         "embedding model."),
     RANGE(SETTING_NUMBER, "cache.threshold", 0, cache.threshold, "0.75", 0, 1,
           "Similarity that the semantic cache asks for."),
     RANGE(SETTING_NUMBER, "cache.max_error", 0, cache.max_error, "0.01", 0, 1,

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "path/record.h"
 #include "path/request.h"
+#include "path/resemble.h"
 
 #define REFUSALS_LOGGED_PER_SECOND 20
 #define AFFINITY_MS                (5u * 60u * 1000u)
@@ -36,14 +37,23 @@ static struct spent sum_attempts(struct request *r)
     return s;
 }
 
+/* A call of a tool is for once, and whom a model refused may ask again. */
+static bool is_worth_keeping(const struct answer *a)
+{
+    return a->tool_call_count == 0 && a->refusal.len == 0;
+}
+
 /* An answer goes into the cache as a plain body in its door's dialect, so that it can be replayed
  * in either shape; without a cost, which a hit has not. */
 static bool plain_body(struct request *r, struct buf *out)
 {
+    if (!r->chat.stream && !is_worth_keeping(&r->answer))
+        return false;
     if (!r->chat.stream)
         return r->chat.door->answer_out(&r->answer, &r->head, r->native, PUSD_UNKNOWN, out);
     struct answer whole = {0};
-    if (r->gather == NULL || !gather_answer(r->gather, &r->arena, &whole))
+    if (r->gather == NULL || !gather_answer(r->gather, &r->arena, &whole) ||
+        !is_worth_keeping(&whole))
         return false;
     whole.usage = request_try(r)->usage;
     struct answer_head head = r->head;
@@ -54,8 +64,10 @@ static bool plain_body(struct request *r, struct buf *out)
 
 static struct stored_answer *keep(struct request *r, int64_t now_us)
 {
+    struct stored_question question = {0};
+    resemble_question(r, &question);
     if (!cache_may_store(r) || r->try_count == 0 ||
-        (!r->chat.stream && r->answer.tool_call_count > 0))
+        (!r->view->config->cache.exact && question.vector == NULL))
         return NULL;
     const struct config *config = r->view->config;
     const struct attempt *t = request_try(r);
@@ -75,6 +87,7 @@ static struct stored_answer *keep(struct request *r, int64_t now_us)
             .usage = t->usage,
             .stored_us = now_us,
             .expires_us = now_us + ttl_ms * 1000,
+            .question = question,
         };
         kept = answers_keep(r->worker->gateway->answers, &s, r->wants.cache_replace, now_us);
     }
@@ -83,11 +96,11 @@ static struct stored_answer *keep(struct request *r, int64_t now_us)
 
 static void keep_and_land(struct request *r, int64_t now_us)
 {
-    if (r->hit != NULL)
-        return;
-    struct stored_answer *kept = keep(r, now_us);
+    struct stored_answer *kept = r->hit == NULL ? keep(r, now_us) : NULL;
+    struct stored_answer *answer = kept != NULL ? kept : r->hit;
     if (r->flight != NULL)
-        flight_land(r->worker->gateway->answers, r->flight, kept);
+        flight_land(r->worker->gateway->answers, r->flight, answer,
+                    kept != NULL ? 1 : r->similarity);
     r->flight = NULL;
     if (kept != NULL)
         stored_answer_unref(kept);

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "path/path.h"
 #include "path/request.h"
+#include "path/resemble.h"
 
 #define STREAM_OUT_MAX      (32u << 20)
 #define SPARE_BUF_BYTES_MAX 65536u
@@ -101,7 +102,9 @@ void worker_init(struct worker *w, struct gateway *g, unsigned index, struct cat
     w->deltas.v = xcalloc(DELTAS_MAX, sizeof *w->deltas.v);
     w->deltas.cap = DELTAS_MAX;
     worker_use(w, catalog);
+    list_init(&w->encodings);
     loop_on_turn_end(w->loop, path_turn, w);
+    loop_on_alarm(w->loop, resemble_alarm, w);
 }
 
 void worker_deinit(struct worker *w)

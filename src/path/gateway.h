@@ -39,6 +39,7 @@ struct gateway {
     struct store *store; /* NULL in tests without one */
     struct keys *keys;
     struct embed_pool *encoder; /* NULL: no model */
+    str encoder_version;        /* its vectors compare only with each other */
     unsigned worker_count;
     struct digest admin_hash; /* of the admin key */
     bool has_admin_key;
@@ -89,6 +90,7 @@ struct worker {
     struct buf body_scratch;  /* and its body */
     struct arena event_arena; /* deltas of the events of one read */
     struct deltas deltas;
+    struct list encodings;      /* texts that requests wait for, the most urgent first */
     struct buf *spare_bufs[64]; /* empty output buffers for streams */
     unsigned spare_buf_count;
     struct request *spare_requests[128]; /* with their arenas' first blocks: warm memory */

@@ -24,6 +24,7 @@ static const struct metric_desc table[METER_COUNT] = {
     [METER_COST]            = {"relay_cost_usd_total", "Cost in US dollars.", METRIC_COUNTER, {"provider", "model"}, NULL, USD},
     [METER_SAVED]           = {"relay_saved_usd_total", "Savings in US dollars by cache and by routing.", METRIC_GAUGE, {"kind"}, NULL, USD},
     [METER_CACHE]           = {"relay_cache_total", "Requests by what the cache did.", METRIC_COUNTER, {"result"}, NULL, 1},
+    [METER_VETOES]          = {"relay_cache_vetoes_total", "Stored answers to similar questions that were not served, by each rule that spoke against it; score: by none, but it is not sure enough.", METRIC_COUNTER, {"rule"}, NULL, 1},
     [METER_LIMITED]         = {"relay_limited_total", "Requests refused by a limit.", METRIC_COUNTER, {"kind"}, NULL, 1},
     [METER_FALLBACKS]       = {"relay_fallbacks_total", "Attempts that failed over, by the provider that failed and why.", METRIC_COUNTER, {"provider", "reason"}, NULL, 1},
     [METER_PROVIDER_UP]     = {"relay_provider_up", "1 when the provider takes requests, 0 when its breaker is open.", METRIC_GAUGE, {"provider"}, NULL, 1},
@@ -59,6 +60,9 @@ void meters_init(struct meters *m, unsigned workers, const char *version)
     m->cost_unknown = series(m->metrics, METER_COST_UNKNOWN, NULL);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         m->cache[kinds[i]] = series(m->metrics, METER_CACHE, cache_kind_text(kinds[i]));
+    for (unsigned i = 0; i <= GUARD_RULES; i++)
+        m->vetoes[i] = series(m->metrics, METER_VETOES,
+                              i < GUARD_RULES ? guard_name((enum guard_rule)i) : "score");
     for (size_t i = 0; i < sizeof limited / sizeof *limited; i++)
         m->limited[i] = series(m->metrics, METER_LIMITED, limited[i]);
     for (unsigned i = 0; i < STEPS; i++)

@@ -6,6 +6,7 @@
 
 #include "base/metrics.h"
 #include "base/usage.h"
+#include "guard/guard.h"
 
 #define STEPS           10u
 #define METER_ENDPOINTS 8u
@@ -23,6 +24,7 @@ enum meter {
     METER_COST,
     METER_SAVED,
     METER_CACHE,
+    METER_VETOES,
     METER_LIMITED,
     METER_FALLBACKS,
     METER_PROVIDER_UP,
@@ -41,8 +43,9 @@ struct meters {
     struct metrics *metrics;
     unsigned request_seconds, overhead, saved_cache, saved_routing, inflight, journal_bytes,
         unpriced, cost_unknown;
-    unsigned cache[5];   /* by enum cache_kind */
-    unsigned limited[4]; /* requests, tokens, budget, provider */
+    unsigned cache[5];                /* by enum cache_kind */
+    unsigned vetoes[GUARD_RULES + 1]; /* the last: the score */
+    unsigned limited[4];              /* requests, tokens, budget, provider */
     unsigned step[STEPS];
     _Atomic unsigned requests[METER_ENDPOINTS]
                              [500]; /* series + 1 of endpoint and status - 100; 0: not made yet */

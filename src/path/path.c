@@ -37,8 +37,8 @@ static const struct step {
     [STEP_ROUTE]        = {"route",        route_pick,       NULL,                TO(STEP_CALL) | TO(STEP_ACCOUNT)},
     /* same question, same scope? or someone asking it right now */
     [STEP_RECALL]       = {"recall",       recall_ask,       recall_answer,       TO(STEP_ACCOUNT)},
-    /* a question that means the same? steps aside until there is an encoder */
-    [STEP_RESEMBLE]     = {"resemble",     resemble_ask,     NULL,                0},
+    /* a question that means the same? */
+    [STEP_RESEMBLE]     = {"resemble",     resemble_ask,     resemble_answer,     TO(STEP_ACCOUNT)},
     /* next candidate on failure, while nothing was sent */
     [STEP_CALL]         = {"call",         call_ask,         call_answer,         TO(STEP_CALL) | TO(STEP_ACCOUNT)},
     /* translate, count, tee, write; backpressure; the last bytes are held back */

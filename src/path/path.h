@@ -64,6 +64,7 @@ enum flow route_pick(struct request *r);
 enum flow recall_ask(struct request *r);
 enum flow recall_answer(struct request *r);
 enum flow resemble_ask(struct request *r);
+enum flow resemble_answer(struct request *r);
 enum flow call_ask(struct request *r);
 enum flow call_answer(struct request *r);
 enum flow stream_ask(struct request *r);

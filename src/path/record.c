@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "base/clock.h"
+#include "path/resemble.h"
 
 enum route_kind route_kind_of(const struct request *r)
 {
@@ -176,7 +177,7 @@ void record_fill(struct request *r, struct record *out)
                                          : err_info(r->fault)->status;
     out->error_code = r->fault == OK ? (str){0} : str_of_c(err_info(r->fault)->code);
     out->cache = r->cache;
-    out->similarity = r->hit != NULL ? 1 : NAN;
+    out->similarity = r->hit != NULL ? r->similarity : NAN;
     if (r->hit != NULL) {
         out->has_source_id = true;
         out->source_id = r->hit->source_id;
@@ -184,7 +185,7 @@ void record_fill(struct request *r, struct record *out)
     out->finish_reason = finish_of(r);
     out->user_tag = str_sub(r->chat.user, 0, RECORD_TEXT_MAX);
     out->tags = r->wants.tags;
-    out->decision = r->decision;
+    out->decision = resemble_decision(r);
     fill_usage(r, out);
     fill_savings(r, out);
     fill_attempts(r, out);

@@ -93,6 +93,15 @@ static void add_retry(struct request *r, struct buf *b)
         add_text(b, STR("x-should-retry: "), STR("false"));
 }
 
+/* 1, or a cosine with four decimals. */
+static void add_similarity(struct buf *b, double similarity)
+{
+    if (similarity >= 1)
+        add_text(b, STR("x-relay-similarity: "), STR("1"));
+    else
+        (void)buf_printf(b, "x-relay-similarity: %.4f\r\n", similarity);
+}
+
 static void add_cors(struct request *r, struct buf *b)
 {
     str allowed = cors_origin(r->view->config, r->x);
@@ -132,7 +141,7 @@ static void head_lines(struct request *r, struct buf *b, bool plain)
     if (chat && r->chat.doc.root != NULL)
         add_text(b, STR("x-relay-cache: "), str_of_c(cache_kind_text(r->cache)));
     if (r->hit != NULL) {
-        add_text(b, STR("x-relay-similarity: "), STR("1"));
+        add_similarity(b, r->similarity);
         add_number(b, STR("age: "),
                    (r->at_us - r->hit->stored_us) / 1000000 > 0
                        ? (r->at_us - r->hit->stored_us) / 1000000

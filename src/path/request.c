@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "path/resemble.h"
 
 #define ARENA_FIRST_BYTES    3072u /* what a stream keeps of a request of ordinary size */
 #define QUESTION_FIRST_BYTES 8192u
@@ -130,6 +131,7 @@ void request_free(struct request *r)
         key_unref(r->key);
     if (r->hit != NULL)
         stored_answer_unref(r->hit);
+    resemble_forget(r);
     if (r->sse_open)
         sse_deinit(&r->sse);
     if (r->out != NULL)

@@ -37,7 +37,8 @@ struct wants {
     str *only, *ignore, *models;
     unsigned only_count, ignore_count, model_count;
     bool fallbacks, strict;
-    bool cache_read, cache_write, cache_exact, cache_semantic, cache_replace;
+    bool cache_read, cache_write, cache_semantic, cache_replace;
+    double cache_threshold;   /* 0: the configured one */
     int64_t cache_ttl_ms;     /* -1: the configured one */
     int64_t cache_max_age_ms; /* -1: any */
     str cache_namespace;
@@ -140,6 +141,10 @@ struct request {
     struct flight *flight; /* this one leads */
     struct flight_wait *follow;
     bool follow_done;
+    double similarity; /* of the hit's question to this one; 1: the same */
+
+    /* resemble */
+    struct resemblance *like; /* NULL: it stepped aside */
 
     /* call, of the encoder inside */
     bool is_local, local_done;
@@ -249,8 +254,18 @@ void request_orphan(struct request *r);
 enum err wants_read(struct request *r, yyjson_val *root, str *why, str *param);
 
 /* cache.c */
-struct digest cache_key_of(struct request *r);
 bool cache_may_store(const struct request *r);
+/* The model that gave this answer may serve the request. */
+bool cache_is_admissible(struct request *r, const struct stored_answer *s);
+/* UTC: older answers are not wanted. */
+int64_t cache_not_before_us(const struct request *r);
+
+/* cache_key.c: what must be equal to share an answer; of bodies with at most so many members. */
+#define CACHE_MEMBERS_MAX 64u
+struct digest cache_key_of(struct request *r);
+/* All but the text of the last message, which is a user's. False: it is not of a form in which that
+ * can be told apart. */
+bool cache_scope_of(struct request *r, struct digest *out);
 struct cache_owner {
     char kind; /* 'k'ey, 'g'roup or every'o'ne */
     struct uuid id;

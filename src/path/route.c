@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "path/local.h"
+#include "path/resemble.h"
 
 /* Providers cache prompts from about this length on, so shorter prefixes are not remembered. */
 #define PREFIX_TOKENS_MIN 1024
@@ -231,7 +232,8 @@ static enum flow keep_decision(struct request *r, const struct decision *d)
     r->target_missed = d->target_missed;
     r->explored = d->explored;
     r->baseline = d->baseline;
-    r->decision = decision_json(&r->arena, &r->ask, d, RECORD_DECISION_MAX);
+    r->decision =
+        decision_json(&r->arena, &r->ask, d, RECORD_DECISION_MAX - RESEMBLE_DECISION_BYTES);
     return d->count > 0 ? FLOW_NEXT : nobody(r, d);
 }
 

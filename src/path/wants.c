@@ -134,9 +134,9 @@ static bool read_cache(struct reader *rd, yyjson_val *root)
     (void)json_get_str(cache, "namespace", &w->cache_namespace, &wrong);
     if (wrong || w->cache_namespace.len > 256)
         return refuse(rd, "cache.namespace", "a text of at most 256 bytes");
-    double ttl_s = -1, threshold = 0;
+    double ttl_s = -1;
     if (!read_num(rd, cache, "ttl_s", "cache.ttl_s", 1e9, &ttl_s) ||
-        !read_num(rd, cache, "threshold", "cache.threshold", 1, &threshold))
+        !read_num(rd, cache, "threshold", "cache.threshold", 1, &w->cache_threshold))
         return false;
     if (ttl_s >= 0)
         w->cache_ttl_ms = (int64_t)(ttl_s * 1000);
@@ -252,7 +252,6 @@ enum err wants_read(struct request *r, yyjson_val *root, str *why, str *param)
         .fallbacks = true,
         .cache_read = true,
         .cache_write = true,
-        .cache_exact = true,
         .cache_semantic = true,
         .cache_ttl_ms = -1,
         .cache_max_age_ms = -1,

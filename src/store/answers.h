@@ -93,6 +93,7 @@ struct flight_wait {
         struct flight_wait *w); /* on the loop, once; not after flight_leave() returned true */
     void *arg;
     struct stored_answer *answer; /* a reference; NULL: the leader failed, go on alone */
+    double similarity;            /* of the answer's question to the one asked here */
     struct flight *flight;        /* scratch */
 };
 
@@ -107,7 +108,8 @@ bool flight_leave(struct answers *a, struct flight_wait *w);
 
 /* The leader's end: everyone waiting gets the answer (a reference each) or NULL. The handle is gone
  * after. */
-void flight_land(struct answers *a, struct flight *flight, struct stored_answer *answer);
+void flight_land(struct answers *a, struct flight *flight, struct stored_answer *answer,
+                 double similarity);
 
 /* Is somebody waiting for this leader? (its client left: go on only if so) */
 bool flight_has_followers(struct answers *a, struct flight *flight);

@@ -83,7 +83,8 @@ static void tell(void *arg)
     w->done(w);
 }
 
-void flight_land(struct answers *a, struct flight *flight, struct stored_answer *answer)
+void flight_land(struct answers *a, struct flight *flight, struct stored_answer *answer,
+                 double similarity)
 {
     struct answers_stripe *s = answers_stripe_of(a, &flight->key);
     pthread_mutex_lock(&s->lock);
@@ -96,6 +97,7 @@ void flight_land(struct answers *a, struct flight *flight, struct stored_answer 
         struct flight_wait *w = LIST_ITEM(flight->members.next, struct flight_wait, member);
         list_remove(&w->member);
         w->answer = answer;
+        w->similarity = similarity;
         if (answer != NULL) {
             atomic_fetch_add_explicit(&answer->refs, 1, memory_order_relaxed);
         }

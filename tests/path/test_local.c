@@ -19,7 +19,6 @@ static void open_with_encoder(struct world *w, const char *more)
 static void close_with_encoder(struct world *w)
 {
     CHECK_INT(embed_pool_counts(w->gateway.encoder).waiting, 0);
-    embed_pool_stop(w->gateway.encoder);
     world_close(w);
 }
 

@@ -24,6 +24,18 @@ void loop_wake(struct loop *l)
     l->awake = true;
 }
 
+void loop_on_alarm(struct loop *l, void (*fn)(void *arg), void *arg)
+{
+    l->alarmed = fn;
+    l->alarmed_arg = arg;
+    l->alarm_ms = UINT64_MAX;
+}
+
+void loop_set_alarm(struct loop *l, uint64_t at_ms)
+{
+    l->alarm_ms = at_ms;
+}
+
 void loop_post(struct loop *l, struct loop_post_node *node)
 {
     node->next = NULL;
@@ -67,7 +79,11 @@ static struct loop_timer *due(struct loop *l)
 
 bool fake_loop_timers(struct loop *l)
 {
-    bool any = false;
+    bool any = l->alarm_ms <= l->world->now_ms;
+    if (any) {
+        l->alarm_ms = UINT64_MAX;
+        l->alarmed(l->alarmed_arg);
+    }
     /* One that starts itself again for now would never end: the next turn is early enough. */
     for (unsigned i = 0; i < 100; i++) {
         struct loop_timer *t = due(l);
@@ -96,7 +112,7 @@ bool fake_loop_posts(struct loop *l)
 
 uint64_t fake_loop_next_ms(const struct loop *l)
 {
-    uint64_t next = UINT64_MAX;
+    uint64_t next = l->alarm_ms;
     for (const struct list *n = l->timers.next; n != &l->timers; n = n->next) {
         const struct loop_timer *t = LIST_ITEM(n, const struct loop_timer, node);
         next = t->due_ms < next ? t->due_ms : next;

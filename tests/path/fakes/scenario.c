@@ -13,12 +13,18 @@ static const char *key_of(const struct scenario *s)
     return s->key == NULL ? "alice" : s->key[0] == '\0' ? NULL : s->key;
 }
 
+static bool is_warm(const struct scenario *s)
+{
+    return s->warm || s->warm_body != NULL;
+}
+
 static void warm_up(struct world *w, const struct scenario *s)
 {
     static const struct reply answers[] = {{"one", CALL_OK, 200, NULL, PLAIN("kept"), 0},
                                            {NULL, CALL_OK, 0, NULL, NULL, 0}};
     world_replies(w, answers);
-    struct visit *v = world_visit(w, s->line, key_of(s), NULL, ASK("one/small"));
+    const char *body = s->warm_body != NULL ? s->warm_body : ASK("one/small");
+    struct visit *v = world_visit(w, s->line, key_of(s), NULL, body);
     world_run(w);
     (void)text_has(buf_str(&v->body), "kept", s->title, "the answer that is kept");
     buf_clear(&w->calls);
@@ -92,8 +98,12 @@ bool world_balances(struct world *w, const char *title, const char *key)
 static struct visit *begin(struct world *w, const struct scenario *s)
 {
     world_open(w, s->config);
-    if (s->warm)
+    if (s->warm_body != NULL)
+        world_encoder(w, 1);
+    if (is_warm(s))
         warm_up(w, s);
+    if (s->warm_body != NULL)
+        world_encoder(w, s->encoder_ms);
     world_replies(w, s->replies);
     w->call_events = 0;
     struct visit *v = visit_new(w, s->line, key_of(s), s->headers, s->body);
@@ -128,7 +138,7 @@ static void check_order(const struct scenario *s, const struct visit *v)
 
 static void check_row(struct world *w, const struct scenario *s)
 {
-    unsigned before = s->warm ? 1 : 0;
+    unsigned before = is_warm(s) ? 1 : 0;
     if (unequal(s->title, "rows", w->row_count, before + (s->row != NULL)) || s->row == NULL)
         return;
     struct buf text;

@@ -20,7 +20,9 @@ struct scenario {
     struct reply replies[6];
     unsigned body_late;
     enum err body_err;
-    bool warm; /* the same request was answered before, plain */
+    bool warm;             /* the same request was answered before, plain */
+    const char *warm_body; /* this one was; and there is an encoder */
+    unsigned encoder_ms;   /* a text from then on */
 
     int status;        /* to the client; of a stream that was cut: 200 */
     const char *code;  /* of the error that the client gets; NULL: none */

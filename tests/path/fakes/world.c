@@ -225,6 +225,7 @@ void world_close(struct world *w)
     at_rest(w);
     worker_deinit(&w->worker);
     fake_client_free(&w->client);
+    embed_pool_stop(w->gateway.encoder);
     answers_free(w->gateway.answers); /* asserts that no flight is left */
     limits_free(w->gateway.limits);
     meters_free(&w->gateway.meters);
@@ -256,6 +257,7 @@ static bool turn(struct world *w)
     bool any = w->loop.awake;
     any |= fake_server_turn(w, false);
     any |= fake_loop_timers(&w->loop);
+    any |= fake_encoder_turn(w);
     any |= fake_loop_posts(&w->loop);
     any |= fake_keys_turn(w);
     any |= fake_client_turn(&w->client);
@@ -281,7 +283,8 @@ static uint64_t next_ms(const struct world *w)
 {
     uint64_t timer = fake_loop_next_ms(&w->loop);
     uint64_t call = fake_client_next_ms(&w->client);
-    return timer < call ? timer : call;
+    uint64_t text = fake_encoder_next_ms(w), first = timer < call ? timer : call;
+    return first < text ? first : text;
 }
 
 /* One turn, and if it brought nothing the clock goes on to what comes next, at most to `until_ms`.

@@ -112,6 +112,9 @@ struct loop {
     struct loop_post_node *posts, **posts_last;
     void (*turn_end)(void *);
     void *turn_end_arg;
+    void (*alarmed)(void *);
+    void *alarmed_arg;
+    uint64_t alarm_ms;
     bool awake;
 };
 struct client {
@@ -175,6 +178,10 @@ void world_close(struct world *w);
 
 void world_replies(struct world *w, const struct reply *replies);
 
+/* There is an encoder, which takes so long for each text, one after the other. */
+void world_encoder(struct world *w, unsigned text_ms);
+void world_encoder_fails(struct world *w); /* its model cannot be opened */
+
 /* A client asks. `key` names one of the world's keys or is NULL; `headers` are more lines. The
  * method and path are "POST /v1/chat/completions" when `line` is NULL. */
 struct visit *world_visit(struct world *w, const char *line, const char *key, const char *headers,
@@ -222,6 +229,8 @@ uint64_t fake_client_next_ms(const struct client *c);
 void fake_client_free(struct client *c);
 bool fake_server_turn(struct world *w, bool late);
 bool fake_server_waits(const struct world *w);
+bool fake_encoder_turn(struct world *w);
+uint64_t fake_encoder_next_ms(const struct world *w);
 void fake_visit_free(struct visit *v);
 bool fake_keys_turn(struct world *w);
 void fake_clock_set(const struct world *w);

@@ -301,7 +301,7 @@ TEST(followers_get_the_leaders_answer)
     CHECK(flight_leave(a, &third.wait));
     struct stored_answer t = answer_of(1, "shared");
     struct stored_answer *made = answers_keep(a, &t, false, 1000);
-    flight_land(a, flight, made);
+    flight_land(a, flight, made, 1);
     stored_answer_unref(made);
     CHECK_INT(fake_loop_run(l, false), 1);
     CHECK_INT(second.told, 1);
@@ -311,8 +311,8 @@ TEST(followers_get_the_leaders_answer)
     CHECK_INT(third.told, 0);
     /* The next one leads again. */
     CHECK(join(a, 1, &first, l, &flight));
-    flight_land(a, flight, NULL);
-    flight_land(a, other_flight, NULL);
+    flight_land(a, flight, NULL, 1);
+    flight_land(a, other_flight, NULL, 1);
     fake_loop_free(l);
     answers_free(a);
 }
@@ -325,7 +325,7 @@ TEST(who_leaves_too_late_is_still_told)
     struct flight *flight = NULL, *none = NULL;
     CHECK(join(a, 1, &first, l, &flight));
     CHECK(!join(a, 1, &second, l, &none));
-    flight_land(a, flight, NULL);
+    flight_land(a, flight, NULL, 1);
     CHECK(!flight_leave(a, &second.wait));
     CHECK_INT(second.told, 0);
     CHECK_INT(fake_loop_run(l, false), 1);

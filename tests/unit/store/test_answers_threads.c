@@ -47,7 +47,7 @@ static void fly(struct worker *me, const struct digest *key, struct stored_answe
         me->shared->led++;
         sched_yield();
         flight_has_followers(a, flight);
-        flight_land(a, flight, answer);
+        flight_land(a, flight, answer, 1);
         free(f);
     } else if (me->seed % 3 == 0 && flight_leave(a, &f->wait)) {
         me->shared->left++;
