@@ -83,6 +83,7 @@ CONF
     rm -f "$apt"/debs/*.deb
     (cd "$apt/debs" && apt-get -q download "$@")
     unset APT_CONFIG
+    mkdir -p "$into"
     for archive in "$apt"/debs/*.deb; do
         dpkg -x "$archive" "$into"
     done
