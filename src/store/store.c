@@ -147,12 +147,20 @@ static uint64_t earliest(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* There are rows: more of them are to make a batch. */
+static void wait_for_more(struct store *s)
+{
+    if (journal_has_unread(s->journal) &&
+        !atomic_load_explicit(&s->stopping, memory_order_acquire)) {
+        sleep_until(s, clock_mono_ns() + STORE_BATCH_WAIT_MS * NS_PER_MS);
+    }
+}
+
 static void wait_for_work(struct store *s)
 {
-    uint64_t now = clock_mono_ns();
     bool failing = s->copy_fails || s->poll_fails;
     if (!failing && journal_has_unread(s->journal)) {
-        sleep_until(s, now + STORE_BATCH_WAIT_MS * NS_PER_MS);
+        wait_for_more(s);
         return;
     }
     uint64_t due = failing ? s->retry_at_ns : earliest(s->poll_at_ns, s->retain_at_ns);
@@ -170,6 +178,7 @@ static void wait_for_work(struct store *s)
         sleep_until(s, due);
     }
     atomic_store_explicit(&s->sleeping, false, memory_order_relaxed);
+    wait_for_more(s);
 }
 
 static void finish(struct store *s)

@@ -5,6 +5,7 @@
 #include <sqlite3.h>
 
 #include "base/clock.h"
+#include "store/store_internal.h"
 
 /* One value of a query as text ("NULL" for null), in a static buffer. */
 static const char *query(struct rig *g, const char *sql)
@@ -78,6 +79,26 @@ TEST(a_row_arrives_with_the_columns_of_the_reference)
     CHECK_CSTR(query(&g, "SELECT count(*) FROM attempts JOIN requests ON request_id = id"), "2");
     CHECK_CSTR(query(&g, "SELECT request || answer FROM contents"), "hellohi");
     CHECK_CSTR(query(&g, "SELECT pusd FROM key_spend"), "123456789");
+    rig_close(&g);
+    remove_tree(g.dir.path);
+}
+
+/* A batch of one would cost as much as a batch of many. The store thread may have been at work
+ * already when the row came, so one of some rows shows it. */
+TEST(a_row_that_comes_to_a_sleeping_store_waits_for_others)
+{
+    struct rig g = {.dir = temp_dir_make()};
+    REQUIRE(rig_open(&g, 1));
+    bool waited = false;
+    for (uint64_t i = 0; i < 10 && !waited; i++) {
+        usleep(STORE_BATCH_WAIT_MS * 1500);
+        struct record r = sample_record(i);
+        uint64_t began = clock_mono_ns();
+        append(&g, &r);
+        CHECK(wait_committed(&g, (int64_t)i + 1));
+        waited = clock_mono_ns() - began >= (STORE_BATCH_WAIT_MS - 5) * UINT64_C(1000000);
+    }
+    CHECK(waited);
     rig_close(&g);
     remove_tree(g.dir.path);
 }
