@@ -209,10 +209,9 @@ static void refused_by_disk(void *ctx, const struct uuid *id, int error)
     log_lost(ctx, id, STR("the disk refused it"), error);
 }
 
-void account_flush(struct worker *w)
+bool account_flush(struct worker *w)
 {
-    if (journal_flush(w->journal, refused_by_disk, w->gateway) > 0)
-        store_notify(w->gateway->store);
+    return journal_flush(w->journal, refused_by_disk, w->gateway) > 0;
 }
 
 enum flow account_write(struct request *r)

@@ -138,12 +138,14 @@ static void add_to_row(struct list *rows, struct request *r)
 /* The rows of all that have come this far are written; then they end. */
 static void end_all(struct worker *w, struct list *ending)
 {
-    account_flush(w);
+    bool written = account_flush(w);
     while (!list_is_empty(ending)) {
         struct request *r = take_first(ending);
         (void)run_step(r);
         request_free(r);
     }
+    if (written)
+        store_notify(w->gateway->store);
 }
 
 /* A jump leads to the same row or to a later one, so one walk takes everybody as far as he comes.

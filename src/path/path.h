@@ -2,6 +2,8 @@
 #ifndef RELAY_PATH_PATH_H
 #define RELAY_PATH_PATH_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
 struct request;
@@ -49,8 +51,10 @@ void path_watch_silence(struct request *r);
 /* Runs every request that is ready, at the end of the loop's turn. arg: the struct worker. */
 void path_turn(void *arg);
 
-/* Between account and reply: the rows of this turn are written to the journal, with one write. */
-void account_flush(struct worker *w);
+/* Between account and reply: the rows of this turn are written to the journal, with one write.
+ * True: there is something for the store thread, which is woken when the ends of the answers are
+ * out. */
+bool account_flush(struct worker *w);
 
 const char *step_text(enum step_name step);
 

@@ -131,6 +131,8 @@ TEST(rows_of_one_turn_are_one_write_before_any_of_its_ends)
     CHECK(hit->ended && refused->ended && left->ended);
     CHECK_INT(w.row_count, 4);
     CHECK_INT(w.flushes, 2);
+    CHECK_INT(w.notices, 2); /* to the store thread, which may take the worker's core */
+    CHECK_INT(w.early_notices, 0);
     CHECK(text_has(buf_str(&hit->order), "row reply", "hit", "order"));
     CHECK(text_has(buf_str(&refused->order), "row reply", "refused", "order"));
     CHECK(text_has(buf_str(&left->order), "row abort", "left", "order"));

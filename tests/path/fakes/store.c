@@ -151,7 +151,12 @@ struct journal_stats journal_stats(const struct journal *j)
 
 void store_notify(struct store *s)
 {
-    (void)s;
+    struct world *w = s->world;
+    bool early = false;
+    for (unsigned i = 0; i < w->row_count; i++)
+        early |= w->row_visits[i] != NULL && !w->row_visits[i]->ended;
+    w->notices++;
+    w->early_notices += early;
 }
 
 bool store_is_reachable(const struct store *s)

@@ -183,6 +183,7 @@ void world_open(struct world *w, const char *more)
     list_init(&w->pending_keys);
     fake_loop_init(&w->loop, w);
     w->client.world = w->keys.world = w->journal.world = w->journal_writer.world = w;
+    w->store.world = w;
     list_init(&w->client.calls);
     buf_init(&w->calls, SIZE_MAX);
     buf_init(&w->sent, SIZE_MAX);
@@ -196,6 +197,7 @@ void world_open(struct world *w, const char *more)
     g->answers = answers_new(w->config->cache.max_entries, w->config->cache.max_bytes);
     g->live = live_new(1);
     g->journal = &w->journal;
+    g->store = &w->store;
     g->keys = &w->keys;
     g->worker_count = 1;
     w->catalog = catalog_build(w->config, g->live, NULL, 0);

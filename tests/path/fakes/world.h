@@ -130,6 +130,9 @@ struct journal {
 struct journal_writer {
     struct world *world;
 };
+struct store {
+    struct world *world;
+};
 
 struct world {
     struct loop loop;
@@ -137,6 +140,7 @@ struct world {
     struct keys keys;
     struct journal journal;
     struct journal_writer journal_writer;
+    struct store store;
     struct log log;
     struct gateway gateway;
     struct worker worker;
@@ -165,6 +169,7 @@ struct world {
     unsigned row_count, rows_lost;
     unsigned batch_count; /* rows behind row_count that are not flushed */
     unsigned flushes;
+    unsigned notices, early_notices; /* early: an answer whose row is written is not out */
     bool journal_refusing;
     enum err journal_err; /* OVERLOADED: of the next appends; else of the next flushes */
     struct visit *accounting;
