@@ -91,6 +91,11 @@ static struct cached *copy_answer(const struct stored_answer *t)
     return c;
 }
 
+struct stored_answer *stored_answer_new(const struct stored_answer *template_)
+{
+    return &copy_answer(template_)->answer;
+}
+
 /* ---- the table; the stripe is locked ---- */
 
 static struct cached **place_of(struct answers *a, struct answers_stripe *s,

@@ -42,6 +42,9 @@ struct stored_answer {
 };
 void stored_answer_unref(struct stored_answer *a);
 
+/* One with copies of the template's strings and vector, in no cache; a reference. */
+struct stored_answer *stored_answer_new(const struct stored_answer *template_);
+
 struct answers;
 struct answers *answers_new(int64_t entries_max, int64_t bytes_max);
 void answers_free(struct answers *a);
