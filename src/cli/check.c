@@ -1,5 +1,5 @@
-/* check.c - `relay check`: validates the configuration and tells what would run. It opens no
- * network connection and makes no file; a store that exists is looked into. */
+/* check.c - `relay check`: validates the configuration and tells what would run. It makes
+ * no file; a store that exists is looked into, and a Redis server is asked whether it answers. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +11,7 @@
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/model.h"
+#include "cli/shared.h"
 #include "cli/tool.h"
 #include "config/settings.h"
 #include "net/tls.h"
@@ -65,8 +66,13 @@ static void print_server(struct tool *t)
                   ? arena_printf(a, "key in " STR_FMT, STR_ARG(key_file))
                   : arena_printf(a, "key made at the first start, in " STR_FMT, STR_ARG(key_file));
     line(t, "admin", arena_printf(a, STR_FMT ", " STR_FMT, STR_ARG(where), STR_ARG(key)));
-    line(t, "store",
-         arena_printf(a, STR_FMT ", shared: " STR_FMT, STR_ARG(c->store), STR_ARG(c->shared)));
+    line(t, "store", c->store);
+    bool answers = false;
+    str shared = shared_check(c, a, &answers);
+    line(t, "shared",
+         shared.len == 0 ? STR("memory")
+         : answers ? arena_printf(a, STR_FMT "; limits are this gateway's own", STR_ARG(shared))
+                   : shared);
     str sync = c->journal.sync_ms == 0 ? STR("always") : config_time_text(a, c->journal.sync_ms);
     str bytes = config_size_text(a, c->journal.max_bytes);
     line(t, "journal",

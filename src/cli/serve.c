@@ -196,6 +196,10 @@ static void first_models(struct runtime *rt)
     if (rt->config->cache.scope == CACHE_SCOPE_GLOBAL)
         LOG0(&rt->log, LOG_WARN,
              "cache.scope is global: every key may get answers that were made for another");
+    if (rt->workers[0].worker.redis != NULL)
+        LOG0(&rt->log, LOG_INFO,
+             "shared is a Redis server: answers are shared through it; limits and budgets are this "
+             "gateway's own");
     workers_start(rt);
     loop_timer_start(&rt->tick, TICK_MS);
     loop_timer_start(&rt->discover_timer, DISCOVER_EVERY_MS);

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/thread.h"
+#include "cli/shared.h"
 #include "path/path.h"
 
 #define DRAIN_LOOK_MS 20u
@@ -38,6 +39,8 @@ void workers_make(struct runtime *rt)
         w->loop = loop_new();
         w->client = client_new(w->loop, rt->tls_client, rt->resolver);
         worker_init(w, &rt->gateway, i, rt->catalog);
+        shared_open(w, rt->config, rt->tls_client, rt->resolver);
+        rt->gateway.redis[i] = w->redis;
         t->handler = path_http_handler;
         t->handler.ctx = w;
         w->server = server_new(w->loop, &t->handler, limits_of(rt->config, rt->worker_count));
@@ -104,6 +107,7 @@ static void drain_look(struct loop_timer *timer)
         return;
     }
     client_close(w->client);
+    shared_close(w);
     atomic_store(&t->done, true);
     loop_stop(w->loop);
 }
@@ -158,6 +162,7 @@ void workers_join(struct runtime *rt)
         worker_deinit(&t->worker);
         server_free(t->worker.server);
         client_free(t->worker.client);
+        shared_free(&t->worker);
         loop_free(t->worker.loop);
     }
 }

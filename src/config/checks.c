@@ -2,6 +2,7 @@
  * ("\n") with what is allowed, which is how the reference gets its sentences. */
 #include "config/settings.h"
 
+#include "config/redis_url.h"
 #include "config/url.h"
 
 const char *check_listen(struct arena *a, str *text)
@@ -57,11 +58,12 @@ const char *check_store(struct arena *a, str *text)
 
 const char *check_shared(struct arena *a, str *text)
 {
-    (void)a;
-    if (str_starts(*text, STR("redis:")) || str_starts(*text, STR("rediss:"))) {
-        return "memory (Redis is not available in this version yet)";
-    }
-    return str_eq(*text, STR("memory")) ? NULL : "memory";
+    struct redis_url parts;
+    return str_eq(*text, STR("memory")) || redis_url_parse(a, *text, &parts)
+               ? NULL
+               : "memory, or redis://[user:password@]host[:port][/database] (rediss:// with TLS, "
+                 "and "
+                 "?ca_file=PATH there)";
 }
 
 const char *check_url_or_empty(struct arena *a, str *text)

@@ -71,7 +71,9 @@ const struct setting config_settings[] = {
          "An address of their own for the dashboard, the admin API and `/metrics`."),
     TEXT("store", SETTING_RESTART, store, "sqlite:data/relay.db", check_store,
          "Keys and request log: `sqlite:PATH`. The folder of PATH also holds the generated keys."),
-    TEXT("shared", SETTING_RESTART, shared, "memory", check_shared, "Limits and cache: `memory`."),
+    TEXT("shared", SETTING_RESTART | SETTING_LOCATOR, shared, "memory", check_shared,
+         "Where several gateways share their cache: a Redis 8, or `memory` for one gateway alone. "
+         "Limits are each gateway's own."),
     TEXT("journal.dir", SETTING_RESTART, journal.dir, "data/journal", NULL,
          "Folder of the journal; when not set, `journal` beside the file of the store."),
     ZERO(SETTING_TIME, "journal.sync", SETTING_RESTART, journal.sync_ms, "1s", 1, HOUR, "always",

@@ -29,7 +29,10 @@ static str without_credentials(str url, struct arena *a)
 {
     size_t scheme = str_find(url, STR("://"), 0);
     size_t from = scheme == SIZE_MAX ? 0 : scheme + 3;
-    size_t at = str_find_char(url, '@', from);
+    size_t at = SIZE_MAX;
+    for (size_t i = from; i < url.len && strchr("/?#", url.p[i]) == NULL; i++) {
+        at = url.p[i] == '@' ? i : at; /* a password may hold one too */
+    }
     if (at == SIZE_MAX) {
         return url;
     }

@@ -8,6 +8,7 @@
 #include "path/record.h"
 #include "path/request.h"
 #include "path/resemble.h"
+#include "path/shared.h"
 
 #define REFUSALS_LOGGED_PER_SECOND 20
 #define AFFINITY_MS                (5u * 60u * 1000u)
@@ -90,6 +91,7 @@ static struct stored_answer *keep(struct request *r, int64_t now_us)
             .question = question,
         };
         kept = answers_keep(r->worker->gateway->answers, &s, r->wants.cache_replace, now_us);
+        shared_keep(r, &s);
     }
     return kept;
 }

@@ -1,7 +1,7 @@
 /* cache.c - recall: the same question in the same scope, answered before or being answered right
  * now.
  *
- * asks:    the exact cache; else, for plain requests, the calls under way
+ * asks:    the exact cache; else, for plain requests, the calls under way; else the shared cache
  * answers: a hit (jumps to account), or goes on
  * fails with: UPSTREAM_TIMEOUT while waiting for another's answer */
 #include <stdlib.h>
@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "path/request.h"
+#include "path/shared.h"
 
 /* May this request be answered from the cache, or its answer kept? */
 static bool is_cacheable(const struct request *r)
@@ -104,6 +105,7 @@ enum flow recall_ask(struct request *r)
     if (!r->cacheable)
         return FLOW_ANSWER;
     r->cache_key = cache_key_of(r);
+    shared_begin(r);
     if (!r->wants.cache_read || !r->view->config->cache.exact)
         return FLOW_ANSWER;
     r->cache = CACHE_MISS;
@@ -118,7 +120,24 @@ enum flow recall_ask(struct request *r)
     if (s != NULL)
         stored_answer_unref(s);
     /* Only requests that would store their answer share it, and streams are not shared. */
-    return r->chat.stream || !r->wants.cache_write ? FLOW_ANSWER : join(r);
+    enum flow flow = r->chat.stream || !r->wants.cache_write ? FLOW_ANSWER : join(r);
+    return flow == FLOW_ANSWER && shared_ask_same(r) ? request_wait(r, shared_leave) : flow;
+}
+
+/* Another gateway may have the answer. */
+static bool find_shared(struct request *r)
+{
+    struct neighbour found[REDIS_NEIGHBOURS];
+    if (shared_take(r, found) == 0)
+        return false;
+    if (!cache_is_admissible(r, found[0].answer)) {
+        stored_answer_unref(found[0].answer);
+        return false;
+    }
+    r->hit = shared_adopt(r, found[0].answer);
+    r->similarity = 1;
+    r->cache = CACHE_EXACT;
+    return true;
 }
 
 /* The leader's own question may have been served by one like it, which each who waits allows for
@@ -149,7 +168,11 @@ static enum flow join_answer(struct request *r)
 
 enum flow recall_answer(struct request *r)
 {
-    if (r->hit != NULL)
+    if (shared_is_asked(r) && !r->out_of_time)
+        return request_wait(r, shared_leave);
+    if (shared_is_asked(r))
+        shared_leave(r);
+    if (r->hit != NULL || find_shared(r))
         return request_jump(r, STEP_ACCOUNT);
     if (r->follow == NULL)
         return FLOW_NEXT;

@@ -25,6 +25,7 @@
 #include "net/server.h"
 #include "path/meters.h"
 #include "store/answers.h"
+#include "store/redis_answers.h"
 #include "store/store.h"
 
 #define WORKERS_MAX 8u
@@ -38,8 +39,9 @@ struct gateway {
     struct journal *journal;
     struct store *store; /* NULL in tests without one */
     struct keys *keys;
-    struct embed_pool *encoder; /* NULL: no model */
-    str encoder_version;        /* its vectors compare only with each other */
+    struct embed_pool *encoder;       /* NULL: no model */
+    str encoder_version;              /* its vectors compare only with each other */
+    struct redis *redis[WORKERS_MAX]; /* the workers', for what is counted; NULL: none */
     unsigned worker_count;
     struct digest admin_hash; /* of the admin key */
     bool has_admin_key;
@@ -80,6 +82,8 @@ struct worker {
     struct client *client;
     struct server *server;
     struct journal_writer *journal;
+    struct redis *redis; /* NULL: `shared` is `memory` */
+    struct redis_answers *shared;
     struct view *view;    /* the current one */
     struct list ready;    /* requests whose turn it is */
     struct list requests; /* all in flight */

@@ -33,6 +33,10 @@ static const struct metric_desc table[METER_COUNT] = {
     [METER_UNPRICED]        = {"relay_unpriced_total", "Answers whose cost is unknown because a price is missing.", METRIC_COUNTER, {NULL}, NULL, 1},
     [METER_COST_UNKNOWN]    = {"relay_cost_unknown_total", "Attempts that may have cost something nobody told.", METRIC_COUNTER, {NULL}, NULL, 1},
     [METER_UNKNOWN_EVENTS]  = {"relay_upstream_unknown_events_total", "Events of providers' streams of a kind that Relay does not know and passed over.", METRIC_COUNTER, {"provider"}, NULL, 1},
+    [METER_SHARED_UP]       = {"relay_shared_up", "Workers whose connection to the shared cache answers.", METRIC_GAUGE, {NULL}, NULL, 1},
+    [METER_SHARED_COMMANDS] = {"relay_shared_commands_total", "Commands sent to the shared cache, by how they ended.", METRIC_COUNTER, {"result"}, NULL, 1},
+    [METER_SHARED_CONNECTS] = {"relay_shared_connects_total", "Connections made to the shared cache.", METRIC_COUNTER, {NULL}, NULL, 1},
+    [METER_SHARED_SECONDS]  = {"relay_shared_seconds", "Time a request waited for the shared cache, each time it asked.", METRIC_HISTOGRAM, {NULL}, micro_bounds, NS},
     [METER_STEP]            = {"relay_step_seconds", "Time a request spent in a step of the path, waiting included.", METRIC_HISTOGRAM, {"step"}, micro_bounds, NS},
     [METER_BUILD_INFO]      = {"relay_build_info", "Always 1; the version is a label.", METRIC_GAUGE, {"version"}, NULL, 1},
 };
@@ -50,6 +54,7 @@ void meters_init(struct meters *m, unsigned workers, const char *version)
     static const enum cache_kind kinds[] = {CACHE_EXACT, CACHE_SEMANTIC, CACHE_SHARED, CACHE_MISS,
                                             CACHE_BYPASS};
     m->metrics = metrics_new(table, METER_COUNT, workers);
+    m->shared_seconds = series(m->metrics, METER_SHARED_SECONDS, NULL);
     m->request_seconds = series(m->metrics, METER_REQUEST_SECONDS, NULL);
     m->overhead = series(m->metrics, METER_OVERHEAD, NULL);
     m->saved_cache = series(m->metrics, METER_SAVED, "cache");
@@ -120,11 +125,37 @@ unsigned meters_request_series(struct meters *m, unsigned endpoint, int status)
     return made;
 }
 
+/* What the workers' connections have counted; nothing where there are none. */
+static void set_shared(struct gateway *g)
+{
+    struct metrics *x = g->meters.metrics;
+    struct redis_counts all = {0};
+    int64_t up = 0;
+    if (g->redis[0] == NULL)
+        return;
+    for (unsigned i = 0; i < g->worker_count; i++) {
+        struct redis_counts c = redis_counts(g->redis[i]);
+        up += c.up;
+        all.answered += c.answered;
+        all.refused += c.refused;
+        all.late += c.late;
+        all.lost += c.lost;
+        all.connects += c.connects;
+    }
+    metrics_set(x, series(x, METER_SHARED_UP, NULL), up);
+    metrics_set(x, series(x, METER_SHARED_COMMANDS, "answered"), all.answered);
+    metrics_set(x, series(x, METER_SHARED_COMMANDS, "refused"), all.refused);
+    metrics_set(x, series(x, METER_SHARED_COMMANDS, "late"), all.late);
+    metrics_set(x, series(x, METER_SHARED_COMMANDS, "lost"), all.lost);
+    metrics_set(x, series(x, METER_SHARED_CONNECTS, NULL), all.connects);
+}
+
 bool meters_page(struct gateway *g, const struct catalog *catalog, uint64_t now_ms, struct buf *out)
 {
     struct metrics *x = g->meters.metrics;
     metrics_set(x, g->meters.inflight, atomic_load_explicit(&g->inflight, memory_order_relaxed));
     metrics_set(x, g->meters.journal_bytes, journal_stats(g->journal).bytes);
+    set_shared(g);
     const struct config *config = catalog->config;
     for (unsigned i = 0; i < config->provider_count; i++) {
         const struct provider_config *p = &config->providers[i];

@@ -33,6 +33,10 @@ enum meter {
     METER_UNPRICED,
     METER_COST_UNKNOWN,
     METER_UNKNOWN_EVENTS,
+    METER_SHARED_UP,
+    METER_SHARED_COMMANDS,
+    METER_SHARED_CONNECTS,
+    METER_SHARED_SECONDS,
     METER_STEP,
     METER_BUILD_INFO,
     METER_COUNT
@@ -41,8 +45,8 @@ enum meter {
 /* Series that do not depend on the configuration, made once. */
 struct meters {
     struct metrics *metrics;
-    unsigned request_seconds, overhead, saved_cache, saved_routing, inflight, journal_bytes,
-        unpriced, cost_unknown;
+    unsigned shared_seconds, request_seconds, overhead, saved_cache, saved_routing, inflight,
+        journal_bytes, unpriced, cost_unknown;
     unsigned cache[5];                /* by enum cache_kind */
     unsigned vetoes[GUARD_RULES + 1]; /* the last: the score */
     unsigned limited[4];              /* requests, tokens, budget, provider */

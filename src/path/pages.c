@@ -6,6 +6,7 @@
 #include "path/pages.h"
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "config/url.h"
 #include "path/request.h"
 
@@ -24,7 +25,8 @@ static void health(struct worker *w, struct exchange *x)
     page(w, x, 200, "application/json", STR("{\"status\":\"ok\"}"));
 }
 
-/* Ready: the configuration is loaded, and the store is reachable or the journal takes rows. */
+/* Ready: the configuration is loaded, and the store is reachable or the journal takes rows. Without
+ * the shared cache requests are served all the same. */
 static void ready(struct worker *w, struct exchange *x)
 {
     struct gateway *g = w->gateway;
@@ -32,14 +34,24 @@ static void ready(struct worker *w, struct exchange *x)
     bool journal = !journal_is_refusing(g->journal);
     bool draining = atomic_load_explicit(&g->draining, memory_order_relaxed);
     bool ok = (store || journal) && !draining;
+    str trouble = w->shared != NULL ? redis_answers_trouble(w->shared) : (str){0};
     struct buf body;
-    buf_init(&body, 1024);
-    (void)buf_printf(&body, "{\"status\":\"%s\",\"store\":\"%s\",\"journal\":\"%s\",\"models\":%u}",
+    buf_init(&body, 4096);
+    (void)buf_printf(&body, "{\"status\":\"%s\",\"store\":\"%s\",\"journal\":\"%s\",\"models\":%u",
                      draining ? "draining"
                      : ok     ? "ready"
                               : "not ready",
                      store ? "reachable" : "away", journal ? "writing" : "refusing",
                      w->view->catalog->model_count);
+    (void)buf_printf(&body, ",\"shared\":\"%s\"",
+                     w->shared == NULL       ? "memory"
+                     : redis_is_up(w->redis) ? "reachable"
+                                             : "away");
+    if (trouble.len > 0) {
+        (void)buf_add(&body, STR(",\"trouble\":"));
+        json_add_str(&body, trouble);
+    }
+    (void)buf_add_char(&body, '}');
     page(w, x, ok ? 200 : 503, "application/json", buf_str(&body));
     buf_deinit(&body);
 }

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "path/resemble.h"
+#include "path/shared.h"
 
 #define ARENA_FIRST_BYTES    3072u /* what a stream keeps of a request of ordinary size */
 #define QUESTION_FIRST_BYTES 8192u
@@ -131,6 +132,7 @@ void request_free(struct request *r)
         key_unref(r->key);
     if (r->hit != NULL)
         stored_answer_unref(r->hit);
+    shared_leave(r); /* what it asks about is the other's vector */
     resemble_forget(r);
     if (r->sse_open)
         sse_deinit(&r->sse);

@@ -143,6 +143,8 @@ struct request {
     bool follow_done;
     double similarity; /* of the hit's question to this one; 1: the same */
 
+    struct shared_question *shared; /* NULL: there is no shared cache, or it is not cacheable */
+
     /* resemble */
     struct resemblance *like; /* NULL: it stepped aside */
 

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "guard/guard.h"
 #include "path/request.h"
+#include "path/shared.h"
 
 #define LOOKED_AT_MAX  8u
 #define TEXT_BYTES_MAX 2048u /* longer ones do not fit the encoder's 256 tokens */
@@ -79,6 +80,10 @@ struct resemblance {
     double nearest;  /* cosine of the nearest that was near enough; NAN: none was */
     uint32_t vetoes; /* the rules that refused the nearest */
     double score;    /* the best, of those that no rule refused; NAN: there was none */
+    bool looked;     /* at the answers of this process */
+    struct digest
+        seen[LOOKED_AT_MAX]; /* keys of those, which may come again from the shared cache */
+    unsigned seen_count;
 };
 
 static void set_alarm(struct worker *w)
@@ -239,6 +244,15 @@ static void count_vetoes(const struct request *r, uint32_t rules)
     }
 }
 
+static bool was_seen(const struct resemblance *like, const struct stored_answer *s)
+{
+    for (unsigned i = 0; i < like->seen_count; i++) {
+        if (memcmp(&like->seen[i], &s->key, sizeof s->key) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* Which of them may serve; NEIGHBOURS_MAX: none. */
 static unsigned best_of(struct request *r, const struct neighbour *near, unsigned count)
 {
@@ -246,6 +260,8 @@ static unsigned best_of(struct request *r, const struct neighbour *near, unsigne
     unsigned best = NEIGHBOURS_MAX;
     for (unsigned i = 0; i < count && i < LOOKED_AT_MAX; i++) {
         struct guard_verdict verdict;
+        if (was_seen(like, near[i].answer))
+            continue;
         guard_compare(like->encoding->features, features_of(near[i].answer), &verdict);
         if (i == 0)
             like->vetoes = verdict.vetoes;
@@ -267,33 +283,59 @@ static unsigned best_of(struct request *r, const struct neighbour *near, unsigne
     return NEIGHBOURS_MAX;
 }
 
-static enum flow choose_nearest(struct request *r)
+/* Makes one of them the hit, if one may serve. Takes their references. */
+static bool make_hit(struct request *r, const struct neighbour *near, unsigned count)
 {
-    struct answers *answers = r->worker->gateway->answers;
-    double floor = fmax(r->view->config->cache.threshold, r->wants.cache_threshold);
-    struct neighbour near[NEIGHBOURS_MAX];
-    unsigned count =
-        answers_find_like(answers, &r->like->scope, r->like->encoding->job.vector.v, (float)floor,
-                          r->at_us, cache_not_before_us(r), near, LOOKED_AT_MAX + 1);
-    if (count > 0)
-        r->like->nearest = near[0].cosine;
+    struct resemblance *like = r->like;
+    if (count > 0 && !(like->nearest >= near[0].cosine))
+        like->nearest = near[0].cosine;
     unsigned chosen = best_of(r, near, count);
     for (unsigned i = 0; i < count; i++) {
+        if (i < LOOKED_AT_MAX && like->seen_count < LOOKED_AT_MAX)
+            like->seen[like->seen_count++] = near[i].answer->key;
         if (i != chosen)
             stored_answer_unref(near[i].answer);
     }
     if (chosen == NEIGHBOURS_MAX)
-        return FLOW_NEXT;
-    answers_note_like(answers, near[chosen].answer);
+        return false;
     r->hit = near[chosen].answer;
     r->similarity = fmin(near[chosen].cosine, 1);
     r->cache = CACHE_SEMANTIC;
+    return true;
+}
+
+/* Looks at the answers of this process, then at those that gateways share. */
+static enum flow choose_nearest(struct request *r)
+{
+    struct answers *answers = r->worker->gateway->answers;
+    struct neighbour near[NEIGHBOURS_MAX];
+    if (!r->like->looked) {
+        const float *vector = r->like->encoding->job.vector.v;
+        float floor = (float)fmax(r->view->config->cache.threshold, r->wants.cache_threshold);
+        r->like->looked = true;
+        unsigned count = answers_find_like(answers, &r->like->scope, vector, floor, r->at_us,
+                                           cache_not_before_us(r), near, LOOKED_AT_MAX + 1);
+        bool chosen = make_hit(r, near, count);
+        if (!chosen && shared_ask_like(r, &r->like->scope, vector, floor))
+            return request_wait(r, shared_leave);
+    } else if (make_hit(r, near, shared_take(r, near))) {
+        r->hit = shared_adopt(r, r->hit);
+    }
+    if (r->hit == NULL)
+        return FLOW_NEXT;
+    answers_note_like(answers, r->hit);
     return request_jump(r, STEP_ACCOUNT);
 }
 
 enum flow resemble_answer(struct request *r)
 {
     struct encoding *e = r->like->encoding;
+    if (shared_is_asked(r) && !r->out_of_time)
+        return request_wait(r, shared_leave);
+    if (shared_is_asked(r)) {
+        shared_leave(r);
+        return FLOW_NEXT;
+    }
     if (!list_is_empty(&e->waiting) && !r->out_of_time)
         return request_wait(r, resemble_forget);
     if (!list_is_empty(&e->waiting))

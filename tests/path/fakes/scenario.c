@@ -100,8 +100,14 @@ static struct visit *begin(struct world *w, const struct scenario *s)
     world_open(w, s->config);
     if (s->warm_body != NULL)
         world_encoder(w, 1);
+    if (s->shared != SHARED_NONE)
+        world_shared(w, SHARED_ANSWERS, 0);
     if (is_warm(s))
         warm_up(w, s);
+    if (s->shared != SHARED_NONE) {
+        (void)answers_purge_owner(w->gateway.answers, NULL);
+        world_shared(w, s->shared, s->shared_ms);
+    }
     if (s->warm_body != NULL)
         world_encoder(w, s->encoder_ms);
     world_replies(w, s->replies);

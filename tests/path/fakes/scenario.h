@@ -23,6 +23,9 @@ struct scenario {
     bool warm;             /* the same request was answered before, plain */
     const char *warm_body; /* this one was; and there is an encoder */
     unsigned encoder_ms;   /* a text from then on */
+    /* There is a shared cache, which has what was answered before, and this process has not. */
+    enum shared_mood shared;
+    unsigned shared_ms;
 
     int status;        /* to the client; of a stream that was cut: 200 */
     const char *code;  /* of the error that the client gets; NULL: none */

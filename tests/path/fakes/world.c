@@ -228,6 +228,7 @@ void world_close(struct world *w)
     worker_deinit(&w->worker);
     fake_client_free(&w->client);
     embed_pool_stop(w->gateway.encoder);
+    fake_shared_free(w);
     answers_free(w->gateway.answers); /* asserts that no flight is left */
     limits_free(w->gateway.limits);
     meters_free(&w->gateway.meters);
@@ -260,6 +261,7 @@ static bool turn(struct world *w)
     any |= fake_server_turn(w, false);
     any |= fake_loop_timers(&w->loop);
     any |= fake_encoder_turn(w);
+    any |= fake_shared_turn(w);
     any |= fake_loop_posts(&w->loop);
     any |= fake_keys_turn(w);
     any |= fake_client_turn(&w->client);
@@ -286,7 +288,9 @@ static uint64_t next_ms(const struct world *w)
     uint64_t timer = fake_loop_next_ms(&w->loop);
     uint64_t call = fake_client_next_ms(&w->client);
     uint64_t text = fake_encoder_next_ms(w), first = timer < call ? timer : call;
-    return first < text ? first : text;
+    uint64_t shared = fake_shared_next_ms(w);
+    first = first < text ? first : text;
+    return first < shared ? first : shared;
 }
 
 /* One turn, and if it brought nothing the clock goes on to what comes next, at most to `until_ms`.

@@ -13,6 +13,7 @@
 #define RELAY_TESTS_PATH_FAKES_WORLD_H
 
 #include "path/request.h"
+#include "path/shared.h"
 #include "store/journal.h"
 
 #define WORLD_VISITS_MAX 8u
@@ -187,6 +188,12 @@ void world_replies(struct world *w, const struct reply *replies);
 void world_encoder(struct world *w, unsigned text_ms);
 void world_encoder_fails(struct world *w); /* its model cannot be opened */
 
+/* There is a cache that other gateways share: it answers so late, or nobody is there, or it never
+ * says anything. */
+enum shared_mood { SHARED_NONE, SHARED_ANSWERS, SHARED_AWAY, SHARED_SILENT };
+void world_shared(struct world *w, enum shared_mood mood, unsigned late_ms);
+unsigned world_shared_kept(const struct world *w);
+
 /* A client asks. `key` names one of the world's keys or is NULL; `headers` are more lines. The
  * method and path are "POST /v1/chat/completions" when `line` is NULL. */
 struct visit *world_visit(struct world *w, const char *line, const char *key, const char *headers,
@@ -236,6 +243,9 @@ bool fake_server_turn(struct world *w, bool late);
 bool fake_server_waits(const struct world *w);
 bool fake_encoder_turn(struct world *w);
 uint64_t fake_encoder_next_ms(const struct world *w);
+bool fake_shared_turn(struct world *w);
+uint64_t fake_shared_next_ms(const struct world *w);
+void fake_shared_free(struct world *w);
 void fake_visit_free(struct visit *v);
 bool fake_keys_turn(struct world *w);
 void fake_clock_set(const struct world *w);

@@ -101,10 +101,12 @@ static const struct refusal refusals[] = {
       "relay.yaml:1:8: store must be sqlite:PATH, or the path of a file, not \"sqlite:\"."),
     R("store: mysql://h/db",
       "relay.yaml:1:8: store must be sqlite:PATH, or the path of a file, not \"mysql://h/db\"."),
-    R("shared: redis://h:6379/0",
-      "relay.yaml:1:9: shared must be memory (Redis is not available in this version "
-      "yet), not \"redis://h:6379/0\"."),
-    R("shared: file", "relay.yaml:1:9: shared must be memory, not \"file\"."),
+    R("shared: redis://h:6379/x",
+      "relay.yaml:1:9: shared must be memory, or redis://[user:password@]host[:port][/database] "
+      "(rediss:// with TLS, and ?ca_file=PATH there)."),
+    R("shared: file",
+      "relay.yaml:1:9: shared must be memory, or redis://[user:password@]host[:port][/database] "
+      "(rediss:// with TLS, and ?ca_file=PATH there)."),
     R("targets: {baseline: gpt}",
       "relay.yaml:1:21: targets.baseline must be provider/model, or empty, not "
       "\"gpt\"."),

@@ -1,0 +1,21 @@
+/* shared.h - the connections to the Redis server that `shared` names. */
+#ifndef RELAY_CLI_SHARED_H
+#define RELAY_CLI_SHARED_H
+
+#include "config/config.h"
+#include "net/resolver.h"
+#include "net/tls.h"
+#include "path/gateway.h"
+
+/* A worker's, before its thread runs; nothing where `shared` is `memory`. Closed on the worker's
+ * thread when it has no request left, freed after its loop has ended. */
+void shared_open(struct worker *w, const struct config *c, struct tls_client *tls,
+                 struct resolver *resolver);
+void shared_close(struct worker *w);
+void shared_free(struct worker *w);
+
+/* Connects once, for at most a second and a half, and says which server answers, or in one sentence
+ * what is wrong (*ok is false then). Empty where `shared` is `memory`. */
+str shared_check(const struct config *c, struct arena *a, bool *ok);
+
+#endif

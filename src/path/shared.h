@@ -1,0 +1,37 @@
+/* shared.h - what a request asks of the cache that gateways share, and what it keeps there. With
+ * `shared: memory` none of these does anything. */
+#ifndef RELAY_PATH_SHARED_H
+#define RELAY_PATH_SHARED_H
+
+#include "path/request.h"
+#include "store/redis_answers.h"
+
+/* A request waits for the shared cache no longer than this in all, and a slot of the loop's timers.
+ */
+#define SHARED_WAIT_MS 24u
+
+/* Before any of the others, while the request's body is there. */
+void shared_begin(struct request *r);
+
+/* True: asked; path_ready() follows. While it is so, shared_leave() takes it back.
+ *
+ * The answer to this very question: */
+bool shared_ask_same(struct request *r);
+/* Those to questions like it in the scope, at or above the cosine; the vector stays until then. */
+bool shared_ask_like(struct request *r, const struct digest *scope, const float *vector,
+                     float floor);
+
+bool shared_is_asked(const struct request *r); /* and the answer is not here */
+void shared_leave(struct request *r);
+
+/* What came: references, which become the caller's. Once. */
+unsigned shared_take(struct request *r, struct neighbour found[REDIS_NEIGHBOURS]);
+
+/* This answer came from the shared cache and is served: it is kept in this process too. Gives a
+ * reference in exchange for the one it takes. */
+struct stored_answer *shared_adopt(struct request *r, struct stored_answer *answer);
+
+/* A new answer goes there as well. */
+void shared_keep(struct request *r, const struct stored_answer *answer);
+
+#endif

@@ -1,0 +1,202 @@
+"""`shared: redis://…`: gateways that share their answers through a real Redis 8, and what they do when
+it is away, silent, full, locked, or not what it should be."""
+
+import signal
+import subprocess
+import time
+
+import httpx
+import pytest
+
+from redis_server import Redis, needs_redis
+from support import (RELAY_BIN, ROOT, ask, clean_environment, content_of, free_port, model, provider,
+                     stream, wait_for)
+
+pytestmark = needs_redis
+
+MODEL = ROOT / "build/models/all-MiniLM-L6-v2"
+with_model = pytest.mark.skipif(not (MODEL / ".complete").exists(),
+                                reason="the model's files are not here (scripts/model.sh)")
+
+
+@pytest.fixture
+def redis(tmp_path):
+    server = Redis(tmp_path)
+    yield server
+    server.stop()
+
+
+def gateway(start, sim, url, **env):
+    return start.relay({"providers": {"p": provider(sim)}, "shared": url,
+                        "models": [model("p/small", input=1, output=2, quality=40)]}, env=env)
+
+
+def ready(relay):
+    with httpx.Client(trust_env=False) as c:
+        answer = c.get(relay.url + "/readyz", timeout=10)
+    assert answer.status_code == 200
+    return answer.json()
+
+
+def reached(relay):
+    """Every worker has its connection."""
+    wait_for(lambda: relay.metric("relay_shared_up") == relay.config["server"]["workers"],
+             why=lambda: relay.log())
+
+
+def client_of(relay, group="team"):
+    return relay.http(relay.make_key("shared", cache_group=group))
+
+
+def cached(answer):
+    return answer.headers["x-relay-cache"]
+
+
+def test_what_one_gateway_answered_the_other_has(start, redis, word):
+    sim = start.sim()
+    one, two = gateway(start, sim, redis.url), gateway(start, sim, redis.url)
+    reached(one)
+    reached(two)
+    a, b, stranger = client_of(one), client_of(two), client_of(two, group="others")
+    miss = ask(a, "p/small", word)
+    assert cached(miss) == "miss"
+    wait_for(lambda: len(redis.keys("rl:{*}:r:*")) == 1)
+    hit = ask(b, "p/small", word)
+    assert cached(hit) == "exact" and hit.headers["x-relay-route"] == "cached"
+    assert hit.json()["choices"] == miss.json()["choices"] and sim.count() == 1
+    assert hit.json()["id"] != miss.json()["id"]
+    row = two.row(hit.headers["x-relay-id"])
+    assert row["source_id"] == miss.headers["x-relay-id"] and row["cost_usd"] == "0"
+    answer, events, cut = stream(client_of(two), "p/small", word)
+    assert not cut and cached(answer) == "exact"
+    assert content_of(events) == miss.json()["choices"][0]["message"]["content"]
+    assert cached(ask(stranger, "p/small", word)) == "miss"
+    # A stream's answer is kept there as well.
+    answer, events, cut = stream(b, "p/small", word + " again")
+    assert cached(answer) == "miss" and not cut
+    wait_for(lambda: len(redis.keys("rl:{*}:r:*")) == 3)
+    assert cached(ask(a, "p/small", word + " again")) == "exact"
+    key = redis.keys("rl:{*}:r:*")[0]
+    assert 86000000 < int(redis.ask("PTTL", key)[0][1:]) <= 86400000
+    assert one.metric("relay_shared_commands_total", result="answered") >= 2
+    assert two.metric("relay_shared_seconds_count") >= 1
+
+
+@with_model
+def test_a_question_that_means_the_same(start, redis):
+    sim = start.sim()
+    one, two = (gateway(start, sim, redis.url, RELAY_CACHE_MODEL=MODEL,
+                        RELAY_CACHE_MAX_WAIT="5s") for _ in range(2))
+    reached(one)
+    reached(two)
+    a, b = client_of(one), client_of(two)
+    asked = ask(a, "p/small", "How do I reset the password of my account?")
+    assert cached(asked) in ("miss", "bypass")
+    wait_for(lambda: redis.keys("rl:{*}:v"))
+    [vectors] = redis.keys("rl:{*}:v")
+    assert redis.ask("VCARD", vectors) == [":1"]
+    hit = ask(b, "p/small", "How can I reset the password of my account?")
+    assert cached(hit) == "semantic" and 0.9 < float(hit.headers["x-relay-similarity"]) < 1
+    assert hit.json()["choices"] == asked.json()["choices"] and sim.count() == 1
+    # One word of the question decides.
+    assert cached(ask(b, "p/small", "How do I delete the password of my account?")) == "miss"
+
+
+def test_a_server_that_is_away_costs_nothing_and_comes_back(start, redis, word, tmp_path):
+    sim = start.sim()
+    redis.stop()
+    relay = gateway(start, sim, redis.url)
+    http = client_of(relay)
+    wait_for(lambda: "refused" in ready(relay).get("trouble", ""))
+    said = ready(relay)
+    assert said["shared"] == "away" and said["status"] == "ready"
+    assert said["trouble"].startswith(f"shared: no Redis server at 127.0.0.1:{redis.port}")
+    assert cached(ask(http, "p/small", word)) == "miss"
+    assert cached(ask(http, "p/small", word)) == "exact"  # this process's own
+    assert relay.metric("relay_shared_up") == 0
+    assert "the shared cache is not as it should be" in relay.log()
+    redis.start()
+    reached(relay)
+    assert ready(relay)["shared"] == "reachable" and "trouble" not in ready(relay)
+    assert cached(ask(http, "p/small", word + " new")) == "miss"
+    wait_for(lambda: len(redis.keys("rl:{*}:r:*")) == 1)
+    redis.kill()
+    assert cached(ask(http, "p/small", word + " lost")) == "miss"
+    redis.start()
+    reached(relay)
+
+
+def test_a_server_that_stands_still_is_waited_for_once(start, redis, word):
+    sim = start.sim()
+    relay = gateway(start, sim, redis.url)
+    http = client_of(relay)
+    reached(relay)
+    assert ask(http, "p/small", word).status_code == 200
+    redis.signal(signal.SIGSTOP)
+    waits = []
+    for i in range(20):
+        answer = ask(http, "p/small", f"{word} {i}")
+        assert cached(answer) == "miss" and answer.status_code == 200
+        waits.append(float(relay.row(answer.headers["x-relay-id"])["latency_ms"]))
+    # At most one wait for each worker's connection; the others did not wait at all.
+    workers = relay.config["server"]["workers"]
+    assert relay.metric("relay_shared_commands_total", result="late") <= workers
+    assert relay.metric("relay_shared_seconds_count") <= workers + 1
+    total = relay.metric("relay_shared_seconds_sum")
+    assert total < 0.2 * workers
+    wait_for(lambda: ready(relay)["shared"] == "away")
+    redis.signal(signal.SIGCONT)
+    reached(relay)
+    assert ready(relay)["shared"] == "reachable"
+
+
+def test_a_full_server_is_told(start, redis, word):
+    sim = start.sim()
+    relay = gateway(start, sim, redis.url)
+    http = client_of(relay)
+    reached(relay)
+    redis.ask("CONFIG", "SET", "maxmemory", "100kb")
+    for i in range(8):  # each worker has kept one
+        assert cached(ask(http, "p/small", f"{word} {i}")) == "miss"
+    wait_for(lambda: "is full" in ready(relay).get("trouble", ""))
+    assert ready(relay)["shared"] == "reachable" and redis.keys() == []
+    assert relay.metric("relay_shared_commands_total", result="refused") >= 1
+
+
+@pytest.mark.parametrize("login,sentence", [
+    ("", "wants a password"),
+    (":wrong-one@", "refused the user name or the password"),
+    ("ann:third-one@", "may not use vector sets")])
+def test_what_is_wrong_is_said_everywhere(start, tmp_path, word, login, sentence):
+    server = Redis(tmp_path, config="requirepass right-one\n"
+                   "user ann on >third-one ~rl:* +hello +get +eval +set\n")
+    try:
+        url = f"redis://{login}127.0.0.1:{server.port}"
+        relay = gateway(start, start.sim(), url)
+        http = client_of(relay)
+        wait_for(lambda: sentence in ready(relay).get("trouble", ""), why=lambda: str(ready(relay)))
+        assert ask(http, "p/small", word).status_code == 200
+        told = relay.run("check").stdout
+        assert sentence in told and "shared" in told
+        for text in (told, relay.log(), str(ready(relay)), relay.run("check", "--print").stdout):
+            assert not any(secret in text for secret in ("wrong-one", "right-one", "third-one"))
+        wait_for(lambda: sentence in relay.log())
+    finally:
+        server.stop()
+
+
+def test_check_says_which_server_answers_and_whose_the_limits_are(start, redis, tmp_path):
+    relay = gateway(start, start.sim(), redis.url)
+    told = relay.run("check").stdout
+    assert f"Redis 8." in told and "limits are this gateway's own" in told
+    wait_for(lambda: "limits and budgets are this gateway's own" in relay.log())
+    (tmp_path / "x.yaml").write_text("shared: redis://127.0.0.1:1/0/0\n")
+    done = subprocess.run([RELAY_BIN, "check", "--config", str(tmp_path / "x.yaml")], text=True,
+                          capture_output=True, env=clean_environment(), timeout=60)
+    assert done.returncode == 2 and "shared must be memory, or redis://" in done.stderr
+    begun = time.monotonic()
+    (tmp_path / "x.yaml").write_text(f"shared: redis://127.0.0.1:{free_port()}\n")
+    done = subprocess.run([RELAY_BIN, "check", "--config", str(tmp_path / "x.yaml")], text=True,
+                          capture_output=True, env=clean_environment(), timeout=60, cwd=tmp_path)
+    assert done.returncode == 0 and "no Redis server at" in done.stdout
+    assert time.monotonic() - begun < 30
