@@ -252,7 +252,7 @@ TEST(expectations)
  */
 static void open_small(struct rig *r)
 {
-    rig_open_limits(r, (struct server_limits){.connections_max = 1, .request_timeout_ms = 300});
+    rig_open_limits(r, (struct server_limits){.connections_max = 1, .request_timeout_ms = 1000});
     server_listen(r->server, &r->listener, 0, NULL);
 }
 
@@ -288,6 +288,7 @@ TEST(a_reader_that_does_not_read_is_cut)
     rig_until(&r, r.gone == 1);
     exchange_abort(r.held, STR(""));
     raw_close(&w);
+    rig_until(&r, server_is_idle(r.server)); /* there is room for one connection */
     w = raw_open(&r);
     raw_send(&r, &w, "GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
     rig_until(&r, r.heads == 2 && server_is_idle(r.server));
