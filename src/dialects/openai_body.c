@@ -143,9 +143,17 @@ static str other_id(struct arena *a, const struct flavour *flavour, str id)
     return str_eq(other, id) ? (str){0} : span_quote(a, other);
 }
 
+/* The messages as they are so far: the client's, until one of them is edited. */
+static str messages_text(const struct edits *e, str *messages)
+{
+    if (messages->len == 0)
+        *messages = json_doc_raw(&e->chat->doc, STR("messages"));
+    return *messages;
+}
+
 /* The edits to one message that the provider would refuse as it is: a role, a member or an id that
  * it does not take. */
-static size_t message_edits(struct edits *e, const struct flavour *flavour, str messages, size_t i,
+static size_t message_edits(struct edits *e, const struct flavour *flavour, str *messages, size_t i,
                             yyjson_val *v, struct json_edit *edits)
 {
     const struct chat_message *m = &e->chat->messages[i];
@@ -169,7 +177,7 @@ static size_t message_edits(struct edits *e, const struct flavour *flavour, str 
         if (id.value.len == 0)
             continue;
         if (calls.len == 0)
-            calls = json_member_raw(span_element(messages, i), STR("tool_calls"));
+            calls = json_member_raw(span_element(messages_text(e, messages), i), STR("tool_calls"));
         str call = span_element(calls, c);
         calls = span_replace(e->a, calls, call, span_edit(e->a, call, &id, 1));
     }
@@ -180,21 +188,22 @@ static size_t message_edits(struct edits *e, const struct flavour *flavour, str 
 
 static void edit_messages(struct edits *e, const struct flavour *flavour)
 {
-    str original = json_doc_raw(&e->chat->doc, STR("messages"));
-    str messages = original;
+    str messages = {0};
+    bool edited = false;
     size_t i, n;
     yyjson_val *v;
     yyjson_val *all = json_get(e->chat->doc.root, "messages");
     yyjson_arr_foreach(all, i, n, v)
     {
         struct json_edit edits[4];
-        size_t count = message_edits(e, flavour, messages, i, v, edits);
+        size_t count = message_edits(e, flavour, &messages, i, v, edits);
         if (count == 0)
             continue;
-        str message = span_element(messages, i);
+        str message = span_element(messages_text(e, &messages), i);
         messages = span_replace(e->a, messages, message, span_edit(e->a, message, edits, count));
+        edited = true;
     }
-    if (messages.p != original.p)
+    if (edited)
         edit_set(e, STR("messages"), messages);
 }
 

@@ -258,7 +258,7 @@ static void usage_in(struct event_work *w, yyjson_val *const *root)
     str text = {0};
     if (root[ROOT_USAGE] == NULL && root[ROOT_GROQ] == NULL)
         return;
-    if (yyjson_obj_get(root[ROOT_USAGE], "cost") != NULL)
+    if (json_get(root[ROOT_USAGE], "cost") != NULL)
         text = json_doc_raw(&w->out->doc, STR("usage"));
     if (openai_usage_in(w->in->flavour, root[ROOT_USAGE], text, &usage) ||
         openai_usage_in(w->in->flavour, json_get(root[ROOT_GROQ], "usage"), (str){0}, &usage))
