@@ -260,10 +260,9 @@ static void reply_answer(struct request *r, struct buf *body)
         reply_json(r, buf_str(body));
         return;
     }
-    if (r->out != NULL)
-        (void)buf_add(body, buf_str(r->out));
-    (void)r->chat.door->stream_end(r->out_state, &request_try(r)->usage, r->cost, body);
-    reply_rest_of_stream(r, buf_str(body));
+    struct buf *rest = r->out != NULL ? r->out : body;
+    (void)r->chat.door->stream_end(r->out_state, &request_try(r)->usage, r->cost, rest);
+    reply_rest_of_stream(r, buf_str(rest));
 }
 
 enum flow reply_send(struct request *r)
