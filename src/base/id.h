@@ -9,12 +9,20 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/str.h"
 
 struct uuid {
     uint8_t b[16];
 };
+
+/* All bytes zero, which no made id is. */
+static inline bool uuid_is_none(const struct uuid *id)
+{
+    static const struct uuid none;
+    return memcmp(id->b, none.b, sizeof none.b) == 0;
+}
 
 #define UUID_TEXT_BYTES 37
 #define KEY_TEXT_BYTES  45 /* 44 characters and NUL */

@@ -233,6 +233,7 @@ static int start(struct runtime *rt)
         return code;
     rt->gateway.worker_count = rt->worker_count;
     rt->gateway.answers = answers_new(c->cache.max_entries, c->cache.max_bytes);
+    rt->gateway.audits = audits_new();
     rt->gateway.live = live_new(rt->worker_count);
     meters_init(&rt->gateway.meters, rt->worker_count, RELAY_VERSION);
     rt->control = loop_new();
@@ -270,6 +271,7 @@ static void stop(struct runtime *rt)
     meters_free(&rt->gateway.meters);
     live_free(rt->gateway.live);
     answers_free(rt->gateway.answers);
+    audits_free(rt->gateway.audits);
     limits_free(rt->gateway.limits);
     arena_deinit(&rt->discovered_arena);
     free(rt->discovered);

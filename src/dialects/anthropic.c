@@ -19,6 +19,7 @@ const struct dialect dialect_anthropic = {
     .stream_error = anthropic_stream_error,
     .error_out = anthropic_error_out,
     .replay = anthropic_replay,
+    .text = anthropic_text,
     .field_name = anthropic_field_name,
     .id_prefix = "msg_",
     .comment = "event: ping\ndata: {\"type\": \"ping\"}\n\n",

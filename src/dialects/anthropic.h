@@ -85,6 +85,7 @@ bool anthropic_stream_error(struct stream_out *s, const struct client_error *err
 void anthropic_event_write(str name, str data, struct buf *out);
 
 /* anthropic_replay.c */
+str anthropic_text(struct arena *a, yyjson_val *root);
 bool anthropic_replay(struct arena *a, const struct chat *chat, str stored, yyjson_val *root,
                       const struct answer_head *head, struct buf *out);
 

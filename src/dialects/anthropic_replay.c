@@ -138,3 +138,17 @@ bool anthropic_replay(struct arena *a, const struct chat *chat, str stored, yyjs
     };
     return json_edit_object(stored, edits, 2, out);
 }
+
+str anthropic_text(struct arena *a, yyjson_val *root)
+{
+    struct buf text = span_buf(a, 256);
+    size_t i, n;
+    yyjson_val *block;
+    yyjson_val *content = json_get(root, "content");
+    yyjson_arr_foreach(content, i, n, block)
+    {
+        if (str_eq(json_str(json_get(block, "type")), STR("text")))
+            buf_add(&text, json_str(json_get(block, "text")));
+    }
+    return buf_str(&text);
+}

@@ -27,6 +27,7 @@ const struct dialect dialect_openai = {
     .stream_error = openai_stream_error,
     .error_out = openai_error_out,
     .replay = openai_replay,
+    .text = openai_text,
     .id_prefix = "chatcmpl-",
     .comment = ": keep-alive\n\n",
 };
@@ -69,6 +70,7 @@ const struct dialect dialect_responses = {
     .stream_error = responses_stream_error,
     .error_out = openai_error_out,
     .replay = responses_replay,
+    .text = responses_text,
     .field_name = responses_field_name,
     .id_prefix = "resp_",
     .comment = ": keep-alive\n\n",
@@ -92,6 +94,11 @@ bool dialect_replay(const struct dialect *door, struct arena *a, const struct ch
                     str stored, const struct answer_head *head, struct buf *out)
 {
     return door->replay(a, chat, stored, json_parse(a, stored, NULL), head, out);
+}
+
+str dialect_text(const struct dialect *door, struct arena *a, str stored)
+{
+    return door->text != NULL ? door->text(a, json_parse(a, stored, NULL)) : (str){0};
 }
 
 int64_t estimate_tokens(uint64_t text_bytes, unsigned messages)

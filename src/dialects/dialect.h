@@ -145,6 +145,8 @@ struct dialect {
     /* dialect_replay() for this door; `root` is of `stored`. */
     bool (*replay)(struct arena *a, const struct chat *chat, str stored, yyjson_val *root,
                    const struct answer_head *head, struct buf *out);
+    /* dialect_text() for this door, of the stored body's root; NULL: its answers are no texts. */
+    str (*text)(struct arena *a, yyjson_val *root);
     /* This door's name for a field that the writers of requests name as OpenAI does; NULL: the
      * same.
      */
@@ -189,6 +191,10 @@ void provider_error_in(const struct dialect *provider, struct arena *a, const st
  * full. */
 bool dialect_replay(const struct dialect *door, struct arena *a, const struct chat *chat,
                     str stored, const struct answer_head *head, struct buf *out);
+
+/* What a stored answer says: its text alone, without reasoning and refusals. Empty: it has none.
+ * Borrows from the arena. */
+str dialect_text(const struct dialect *door, struct arena *a, str stored);
 
 /* Text of an answer gathered from deltas, for the cache, the estimate of tokens and the log. Owns
  * growing buffers; bounded. */

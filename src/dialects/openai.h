@@ -47,6 +47,7 @@ bool openai_stream_error(struct stream_out *s, const struct client_error *error,
 /* openai_replay.c */
 /* Bytes of the first piece of a text that is replayed as a stream, cut between characters. */
 size_t openai_replay_piece(str text);
+str openai_text(struct arena *a, yyjson_val *root);
 bool openai_replay(struct arena *a, const struct chat *chat, str stored, yyjson_val *root,
                    const struct answer_head *head, struct buf *out);
 

@@ -181,3 +181,10 @@ bool openai_replay(struct arena *a, const struct chat *chat, str stored, yyjson_
     return chat->stream ? replay_stream(a, chat, stored, root, head, out)
                         : replay_plain(a, stored, root, head, out);
 }
+
+str openai_text(struct arena *a, yyjson_val *root)
+{
+    (void)a;
+    yyjson_val *choice = yyjson_arr_get_first(json_get(root, "choices"));
+    return json_str(json_get(json_get(choice, "message"), "content"));
+}

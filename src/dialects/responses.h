@@ -69,6 +69,7 @@ void responses_secret_in(str secret, struct chat_part *part);
 /* responses_answer.c */
 bool responses_answer_out(const struct answer *answer, const struct answer_head *head, str native,
                           pusd cost, struct buf *out);
+str responses_text(struct arena *a, yyjson_val *root);
 bool responses_replay(struct arena *a, const struct chat *chat, str stored, yyjson_val *root,
                       const struct answer_head *head, struct buf *out);
 

@@ -225,3 +225,22 @@ bool responses_replay(struct arena *a, const struct chat *chat, str stored, yyjs
     return chat->stream ? replay_stream(a, chat, root, head, out)
                         : replay_plain(a, stored, root, head, out);
 }
+
+str responses_text(struct arena *a, yyjson_val *root)
+{
+    struct buf text = span_buf(a, 256);
+    size_t i, n, k, m;
+    yyjson_val *item, *part;
+    yyjson_val *output = json_get(root, "output");
+    yyjson_arr_foreach(output, i, n, item)
+    {
+        yyjson_val *content = json_get(item, "content");
+        if (!str_eq(json_str(json_get(item, "type")), STR("message")))
+            continue;
+        yyjson_arr_foreach(content, k, m, part)
+        {
+            buf_add(&text, json_str(json_get(part, "text")));
+        }
+    }
+    return buf_str(&text);
+}

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "base/clock.h"
+#include "path/audit.h"
 #include "path/record.h"
 #include "path/request.h"
 #include "path/resemble.h"
@@ -129,6 +130,8 @@ static void count_request(struct request *r, const struct record *row)
     struct meters *m = &w->gateway->meters;
     struct metrics *x = m->metrics;
     metrics_add(x, w->index, meters_request_series(m, r->endpoint->index, row->status), 1);
+    if (r->audit != NULL)
+        return;
     metrics_observe(x, w->index, m->request_seconds, (int64_t)(row->latency_ms * 1e6));
     metrics_observe(x, w->index, m->overhead, row->overhead_us * 1000);
     for (unsigned i = 0; i < STEP_ACCOUNT; i++) {
@@ -229,11 +232,14 @@ enum flow account_write(struct request *r)
     remember(r);
 
     struct record row;
+    if (r->audit != NULL)
+        audit_close(r);
     record_fill(r, &row);
     r->accounted = true;
     if (r->key != NULL && r->endpoint->kind == ENDPOINT_CHAT)
         append_row(r, &row);
     count_request(r, &row);
     log_line(r, &row);
+    audit_consider(r);
     return FLOW_NEXT;
 }

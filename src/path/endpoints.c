@@ -4,6 +4,8 @@
  * once. */
 #include "path/endpoints.h"
 
+#include <assert.h>
+
 #include "base/clock.h"
 #include "path/pages.h"
 
@@ -21,8 +23,12 @@ static const struct endpoint endpoints[] = {
 #define ENDPOINT_COUNT (sizeof endpoints / sizeof *endpoints)
 #define OTHER          ENDPOINT_COUNT
 
+static_assert(OTHER < ENDPOINT_INDEX_AUDIT, "an index has one meaning");
+
 const char *endpoint_text(unsigned index)
 {
+    if (index == ENDPOINT_INDEX_AUDIT)
+        return "audit";
     return index < ENDPOINT_COUNT ? endpoints[index].path : "other";
 }
 

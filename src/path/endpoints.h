@@ -5,7 +5,8 @@
 
 #include "path/request.h"
 
-/* By index, for metrics: "/v1/chat/completions"; "other" for what is in no table. */
+/* By index, for metrics: "/v1/chat/completions"; "audit"; "other" for what is in
+ * no table. */
 const char *endpoint_text(unsigned index);
 
 #endif

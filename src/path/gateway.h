@@ -20,6 +20,7 @@
 #include "catalog/choose.h"
 #include "dialects/dialect.h"
 #include "embed/embed.h"
+#include "guard/audits.h"
 #include "net/client.h"
 #include "net/loop.h"
 #include "net/server.h"
@@ -35,6 +36,7 @@ struct gateway {
     struct meters meters;
     struct limits *limits;
     struct answers *answers;
+    struct audits *audits;
     struct live *live;
     struct journal *journal;
     struct store *store; /* NULL in tests without one */

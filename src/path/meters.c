@@ -2,6 +2,8 @@
  * never from what a client sent. */
 #include "path/meters.h"
 
+#include <math.h>
+
 #include "path/endpoints.h"
 
 static const double seconds_bounds[] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5,
@@ -9,8 +11,9 @@ static const double seconds_bounds[] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 static const double micro_bounds[] = {0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001,
                                       0.0025,  0.005,    0.01,    0.05,   0.1,     1,      0};
 
-#define NS  1e-9
-#define USD 1e-12
+#define NS    1e-9
+#define USD   1e-12
+#define MICRO 1e-6
 
 /* clang-format off */
 static const struct metric_desc table[METER_COUNT] = {
@@ -25,6 +28,10 @@ static const struct metric_desc table[METER_COUNT] = {
     [METER_SAVED]           = {"relay_saved_usd_total", "Savings in US dollars by cache and by routing.", METRIC_GAUGE, {"kind"}, NULL, USD},
     [METER_CACHE]           = {"relay_cache_total", "Requests by what the cache did.", METRIC_COUNTER, {"result"}, NULL, 1},
     [METER_VETOES]          = {"relay_cache_vetoes_total", "Stored answers to similar questions that were not served, by each rule that spoke against it; score: by none, but it is not sure enough.", METRIC_COUNTER, {"rule"}, NULL, 1},
+    [METER_AUDITS]          = {"relay_cache_audits_total", "Semantic hits that were asked again upstream, by what the comparison of the two answers found.", METRIC_COUNTER, {"result"}, NULL, 1},
+    [METER_AUDIT_RATIO]     = {"relay_cache_audit_different_ratio", "Share of the last judged audits whose answers differ, with the ends of its 95 % interval.", METRIC_GAUGE, {"bound"}, NULL, MICRO},
+    [METER_AUDITED]         = {"relay_cache_audits_judged", "How many audits that share is of.", METRIC_GAUGE, {NULL}, NULL, 1},
+    [METER_LEVEL]           = {"relay_cache_level", "Least score at which a semantic hit is served, moved by audits.", METRIC_GAUGE, {NULL}, NULL, MICRO},
     [METER_LIMITED]         = {"relay_limited_total", "Requests refused by a limit.", METRIC_COUNTER, {"kind"}, NULL, 1},
     [METER_FALLBACKS]       = {"relay_fallbacks_total", "Attempts that failed over, by the provider that failed and why.", METRIC_COUNTER, {"provider", "reason"}, NULL, 1},
     [METER_PROVIDER_UP]     = {"relay_provider_up", "1 when the provider takes requests, 0 when its breaker is open.", METRIC_GAUGE, {"provider"}, NULL, 1},
@@ -68,6 +75,8 @@ void meters_init(struct meters *m, unsigned workers, const char *version)
     for (unsigned i = 0; i <= GUARD_RULES; i++)
         m->vetoes[i] = series(m->metrics, METER_VETOES,
                               i < GUARD_RULES ? guard_name((enum guard_rule)i) : "score");
+    for (unsigned i = 0; i < AUDIT_RESULTS; i++)
+        m->audits[i] = series(m->metrics, METER_AUDITS, audit_result_text((enum audit_result)i));
     for (size_t i = 0; i < sizeof limited / sizeof *limited; i++)
         m->limited[i] = series(m->metrics, METER_LIMITED, limited[i]);
     for (unsigned i = 0; i < STEPS; i++)
@@ -150,6 +159,21 @@ static void set_shared(struct gateway *g)
     metrics_set(x, series(x, METER_SHARED_CONNECTS, NULL), all.connects);
 }
 
+/* Only where there are audits: a ratio of nothing is no number. */
+static void set_audits(struct gateway *g, const struct config *config)
+{
+    struct metrics *x = g->meters.metrics;
+    struct audits_share s = audits_share(g->audits);
+    double level = audits_level(g->audits, config->cache.max_error);
+    metrics_set(x, series(x, METER_LEVEL, NULL), llround(level / MICRO));
+    if (s.judged == 0)
+        return;
+    metrics_set(x, series(x, METER_AUDITED, NULL), s.judged);
+    metrics_set(x, series(x, METER_AUDIT_RATIO, "estimate"), llround(s.share / MICRO));
+    metrics_set(x, series(x, METER_AUDIT_RATIO, "low"), llround(s.low / MICRO));
+    metrics_set(x, series(x, METER_AUDIT_RATIO, "high"), llround(s.high / MICRO));
+}
+
 bool meters_page(struct gateway *g, const struct catalog *catalog, uint64_t now_ms, struct buf *out)
 {
     struct metrics *x = g->meters.metrics;
@@ -157,6 +181,7 @@ bool meters_page(struct gateway *g, const struct catalog *catalog, uint64_t now_
     metrics_set(x, g->meters.journal_bytes, journal_stats(g->journal).bytes);
     set_shared(g);
     const struct config *config = catalog->config;
+    set_audits(g, config);
     for (unsigned i = 0; i < config->provider_count; i++) {
         const struct provider_config *p = &config->providers[i];
         if (p->state != PROVIDER_ON)

@@ -6,6 +6,7 @@
 
 #include "base/metrics.h"
 #include "base/usage.h"
+#include "guard/audits.h"
 #include "guard/guard.h"
 
 #define STEPS           10u
@@ -25,6 +26,10 @@ enum meter {
     METER_SAVED,
     METER_CACHE,
     METER_VETOES,
+    METER_AUDITS,
+    METER_AUDIT_RATIO,
+    METER_AUDITED,
+    METER_LEVEL,
     METER_LIMITED,
     METER_FALLBACKS,
     METER_PROVIDER_UP,
@@ -49,7 +54,8 @@ struct meters {
         journal_bytes, unpriced, cost_unknown;
     unsigned cache[5];                /* by enum cache_kind */
     unsigned vetoes[GUARD_RULES + 1]; /* the last: the score */
-    unsigned limited[4];              /* requests, tokens, budget, provider */
+    unsigned audits[AUDIT_RESULTS];
+    unsigned limited[4]; /* requests, tokens, budget, provider */
     unsigned step[STEPS];
     _Atomic unsigned requests[METER_ENDPOINTS]
                              [500]; /* series + 1 of endpoint and status - 100; 0: not made yet */

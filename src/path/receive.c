@@ -41,7 +41,7 @@ enum flow receive_ask(struct request *r)
 }
 
 /* A message about a field may hold what the client sent: it goes back to that client only. */
-static enum flow understand(struct request *r)
+enum flow receive_understand(struct request *r)
 {
     str why = {0}, param = {0};
     struct json_doc body;
@@ -57,6 +57,10 @@ static enum flow understand(struct request *r)
     if (err != OK)
         return request_fail_param(r, err, why, param);
     r->chat.door = r->endpoint->door;
+    uint64_t now = loop_now_ms(r->worker->loop);
+    r->total_at_ms = now + (uint64_t)r->view->config->timeouts.total_ms;
+    if (r->wants.deadline_ms > 0)
+        r->deadline_at_ms = now + (uint64_t)r->wants.deadline_ms;
     return FLOW_NEXT;
 }
 
@@ -67,12 +71,5 @@ enum flow receive_answer(struct request *r)
     r->waited_ns += clock_mono_ns() - r->step_ns;
     if (r->body_err != OK)
         return request_fail(r, r->body_err, "%s", "");
-    enum flow flow = understand(r);
-    if (flow != FLOW_NEXT)
-        return flow;
-    uint64_t now = loop_now_ms(r->worker->loop);
-    r->total_at_ms = now + (uint64_t)r->view->config->timeouts.total_ms;
-    if (r->wants.deadline_ms > 0)
-        r->deadline_at_ms = now + (uint64_t)r->wants.deadline_ms;
-    return FLOW_NEXT;
+    return receive_understand(r);
 }

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "base/clock.h"
+#include "path/audit.h"
 #include "path/resemble.h"
 
 enum route_kind route_kind_of(const struct request *r)
@@ -186,6 +187,8 @@ void record_fill(struct request *r, struct record *out)
     out->user_tag = str_sub(r->chat.user, 0, RECORD_TEXT_MAX);
     out->tags = r->wants.tags;
     out->decision = resemble_decision(r);
+    if (r->audit != NULL)
+        audit_fill(r, out);
     fill_usage(r, out);
     fill_savings(r, out);
     fill_attempts(r, out);

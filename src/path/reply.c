@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "base/clock.h"
+#include "path/audit.h"
 #include "path/record.h"
 #include "path/request.h"
 
@@ -267,6 +268,10 @@ static void reply_answer(struct request *r, struct buf *body)
 
 enum flow reply_send(struct request *r)
 {
+    if (r->audit != NULL) {
+        audit_end(r);
+        return FLOW_NEXT;
+    }
     struct buf *body = &r->worker->body_scratch;
     buf_clear(body);
     if (r->gone)

@@ -21,6 +21,7 @@
 #define TRIES_MAX 16u /* attempts kept in the log */
 
 /* A door or another resource: one row of the table in endpoints.c. */
+#define ENDPOINT_INDEX_AUDIT 7u /* in the metrics, beside those that are served */
 enum endpoint_kind { ENDPOINT_CHAT, ENDPOINT_COUNT_TOKENS, ENDPOINT_MODELS };
 struct endpoint {
     const char *method, *path;
@@ -144,6 +145,7 @@ struct request {
     double similarity; /* of the hit's question to this one; 1: the same */
 
     struct shared_question *shared; /* NULL: there is no shared cache, or it is not cacheable */
+    struct audit *audit;            /* it checks an answer of the cache, for nobody */
 
     /* resemble */
     struct resemblance *like; /* NULL: it stepped aside */
@@ -251,6 +253,9 @@ void request_arm(struct request *r);
 
 /* Its client has left while others wait for its answer: it goes on as long as they do. */
 void request_orphan(struct request *r);
+
+/* receive.c: the chat, Relay's own fields and the deadlines, from the body that is here. */
+enum flow receive_understand(struct request *r);
 
 /* wants.c: Relay's own fields and headers. ERR_INVALID_REQUEST with *why and *param. */
 enum err wants_read(struct request *r, yyjson_val *root, str *why, str *param);

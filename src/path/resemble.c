@@ -257,6 +257,7 @@ static bool was_seen(const struct resemblance *like, const struct stored_answer 
 static unsigned best_of(struct request *r, const struct neighbour *near, unsigned count)
 {
     struct resemblance *like = r->like;
+    double level = audits_level(r->worker->gateway->audits, r->view->config->cache.max_error);
     unsigned best = NEIGHBOURS_MAX;
     for (unsigned i = 0; i < count && i < LOOKED_AT_MAX; i++) {
         struct guard_verdict verdict;
@@ -277,7 +278,7 @@ static unsigned best_of(struct request *r, const struct neighbour *near, unsigne
             best = i;
         }
     }
-    if (best == NEIGHBOURS_MAX || like->score >= guard_level(r->view->config->cache.max_error))
+    if (best == NEIGHBOURS_MAX || like->score >= level)
         return best;
     count_vetoes(r, 1u << GUARD_RULES);
     return NEIGHBOURS_MAX;
@@ -296,6 +297,7 @@ static bool make_hit(struct request *r, const struct neighbour *near, unsigned c
         if (i != chosen)
             stored_answer_unref(near[i].answer);
     }
+    audits_look(r->worker->gateway->audits, chosen != NEIGHBOURS_MAX);
     if (chosen == NEIGHBOURS_MAX)
         return false;
     r->hit = near[chosen].answer;
@@ -359,6 +361,11 @@ void resemble_question(const struct request *r, struct stored_question *out)
         .features = guard_features_bytes(e->features),
         .vector = e->job.vector.v,
     };
+}
+
+double resemble_score(const struct request *r)
+{
+    return r->like != NULL ? r->like->score : NAN;
 }
 
 str resemble_decision(struct request *r)

@@ -16,6 +16,9 @@ void resemble_question(const struct request *r, struct stored_question *out);
 /* The request's decision, with what became of the nearest question. */
 str resemble_decision(struct request *r);
 
+/* Of the hit; NAN: it is none of this row. */
+double resemble_score(const struct request *r);
+
 /* At the request's end. */
 void resemble_forget(struct request *r);
 

@@ -6,6 +6,7 @@
  * fails with: UPSTREAM_TRUNCATED, UPSTREAM_ERROR, UPSTREAM_INVALID, UPSTREAM_TIMEOUT. There is no
  * fallback from here on. */
 #include "base/clock.h"
+#include "path/audit.h"
 #include "path/request.h"
 
 static enum flow broken(struct request *r, enum err err, const char *what)
@@ -52,11 +53,15 @@ static void apply_pressure(struct request *r)
 
 enum flow stream_ask(struct request *r)
 {
+    if (r->audit != NULL)
+        return audit_ask(r);
     return r->chat.stream ? FLOW_ANSWER : FLOW_NEXT;
 }
 
 enum flow stream_answer(struct request *r)
 {
+    if (r->audit != NULL)
+        return audit_answer(r);
     bool whole = r->end_seen && !r->stream_broken && r->finish != FINISH_ERROR;
     if (!whole)
         pass_on(r);

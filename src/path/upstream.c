@@ -373,7 +373,8 @@ static enum err reserve(struct request *r, struct attempt *t)
     struct limits *limits = r->worker->gateway->limits;
     const struct provider_config *p = t->upstream->config;
     bool counts = r->chat.asked == ASKED_COUNT; /* which costs nothing */
-    if (!counts && pusd_known(r->key->budget) && pusd_known(t->candidate->expected_cost) &&
+    if (!counts && r->audit == NULL && pusd_known(r->key->budget) &&
+        pusd_known(t->candidate->expected_cost) &&
         !limits_reserve_money(limits, &r->reservation, t->candidate->expected_cost, r->key->budget,
                               r->at_us))
         return ERR_BUDGET_EXCEEDED;

@@ -42,6 +42,12 @@ static struct cached *cached_of(struct stored_answer *a)
 
 /* ---- entries ---- */
 
+struct stored_answer *stored_answer_ref(struct stored_answer *a)
+{
+    atomic_fetch_add_explicit(&a->refs, 1, memory_order_relaxed);
+    return a;
+}
+
 void stored_answer_unref(struct stored_answer *a)
 {
     if (a != NULL && atomic_fetch_sub_explicit(&a->refs, 1, memory_order_acq_rel) == 1) {
@@ -162,7 +168,7 @@ struct stored_answer *answers_find(struct answers *a, const struct digest *key, 
         count(&a->expired);
     } else if (*place != NULL && (*place)->answer.stored_us >= not_before_us) {
         found = &(*place)->answer;
-        atomic_fetch_add_explicit(&found->refs, 1, memory_order_relaxed);
+        (void)stored_answer_ref(found);
         (*place)->earned++;
         touch(a, s, *place);
     }
@@ -278,7 +284,7 @@ static bool put_in(struct answers *a, struct cached *c, bool replace, int64_t no
     }
     bool goes_in = *place == NULL;
     if (goes_in) {
-        atomic_fetch_add_explicit(&c->answer.refs, 1, memory_order_relaxed);
+        (void)stored_answer_ref(&c->answer);
         if (c->answer.question.vector != NULL) {
             c->vector = vectors_add(a->vectors, &c->answer);
         }

@@ -40,6 +40,8 @@ struct stored_answer {
     int64_t stored_us, expires_us; /* UTC */
     struct stored_question question;
 };
+/* Another reference to it, from somebody who has one. */
+struct stored_answer *stored_answer_ref(struct stored_answer *a);
 void stored_answer_unref(struct stored_answer *a);
 
 /* One with copies of the template's strings and vector, in no cache; a reference. */

@@ -75,6 +75,13 @@ struct key *key_copy(const struct key *values)
     return k;
 }
 
+const struct key *key_ref(const struct key *k)
+{
+    struct key *counted = (struct key *)(uintptr_t)k;
+    atomic_fetch_add_explicit(&counted->refs, 1, memory_order_relaxed);
+    return k;
+}
+
 void key_unref(const struct key *k)
 {
     /* The count is the one thing in a key that changes. */

@@ -37,6 +37,8 @@ struct key {
     int64_t created_us, expires_us, revoked_us; /* 0: never */
 };
 
+/* Another reference to it, from somebody who has one. */
+const struct key *key_ref(const struct key *k);
 void key_unref(const struct key *k);
 
 struct keys;

@@ -54,7 +54,7 @@ struct attempt_record {
 struct record {
     struct uuid id;
     int64_t at_us; /* UTC, when the request's head was there */
-    struct uuid key_id;
+    struct uuid key_id; /* none: Relay asked for itself (endpoint "audit") */
     str endpoint; /* "/v1/chat/completions" */
     str model_asked, provider, model;
     enum route_kind route;

@@ -65,7 +65,11 @@ static void bind_request(sqlite3_stmt *s, int *at, const struct record *r)
 {
     bind_uuid(s, ++*at, &r->id);
     sqlite3_bind_int64(s, ++*at, r->at_us);
-    bind_uuid(s, ++*at, &r->key_id);
+    if (uuid_is_none(&r->key_id)) {
+        sqlite3_bind_null(s, ++*at);
+    } else {
+        bind_uuid(s, ++*at, &r->key_id);
+    }
     bind_text(s, ++*at, r->endpoint);
     bind_text(s, ++*at, r->model_asked);
     bind_text(s, ++*at, r->provider);
@@ -202,6 +206,9 @@ static bool write_spend(struct db *d)
 
 static bool add_spend(struct db *d, const struct record *r)
 {
+    if (uuid_is_none(&r->key_id)) {
+        return true; /* what Relay asked for itself is nobody's spend */
+    }
     int64_t day = r->at_us / DAY_US;
     pusd cost = pusd_known(r->cost) ? r->cost : 0;
     /* The newest slots first: a batch mostly holds the rows of few keys. */

@@ -109,7 +109,7 @@ struct vector_entry *vectors_add(struct vectors *v, struct stored_answer *answer
     struct sketch sketch;
     e->serial = atomic_fetch_add_explicit(&v->serial, 1, memory_order_relaxed);
     e->answer = answer;
-    atomic_fetch_add_explicit(&answer->refs, 1, memory_order_relaxed);
+    (void)stored_answer_ref(answer);
     vector8_of(vector, &e->small);
     sketch_of(vector, &sketch);
 

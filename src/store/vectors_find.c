@@ -130,7 +130,7 @@ static unsigned take_exact(struct search *s, unsigned count, float floor, struct
         struct neighbour n = {s->v->kernels->dot(s->full, e->answer->question.vector), e->answer};
         if (n.cosine < floor)
             continue;
-        atomic_fetch_add_explicit(&e->answer->refs, 1, memory_order_relaxed);
+        (void)stored_answer_ref(e->answer);
         unsigned at = found++;
         for (; at > 0 && out[at - 1].cosine < n.cosine; at--)
             out[at] = out[at - 1];

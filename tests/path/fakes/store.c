@@ -38,10 +38,10 @@ void key_unref(const struct key *k)
     (void)before;
 }
 
-static const struct key *ref(struct fake_key *k)
+const struct key *key_ref(const struct key *k)
 {
-    atomic_fetch_add(&k->key.refs, 1);
-    return &k->key;
+    atomic_fetch_add(&((struct key *)k)->refs, 1);
+    return k;
 }
 
 enum key_find keys_find(struct keys *keys, const struct digest *hash, struct key_wait *w,
@@ -53,7 +53,7 @@ enum key_find keys_find(struct keys *keys, const struct digest *hash, struct key
         if (memcmp(&k->key.hash, hash, sizeof *hash) != 0)
             continue;
         if (k->in_memory) {
-            *out = ref(k);
+            *out = key_ref(&k->key);
             return KEY_FOUND;
         }
         if (w == NULL)
@@ -80,7 +80,7 @@ bool fake_keys_turn(struct world *w)
             continue;
         list_remove(&p->node);
         p->wait->result = p->key->later;
-        p->wait->key = p->key->later == KEY_FOUND ? ref(p->key) : NULL;
+        p->wait->key = p->key->later == KEY_FOUND ? key_ref(&p->key->key) : NULL;
         p->wait->done(p->wait);
         free(p);
     }

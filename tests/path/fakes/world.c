@@ -195,6 +195,7 @@ void world_open(struct world *w, const char *more)
     meters_init(&g->meters, 1, "test");
     g->limits = limits_new();
     g->answers = answers_new(w->config->cache.max_entries, w->config->cache.max_bytes);
+    g->audits = audits_new();
     g->live = live_new(1);
     g->journal = &w->journal;
     g->store = &w->store;
@@ -230,6 +231,7 @@ void world_close(struct world *w)
     embed_pool_stop(w->gateway.encoder);
     fake_shared_free(w);
     answers_free(w->gateway.answers); /* asserts that no flight is left */
+    audits_free(w->gateway.audits);
     limits_free(w->gateway.limits);
     meters_free(&w->gateway.meters);
     catalog_unref(w->catalog);
