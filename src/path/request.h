@@ -73,22 +73,45 @@ struct attempt {
 enum answer_state { ANSWER_NONE, ANSWER_HEAD_SENT, ANSWER_CONTENT_SENT };
 
 struct request {
-    /* The driver's. */
+    /* What every event of a stream touches, side by side: thousands of streams take turns, and each
+     * of them finds its memory out of the cache. The driver's: */
     struct worker *worker;
     struct view *view;
     struct exchange *x;
-    const struct endpoint *endpoint;
+    struct list ready_node;
+    void (*cancel)(struct request *); /* stops the operation under way, or NULL */
     enum step_name at, jump;
-    bool asked, running, queued, gone;
-    bool orphan; /* its client has left, but others wait for its answer */
     enum err fault;
+    bool asked, running, queued, gone;
+    /* of call and stream: */
+    struct http_call *call;
+    struct stream_in *in;
+    struct stream_out *out_state;
+    struct buf *out;       /* bytes for the client, until the turn ends */
+    struct gather *gather; /* for the cache and the content log */
+    uint64_t last_byte_ms, last_token_ns;
+    uint64_t last_out_ms; /* when the client last got something */
+    uint64_t idle_ms;
+    unsigned contents; /* events with content that the read under way has brought */
+    enum finish finish;
+    enum answer_state answer_state;
+    bool call_head, call_ended, call_failed;
+    bool timed_out;   /* this attempt: first token or idle */
+    bool out_of_time; /* the whole request: total or deadline_ms */
+    bool sse_open, content_seen, end_seen, stream_broken, paused;
+    struct sse_reader sse;
+    unsigned try_count;
+    struct attempt *tries[TRIES_MAX];
+
+    /* The driver's. */
+    const struct endpoint *endpoint;
+    bool orphan; /* its client has left, but others wait for its answer */
     enum step_name fault_at;
     str fault_message, fault_param, fault_code;
-    int fault_status;                 /* 0: the error table's */
-    int64_t retry_after_ms;           /* -1: none */
-    bool no_retry;                    /* x-should-retry: false */
-    void (*cancel)(struct request *); /* stops the operation under way, or NULL */
-    struct list ready_node, request_node;
+    int fault_status;       /* 0: the error table's */
+    int64_t retry_after_ms; /* -1: none */
+    bool no_retry;          /* x-should-retry: false */
+    struct list request_node;
     struct arena arena;
     struct arena question; /* what only a call needs: see request_forget_question() */
     struct uuid id;
@@ -99,8 +122,7 @@ struct request {
     uint32_t step_us[STEP_COUNT];
     uint64_t waited_ns;      /* for the client, a provider, a leader: not Relay's own time */
     struct loop_timer timer; /* the earliest of the deadlines below */
-    uint64_t total_at_ms, deadline_at_ms, attempt_at_ms, silence_at_ms, orphan_at_ms, last_byte_ms,
-        idle_ms;
+    uint64_t total_at_ms, deadline_at_ms, attempt_at_ms, silence_at_ms, orphan_at_ms;
 
     /* authenticate */
     const struct key *key;
@@ -155,37 +177,19 @@ struct request {
     struct local_work *local;
 
     /* call */
-    struct attempt *tries[TRIES_MAX];
-    unsigned try_count;
     unsigned next_candidate; /* the one to call now */
     uint32_t passed;         /* bits of those that are done with */
-    struct http_call *call;
-    struct buf body; /* of a refusal, or of a plain answer */
+    struct buf body;         /* of a refusal, or of a plain answer */
     enum call_failure failure;
     str failure_detail;
     enum err call_err; /* what the last failed attempt would tell the client */
     str call_message, call_param, call_code;
     int call_status;
     int64_t refusal_retry_ms;
-    bool call_head, call_ended, call_failed;
-    bool timed_out;   /* this attempt: first token or idle */
-    bool out_of_time; /* the whole request: total or deadline_ms */
 
     /* stream */
-    struct sse_reader sse;
-    bool sse_open;
-    struct stream_in *in;
-    struct stream_out *out_state;
-    struct buf *out;       /* bytes for the client, until the turn ends */
-    struct gather *gather; /* for the cache and the content log */
-    bool content_seen, end_seen, stream_broken, paused;
     enum err stream_err;
     str stream_why;
-    enum finish finish;
-    enum answer_state answer_state;
-    uint64_t last_token_ns;
-    uint64_t last_out_ms; /* when the client last got something */
-    unsigned contents;    /* events with content that the read under way has brought */
     struct answer answer; /* of a plain one */
     str native;           /* the provider's plain body */
     struct answer_head head;
