@@ -65,7 +65,7 @@ static bool format(struct redis *r, const str *args, unsigned count_of_args)
         return false;
     }
     char *command = NULL;
-    int len = redisFormatCommandArgv(&command, (int)count_of_args, texts, lens);
+    long long len = redisFormatCommandArgv(&command, (int)count_of_args, texts, lens);
     if (len < 0) {
         abort(); /* out of memory */
     }
