@@ -13,6 +13,7 @@
 #include "cli/model.h"
 #include "cli/shared.h"
 #include "cli/tool.h"
+#include "config/redis_url.h"
 #include "config/settings.h"
 #include "net/tls.h"
 
@@ -67,12 +68,8 @@ static void print_server(struct tool *t)
                   : arena_printf(a, "key made at the first start, in " STR_FMT, STR_ARG(key_file));
     line(t, "admin", arena_printf(a, STR_FMT ", " STR_FMT, STR_ARG(where), STR_ARG(key)));
     line(t, "store", c->store);
-    bool answers = false;
-    str shared = shared_check(c, a, &answers);
-    line(t, "shared",
-         shared.len == 0 ? STR("memory")
-         : answers ? arena_printf(a, STR_FMT "; limits are this gateway's own", STR_ARG(shared))
-                   : shared);
+    str shared = shared_check(c, a);
+    line(t, "shared", shared.len > 0 ? shared : STR("memory"));
     str sync = c->journal.sync_ms == 0 ? STR("always") : config_time_text(a, c->journal.sync_ms);
     str bytes = config_size_text(a, c->journal.max_bytes);
     line(t, "journal",
@@ -118,8 +115,9 @@ static void print_work(struct tool *t)
     str rpm = limit_text(a, c->limits.rpm, "requests");
     str tpm = limit_text(a, c->limits.tpm, "tokens");
     line(t, "limits",
-         arena_printf(a, STR_FMT " and " STR_FMT " per minute for keys that set none", STR_ARG(rpm),
-                      STR_ARG(tpm)));
+         arena_printf(a, STR_FMT " and " STR_FMT " per minute for keys that set none%s",
+                      STR_ARG(rpm), STR_ARG(tpm),
+                      redis_url_is(c->shared) ? "; limits are this gateway's own" : ""));
     str why = {0};
     str folder = model_check(c, a, &why);
     print_cache(t, folder.len > 0);

@@ -85,7 +85,7 @@ static void on_look(struct loop_timer *t)
         loop_timer_start(t, CHECK_LOOK_MS);
 }
 
-str shared_check(const struct config *c, struct arena *a, bool *ok)
+str shared_check(const struct config *c, struct arena *a)
 {
     struct look look = {.left = CHECK_MS / CHECK_LOOK_MS};
     struct loop *loop = loop_new();
@@ -93,14 +93,13 @@ str shared_check(const struct config *c, struct arena *a, bool *ok)
     struct tls_client *tls = tls_client_new();
     struct redis_options options = {.tls = tls, .resolver = resolver, .setting = "shared"};
     str out = {0};
-    *ok = false;
     if (redis_url_parse(a, c->shared, &options.url)) {
         look.redis = redis_new(loop, &options);
         loop_timer_init(&look.timer, loop, on_look);
         loop_timer_start(&look.timer, CHECK_LOOK_MS);
         loop_run(loop);
-        *ok = redis_trouble(look.redis).len == 0;
-        out = *ok ? arena_printf(a, STR_FMT " at " STR_FMT, STR_ARG(redis_server(look.redis)),
+        out = redis_trouble(look.redis).len == 0
+                  ? arena_printf(a, STR_FMT " at " STR_FMT, STR_ARG(redis_server(look.redis)),
                                  STR_ARG(options.url.address))
                   : arena_copy(a, redis_trouble(look.redis));
         redis_free(look.redis);

@@ -15,7 +15,7 @@ void shared_close(struct worker *w);
 void shared_free(struct worker *w);
 
 /* Connects once, for at most a second and a half, and says which server answers, or in one sentence
- * what is wrong (*ok is false then). Empty where `shared` is `memory`. */
-str shared_check(const struct config *c, struct arena *a, bool *ok);
+ * what is wrong. Empty where `shared` is `memory`. */
+str shared_check(const struct config *c, struct arena *a);
 
 #endif

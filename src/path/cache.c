@@ -99,29 +99,20 @@ static enum flow join(struct request *r)
     return request_wait(r, follow_leave);
 }
 
-enum flow recall_ask(struct request *r)
+/* This process has the answer. */
+static bool find_here(struct request *r)
 {
-    r->cacheable = is_cacheable(r);
-    if (!r->cacheable)
-        return FLOW_ANSWER;
-    r->cache_key = cache_key_of(r);
-    shared_begin(r);
-    if (!r->wants.cache_read || !r->view->config->cache.exact)
-        return FLOW_ANSWER;
-    r->cache = CACHE_MISS;
     struct stored_answer *s =
         answers_find(r->worker->gateway->answers, &r->cache_key, r->at_us, cache_not_before_us(r));
     if (s != NULL && cache_is_admissible(r, s)) {
         r->hit = s;
         r->similarity = 1;
         r->cache = CACHE_EXACT;
-        return FLOW_ANSWER;
+        return true;
     }
     if (s != NULL)
         stored_answer_unref(s);
-    /* Only requests that would store their answer share it, and streams are not shared. */
-    enum flow flow = r->chat.stream || !r->wants.cache_write ? FLOW_ANSWER : join(r);
-    return flow == FLOW_ANSWER && shared_ask_same(r) ? request_wait(r, shared_leave) : flow;
+    return false;
 }
 
 /* Another gateway may have the answer. */
@@ -164,6 +155,25 @@ static enum flow join_answer(struct request *r)
     if (s != NULL)
         stored_answer_unref(s);
     return FLOW_NEXT;
+}
+
+enum flow recall_ask(struct request *r)
+{
+    r->cacheable = is_cacheable(r);
+    if (!r->cacheable)
+        return FLOW_ANSWER;
+    r->cache_key = cache_key_of(r);
+    bool reads = r->wants.cache_read && r->view->config->cache.exact;
+    if (reads)
+        r->cache = CACHE_MISS;
+    if (reads && find_here(r))
+        return FLOW_ANSWER;
+    shared_begin(r);
+    if (!reads)
+        return FLOW_ANSWER;
+    /* Only requests that would store their answer share it, and streams are not shared. */
+    enum flow flow = r->chat.stream || !r->wants.cache_write ? FLOW_ANSWER : join(r);
+    return flow == FLOW_ANSWER && shared_ask_same(r) ? request_wait(r, shared_leave) : flow;
 }
 
 enum flow recall_answer(struct request *r)

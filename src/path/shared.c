@@ -25,7 +25,7 @@ static void arrived(struct redis_ask *ask)
 
 void shared_begin(struct request *r)
 {
-    if (r->worker->shared == NULL)
+    if (r->worker->shared == NULL || !redis_is_up(r->worker->redis))
         return;
     struct shared_question *q = arena_new(&r->arena, struct shared_question, 1);
     q->request = r;

@@ -10,7 +10,8 @@
  */
 #define SHARED_WAIT_MS 24u
 
-/* Before any of the others, while the request's body is there. */
+/* Before any of the others, while the request's body is there. None of them does anything if the
+ * server does not answer at this moment. */
 void shared_begin(struct request *r);
 
 /* True: asked; path_ready() follows. While it is so, shared_leave() takes it back.
