@@ -152,7 +152,8 @@ void redis_take(struct redis *r, str bytes)
             return;
         }
         struct redis_slot *slot = slot_of(r, r->head++);
-        if (slot->command != NULL) { /* else it came too late, or nobody wants it */
+        /* Else it came too late, or nobody wants it, or it is the greeting's. */
+        if (slot->command != NULL && r->state == REDIS_UP) {
             count(value->kind == REDIS_REFUSAL ? &r->refused : &r->answered);
         }
         finish(slot, value, REDIS_LOST);

@@ -40,7 +40,7 @@ struct redis_value {
 
 struct redis;
 
-/* Of commands that somebody waited for or not: */
+/* Of commands whose replies somebody waited for: */
 struct redis_counts {
     int64_t answered, refused; /* refused: with an error */
     int64_t late, lost;        /* no reply in time; the connection was lost under it */
