@@ -127,10 +127,11 @@ static bool strip_prefix(str word, str stem)
 {
     static const char *const prefixes[] = {"un", "non", "dis", "in", "im",
                                            "ir", "il",  "mis", "de", "anti"};
+    if (stem.len < 3 || word.len <= stem.len || !str_ends(word, stem))
+        return false;
+    str head = str_sub(word, 0, word.len - stem.len);
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
-        str prefix = str_of_c(prefixes[i]);
-        if (stem.len >= 3 && word.len == stem.len + prefix.len && str_starts(word, prefix) &&
-            str_ends(word, stem))
+        if (str_eq(head, str_of_c(prefixes[i])))
             return true;
     }
     return false;

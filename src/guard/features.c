@@ -445,7 +445,7 @@ const struct guard_features *guard_features_make(struct arena *a, str text)
     struct guard_features head = {0};
     struct builder b = {.f = &head};
     b.scan = scan_text(a, str_head(text, SCAN_BYTES_MAX), RAWS_MAX);
-    b.tokens = arena_new(a, struct guard_token, GUARD_TOKENS_MAX);
+    b.tokens = arena_alloc(a, GUARD_TOKENS_MAX * sizeof *b.tokens);
     b.pool = arena_alloc(a, GUARD_POOL_MAX);
     b.title = is_title(b.scan);
     head.script = (uint8_t)b.scan->script;

@@ -105,8 +105,19 @@ static bool has_inner(str s, char c)
     return false;
 }
 
+static bool is_plain(str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (!is_alpha(s.p[i]))
+            return false;
+    }
+    return true;
+}
+
 bool scan_is_ident(str s, bool after_space)
 {
+    if (is_plain(s)) /* most are, and then nothing below holds */
+        return false;
     if (str_find(s, STR("://"), 0) != SIZE_MAX || str_starts_nocase(s, STR("www.")) ||
         is_address(s))
         return true;

@@ -131,28 +131,34 @@ static bool is_key(str chunk)
     static const char *const heads[] = {"sk-",   "pk-",   "ghp_",   "gho_", "github_pat_",
                                         "xoxb-", "xoxp-", "glpat-", "glw_", "eyJ",
                                         "AKIA",  "AIza",  "hf_"};
+    if (chunk.len < 16)
+        return false;
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
-        if (str_starts(chunk, str_of_c(heads[i])) && chunk.len >= 16)
+        if (str_starts(chunk, str_of_c(heads[i])))
             return true;
     }
     return is_random(chunk) && str_find(chunk, STR("://"), 0) == SIZE_MAX;
 }
 
-/* "password: hunter2", "api key is ...": the value stands in the text. */
+static bool ends_in_secret(str s)
+{
+    static const str names[] = {{"password", 8}, {"passwd", 6}, {"passphrase", 10}, {"api key", 7},
+                                {"api_key", 7},  {"apikey", 6}, {"secret", 6},      {"token", 5}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        str name = names[i];
+        if (s.len >= name.len && str_eq_nocase(str_sub(s, s.len - name.len, s.len), name))
+            return true;
+    }
+    return false;
+}
+
+/* "password: hunter2", "api key = ...": the value stands in the text. */
 static bool names_secret(str s)
 {
-    static const char *const names[] = {"password", "passwd", "passphrase", "api key",
-                                        "api_key",  "apikey", "secret",     "token"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        str name = str_of_c(names[i]);
-        for (size_t at = 0; at + name.len < s.len; at++) {
-            if (!str_eq_nocase(str_sub(s, at, at + name.len), name))
-                continue;
-            str rest = str_trim(str_sub(s, at + name.len, s.len));
-            bool says = (str_starts(rest, STR(":")) || str_starts(rest, STR("="))) && rest.len > 4;
-            if (says)
-                return true;
-        }
+    s = str_trim(s);
+    for (size_t i = 0; i + 4 < s.len; i++) {
+        if ((s.p[i] == ':' || s.p[i] == '=') && ends_in_secret(str_trim(str_sub(s, 0, i))))
+            return true;
     }
     return str_find(s, STR("-----BEGIN"), 0) != SIZE_MAX;
 }
