@@ -20,6 +20,7 @@ static const struct command commands[] = {
     {"route", cli_route, "dry run: how a prompt would be routed, and why"},
     {"usage", cli_usage, "spend and savings from the request log"},
     {"logs", cli_logs, "the request log"},
+    {"cache", cli_cache, "cached answers: how many, and forgetting some"},
     {"embed", cli_embed, "vectors of texts, made here; of two texts their cosine"},
     {"version", cli_version, "print the version"},
     {"docs", cli_docs, NULL},

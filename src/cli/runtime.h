@@ -38,7 +38,8 @@ struct runtime {
     struct catalog *catalog;
     struct log log;
     struct gateway gateway;
-    struct listener listeners[2]; /* clients; administration (count 0: none) */
+    struct answers_file *answers_file; /* NULL: the cache is in memory only */
+    struct listener listeners[2];      /* clients; administration (count 0: none) */
     struct tls_server *tls_server;
     struct tls_client *tls_client;
     struct resolver *resolver;
@@ -86,6 +87,9 @@ void firstrun_say(const struct runtime *rt); /* the banner, on standard output *
 /* demo.c: relay-sim beside it. False after saying why. */
 bool demo_start(struct runtime *rt);
 void demo_stop(struct runtime *rt);
+
+/* answers.c: the cache, with what an earlier run left of it. After encoder_start(). */
+void answers_start(struct runtime *rt);
 
 /* encoder.c: the embedding model, or the sentence in the log that says why there is none. It stops
  * after the workers' threads have ended and before their loops are freed. */

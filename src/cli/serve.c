@@ -15,6 +15,7 @@
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/runtime.h"
+#include "store/answers_file.h"
 
 #define EXIT_FAILED   1
 #define TICK_MS       250u
@@ -232,7 +233,6 @@ static int start(struct runtime *rt)
     if (code != 0)
         return code;
     rt->gateway.worker_count = rt->worker_count;
-    rt->gateway.answers = answers_new(c->cache.max_entries, c->cache.max_bytes);
     rt->gateway.audits = audits_new();
     rt->gateway.live = live_new(rt->worker_count);
     meters_init(&rt->gateway.meters, rt->worker_count, RELAY_VERSION);
@@ -243,6 +243,7 @@ static int start(struct runtime *rt)
     loop_timer_init(&rt->tick, rt->control, on_tick);
     loop_timer_init(&rt->discover_timer, rt->control, on_discover);
     encoder_start(rt);
+    answers_start(rt);
     discover_start(rt, first_models);
     return 0;
 }
@@ -256,6 +257,7 @@ static void stop(struct runtime *rt)
     pthread_join(rt->signals, NULL);
     demo_stop(rt);
     store_close(rt->gateway.store, STOP_STORE_MS);
+    answers_file_close(rt->answers_file);
     journal_close(rt->gateway.journal);
     client_free(rt->control_client);
     loop_free(rt->control);

@@ -86,6 +86,7 @@ static struct stored_answer *keep(struct request *r, int64_t now_us)
             .model = t->model,
             .body = buf_str(body),
             .finish_reason = str_of_c(finish_text(r->finish)),
+            .tags = r->wants.tags,
             .usage = t->usage,
             .stored_us = now_us,
             .expires_us = now_us + ttl_ms * 1000,

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/mem.h"
 #include "store/answers_internal.h"
 #include "store/vectors.h"
@@ -71,7 +72,7 @@ static struct cached *copy_answer(const struct stored_answer *t)
     size_t vector = q->vector != NULL ? VECTOR_DIM * sizeof *q->vector : 0;
     size_t features = (q->features.len + 7) & ~(size_t)7;
     size_t size = sizeof(struct cached) + vector + features + q->text.len + t->provider.len +
-                  t->model.len + t->body.len + t->finish_reason.len;
+                  t->model.len + t->body.len + t->finish_reason.len + t->tags.len;
     struct cached *c = xmalloc(size);
     struct stored_answer *a = &c->answer;
     c->bytes = (int64_t)(size + (vector > 0 ? vectors_entry_bytes() : 0));
@@ -94,6 +95,7 @@ static struct cached *copy_answer(const struct stored_answer *t)
     a->model = keep(&at, t->model);
     a->body = keep(&at, t->body);
     a->finish_reason = keep(&at, t->finish_reason);
+    a->tags = keep(&at, t->tags);
     return c;
 }
 
@@ -146,6 +148,7 @@ static void take_out(struct answers *a, struct answers_stripe *s, struct cached 
         vectors_remove(a->vectors, c->vector);
         c->vector = NULL;
     }
+    atomic_fetch_add_explicit(&a->removed, 1, memory_order_relaxed);
     stored_answer_unref(&c->answer);
 }
 
@@ -175,6 +178,23 @@ struct stored_answer *answers_find(struct answers *a, const struct digest *key, 
     pthread_mutex_unlock(&s->lock);
     count(found != NULL ? &a->hits : &a->misses);
     return found;
+}
+
+bool answers_holds(struct answers *a, const struct digest *key, const struct uuid *source_id,
+                   int64_t now_us)
+{
+    struct answers_stripe *s = answers_stripe_of(a, key);
+    pthread_mutex_lock(&s->lock);
+    struct cached **place = place_of(a, s, key);
+    bool expired = *place != NULL && (*place)->answer.expires_us <= now_us;
+    if (expired) {
+        take_out(a, s, place);
+        count(&a->expired);
+    }
+    bool holds = !expired && *place != NULL &&
+                 memcmp((*place)->answer.source_id.b, source_id->b, sizeof source_id->b) == 0;
+    pthread_mutex_unlock(&s->lock);
+    return holds;
 }
 
 static void drop_expired(struct answers *a, const struct stored_answer *answer)
@@ -307,6 +327,7 @@ struct stored_answer *answers_keep(struct answers *a, const struct stored_answer
                 atomic_load_explicit(&a->entries_max, memory_order_relaxed) > 0 &&
                 template_->expires_us > now_us;
     if (fits && put_in(a, c, replace, now_us)) {
+        new_answers_add(&a->fresh, &c->answer);
         make_room(a, LOOKED_AT_ONCE_MAX);
     }
     return &c->answer;
@@ -323,13 +344,26 @@ void answers_set_limits(struct answers *a, int64_t entries_max, int64_t bytes_ma
 
 struct purge {
     const struct uuid *source_id, *owner;
+    str tag, tag_value; /* no tag: any */
 };
+
+static bool has_tag(const struct stored_answer *a, const struct purge *p)
+{
+    struct arena arena;
+    arena_init(&arena, 1024);
+    yyjson_val *tags = a->tags.len > 0 ? json_parse(&arena, a->tags, NULL) : NULL;
+    yyjson_val *value = json_member(tags, p->tag);
+    bool has = yyjson_is_str(value) && str_eq(json_str(value), p->tag_value);
+    arena_deinit(&arena);
+    return has;
+}
 
 static bool is_meant(const struct purge *p, const struct stored_answer *a)
 {
     return (p->source_id == NULL ||
             memcmp(p->source_id->b, a->source_id.b, sizeof a->source_id.b) == 0) &&
-           (p->owner == NULL || memcmp(p->owner->b, a->owner.b, sizeof a->owner.b) == 0);
+           (p->owner == NULL || memcmp(p->owner->b, a->owner.b, sizeof a->owner.b) == 0) &&
+           (p->tag.len == 0 || has_tag(a, p));
 }
 
 static size_t purge_chunk(struct answers *a, struct answers_stripe *s, size_t from,
@@ -373,6 +407,11 @@ size_t answers_purge_owner(struct answers *a, const struct uuid *owner)
     return purge(a, &(struct purge){.owner = owner});
 }
 
+size_t answers_purge_tag(struct answers *a, str name, str value)
+{
+    return purge(a, &(struct purge){.tag = name, .tag_value = value});
+}
+
 struct answers_stats answers_stats(struct answers *a)
 {
     struct vectors_stats like = vectors_stats(a->vectors);
@@ -383,6 +422,7 @@ struct answers_stats answers_stats(struct answers *a)
         .misses = atomic_load_explicit(&a->misses, memory_order_relaxed),
         .evicted = atomic_load_explicit(&a->evicted, memory_order_relaxed),
         .expired = atomic_load_explicit(&a->expired, memory_order_relaxed),
+        .removed = atomic_load_explicit(&a->removed, memory_order_relaxed),
         .like_entries = like.entries,
         .like_scopes = like.scopes,
         .like_hits = atomic_load_explicit(&a->like_hits, memory_order_relaxed),
@@ -397,6 +437,7 @@ struct answers *answers_new(int64_t entries_max, int64_t bytes_max)
     a->entries_max = entries_max;
     a->bytes_max = bytes_max;
     a->vectors = vectors_new();
+    new_answers_init(&a->fresh);
     /* The tables never grow: the system gives the pages of a table only when they are touched. */
     a->bucket_count = BUCKETS_MIN;
     while (a->bucket_count < ANSWERS_BUCKETS_MAX &&
@@ -415,6 +456,7 @@ struct answers *answers_new(int64_t entries_max, int64_t bytes_max)
 
 void answers_free(struct answers *a)
 {
+    new_answers_deinit(&a->fresh);
     answers_purge_owner(a, NULL);
     for (unsigned i = 0; i < ANSWERS_STRIPES; i++) {
         for (unsigned f = 0; f < ANSWERS_FLIGHT_BUCKETS; f++) {

@@ -36,6 +36,7 @@ struct stored_answer {
     str provider, model; /* who gave it */
     str body;            /* plain answer in the door's dialect */
     str finish_reason;
+    str tags; /* JSON object of the request's tags, or empty: for purging by tag */
     struct usage usage;
     int64_t stored_us, expires_us; /* UTC */
     struct stored_question question;
@@ -80,8 +81,21 @@ struct stored_answer *answers_keep(struct answers *a, const struct stored_answer
 
 bool answers_purge(struct answers *a, const struct uuid *source_id);
 size_t answers_purge_owner(struct answers *a, const struct uuid *owner); /* NULL: all */
+size_t answers_purge_tag(struct answers *a, str name, str value);
+
+/* ---- for those who keep the answers elsewhere too ---- */
+
+/* From now on answers that are kept are remembered for answers_take_new(), a bounded number. */
+void answers_watch(struct answers *a);
+/* Up to `max` of them, in order, each a reference. */
+unsigned answers_take_new(struct answers *a, struct stored_answer **out, unsigned max);
+/* Is this very answer there? One that has expired goes. */
+bool answers_holds(struct answers *a, const struct digest *key, const struct uuid *source_id,
+                   int64_t now_us);
+
 struct answers_stats {
     int64_t entries, bytes, hits, misses, evicted, expired;
+    int64_t removed; /* for whatever reason */
     int64_t like_entries, like_scopes, like_hits;
 };
 struct answers_stats answers_stats(struct answers *a);

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "store/answers_file.h"
 #include "store/store_internal.h"
 
 #define NS_PER_MS        UINT64_C(1000000)
@@ -100,6 +101,14 @@ static bool copy_all(struct store *s)
     return store_drop_segments(s);
 }
 
+static void write_answers(struct store *s)
+{
+    struct answers_file *f = atomic_load_explicit(&s->answers_file, memory_order_acquire);
+    if (f != NULL) {
+        answers_file_work(f, clock_utc_us());
+    }
+}
+
 static void do_duties(struct store *s)
 {
     uint64_t now = clock_mono_ns();
@@ -128,6 +137,7 @@ static void do_duties(struct store *s)
     }
     journal_probe(s->journal);
     judge(s, now);
+    write_answers(s);
 }
 
 /* Until the time, or a notice when `woken` (else only stopping ends it early). */
@@ -214,6 +224,7 @@ static void *run(void *arg)
         do_duties(s);
     }
     finish(s);
+    write_answers(s);
     return NULL;
 }
 
@@ -335,6 +346,11 @@ void store_close(struct store *s, int64_t wait_ms)
     (void)!write(s->wake_write, "", 1);
     pthread_join(s->thread, NULL);
     free_store(s);
+}
+
+void store_set_answers_file(struct store *s, struct answers_file *f)
+{
+    atomic_store_explicit(&s->answers_file, f, memory_order_release);
 }
 
 struct keys *store_keys(struct store *s)

@@ -40,6 +40,10 @@ void store_notify(struct store *s);
 
 void store_set_retention(struct store *s, int64_t retention_ms, int64_t content_retention_ms);
 
+/* From now on the store thread works for this file too; it lives until after store_close(). */
+struct answers_file;
+void store_set_answers_file(struct store *s, struct answers_file *f);
+
 bool store_is_reachable(const struct store *s); /* the last batch or poll worked */
 struct store_stats {
     int64_t rows_committed, rows_failed, lag_rows;

@@ -53,6 +53,7 @@ struct store {
     int wake_read, wake_write;
     _Atomic bool sleeping, stopping, reachable;
     _Atomic uint64_t stop_by_ns;
+    _Atomic(struct answers_file *) answers_file; /* NULL: the cache is in memory only */
     _Atomic int64_t rows_committed, rows_failed, batches, retention_ms, content_retention_ms;
 
     /* The store thread's own. */

@@ -403,3 +403,69 @@ def test_streams_and_other_keys_do_not_share(relay, key, sim, word):
     text = f"{word} streams [[sim:ttft=800]]"
     assert _at_once(relay, [key] * 3, lambda c: cached(stream(c, "p/small", text)[0])) == ["miss"] * 3
     assert len(sim.find(word + " streams")) == 3
+
+
+def forgotten(relay, *args):
+    return int(relay.run("cache", "purge", *args).stdout.split()[0])
+
+
+def test_purging(start, sim, word):
+    """One answer, a key's, a group's, by tag, and all: in the file at once, in memory within a second."""
+    relay = start.relay({"providers": {"p": provider(sim)}, "models": [model("p/small")]})
+    keys = {"ann": relay.make_key("ann"), "bob": relay.make_key("bob"), "team": relay.make_key("tim", cache_group="g")}
+
+    def go(who, n=0, **more):
+        with relay.http(keys[who]) as client:
+            return ask(client, "p/small", f"{word} {n}", **more)
+
+    def written(count):
+        wait_for(lambda: json.loads(relay.run("cache", "stats", "--json").stdout)["answers"] == count, 3)
+
+    first = go("ann")
+    for n in (1, 2):
+        go("ann", n, metadata={"team": "x"})
+    go("bob"), go("team")
+    written(5)
+    assert cached(go("ann")) == "exact"
+    assert forgotten(relay, "--entry", first.headers["x-relay-id"]) == 1
+    wait_for(lambda: cached(go("ann", cache={"mode": "exact"})) == "miss", 1)
+    assert forgotten(relay, "--tag", "team=y") == 0
+    assert forgotten(relay, "--tag", "team=x") == 2
+    time.sleep(1)
+    assert [cached(go("ann", n)) for n in (0, 1, 2)] == ["exact", "miss", "miss"]
+    assert forgotten(relay, "--key", "bob") == 1
+    assert forgotten(relay, "--group", "g") == 1
+    time.sleep(1)
+    assert (cached(go("bob")), cached(go("team"))) == ("miss", "miss")
+    assert relay.run("cache", "purge", "--key", "tim", check=False).returncode == 1
+    written(5)
+    assert forgotten(relay, "--all") == 5
+    time.sleep(1)
+    assert cached(go("bob")) == "miss"
+    # Without a gateway it works as well.
+    written(1)
+    relay.stop()
+    assert forgotten(relay, "--all") == 1
+    relay.start()
+    assert cached(go("bob")) == "miss"
+
+
+def test_a_cache_that_is_off_leaves_no_file(start, sim, word):
+    relay = start.relay({"providers": {"p": provider(sim)}, "models": [model("p/small")]})
+    with relay.http(relay.make_key()) as client:
+        ask(client, "p/small", word)
+    relay.stop()
+    assert (relay.data / "relay-cache.db").exists()
+    assert word in (relay.data / "relay-cache.db").read_bytes().decode("latin-1")
+    relay.configure({"cache": {"exact": False, "semantic": False}})
+    relay.start()
+    assert not (relay.data / "relay-cache.db").exists()
+
+
+def test_a_second_gateway_on_the_same_file_caches_in_memory(start, sim, word):
+    relay = start.relay({"providers": {"p": provider(sim)}, "models": [model("p/small")]})
+    other = start.relay({"providers": {"p": provider(sim)}, "models": [model("p/small")],
+                         "store": f"sqlite:{relay.data}/relay.db", "journal": {"dir": str(relay.data / "journal-2")}})
+    assert "cached answers are in memory only" in other.log()
+    with other.http(relay.make_key()) as client:
+        assert [cached(ask(client, "p/small", word)) for _ in range(2)] == ["miss", "exact"]

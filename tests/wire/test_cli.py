@@ -98,6 +98,11 @@ def test_version(cli):
     (["usage", "--since", "yesterday"], ["24h"]),
     (["logs", "--since", "-"], ["24h"]),
     (["logs", "--limit", "0"], ["--limit"]),
+    (["cache"], ["stats|purge"]),
+    (["cache", "empty"], ["empty"]),
+    (["cache", "purge"], ["--all"]),
+    (["cache", "purge", "--all", "--tag", "a=b"], ["usage:"]),
+    (["cache", "purge", "--tag", "team"], ["NAME=VALUE"]),
     (["serve", "--listen"], ["--listen"]),
     (["docs", "everything"], ["everything"]),
 ])

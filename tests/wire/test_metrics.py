@@ -215,7 +215,9 @@ def test_secrets_are_nowhere(start, word):
         if not path.is_file() or path.name in ("first-key", "admin-key"):
             continue
         data = path.read_bytes()
-        for secret in [*hidden, prompt, reply]:
+        # The cache's own file holds answers, and questions that others may be like.
+        texts = [] if path.name.startswith("relay-cache.db") else [prompt, reply]
+        for secret in [*hidden, *texts]:
             assert secret.encode() not in data, (path, secret)
 
 

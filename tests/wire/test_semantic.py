@@ -173,6 +173,36 @@ def test_an_outage_of_every_provider_leaves_the_hits(start):
         assert cached(ask(http, "p/small", ALIKE[0])) == "semantic"
 
 
+def test_a_restart_keeps_what_was_written(start, sim):
+    """Also after SIGKILL, a second after the answer came."""
+    relay = start_relay(start, sim)
+    key = relay.make_key()
+    with relay.http(key) as http:
+        first = ask(http, "p/small", ASKED)
+        assert cached(first) == "miss"
+
+        def kept():
+            return json.loads(relay.run("cache", "stats", "--json").stdout)["similar"] == 1
+        wait_for(kept, 3)
+    assert oct((relay.data / "relay-cache.db").stat().st_mode)[-3:] == "600"
+    for stop in (relay.kill, relay.stop):
+        stop()
+        relay.start()
+        with relay.http(key) as http:
+            assert cached(ask(http, "p/small", ASKED)) == "exact"
+            hit = ask(http, "p/small", ALIKE[0])
+            assert cached(hit) == "semantic"
+            assert hit.json()["choices"] == first.json()["choices"]
+            assert relay.row(hit.headers["x-relay-id"])["source_id"] == first.headers["x-relay-id"]
+    # Without the model the very same question is still answered.
+    relay.stop()
+    relay.env["RELAY_CACHE_MODEL"] = "none"
+    relay.start()
+    with relay.http(key) as http:
+        assert cached(ask(http, "p/small", ASKED)) == "exact"
+        assert cached(ask(http, "p/small", ALIKE[1])) == "miss"
+
+
 def test_without_a_model_it_is_exact_caching_only(start, sim):
     relay = start.relay({**CONFIG, "providers": {"p": provider(sim)}})
     assert "exact caching only" in relay.log()
