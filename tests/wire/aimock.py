@@ -2,7 +2,8 @@
 
 import httpx
 
-from support import ROOT, clean_environment, find_node, free_port, wait_for
+from node_programs import find_node
+from support import ROOT, clean_environment, free_port, wait_for
 
 
 def start_aimock(start):

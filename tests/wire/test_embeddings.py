@@ -9,8 +9,8 @@ import openai
 import pytest
 from openai import OpenAI
 
-from support import (ROOT, clean_environment, error_of, find_node, free_port, model, provider, usd,
-                     wait_for)
+from node_programs import find_node
+from support import ROOT, clean_environment, error_of, free_port, model, provider, usd, wait_for
 
 EMBED = "/embeddings"
 

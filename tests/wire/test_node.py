@@ -8,7 +8,8 @@ import json
 import pytest
 
 from dialects import DIALECTS, four_dialects, model_of, wait_closed
-from support import run_node, wait_for
+from node_programs import run_node
+from support import wait_for
 
 MODELS = [model_of(d) for d in DIALECTS]
 
