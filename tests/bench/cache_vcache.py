@@ -5,7 +5,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from cache_streams import Outcome
+from cache_streams import Outcome, nearest
 
 EXPLORE_BELOW = 6
 # The variance of the threshold while an entry's observations are still separable, by their number.
@@ -58,23 +58,22 @@ def run_vcache(stream, delta, seed):
     """A new prompt is stored only if the nearest answer was judged wrong; the judge is the label."""
     rng = random.Random(seed)
     observations = {}
-    stored = np.zeros(len(stream.texts), bool)
-    hits = wrong = 0
-    for i, label in enumerate(stream.labels):
-        near = stream.neighbours[i][stream.cosines[i] > -1]
-        place = np.nonzero(stored[near])[0]
-        if len(place) == 0:
-            stored[i] = True
-            continue
-        n = int(near[place[0]])
-        s = float(stream.cosines[i][place[0]])
-        seen = observations.setdefault(n, [(0.0, 0), (1.0, 1)])
-        right = int(stream.labels[n] == label)
-        if len(seen) >= EXPLORE_BELOW and rng.random() > tau(s, seen, delta):
-            hits += 1
-            wrong += 1 - right
-            continue
-        seen.append((round(s, 3), right))
-        if not right:
-            stored[i] = True
-    return Outcome(len(stream.texts), hits, wrong)
+    stored, asked, known = np.zeros((3, len(stream.texts)), bool)
+    outcome = Outcome(len(stream.requests))
+    for i in stream.requests:
+        n, s = (i, 1.0) if known[i] else nearest(stream, stored, i, -1)
+        if n is None:
+            stored[i] = known[i] = True  # whatever is nearest is far, and its answer another
+        elif n == i:
+            outcome.note(True, not asked[i])  # the exact cache, which keeps every fresh answer
+        else:
+            seen = observations.setdefault(n, [(0.0, 0), (1.0, 1)])
+            right = int(stream.labels[n] == stream.labels[i])
+            if len(seen) >= EXPLORE_BELOW and rng.random() > tau(s, seen, delta):
+                outcome.note(right, not asked[i])
+            else:
+                seen.append((round(s, 3), right))
+                known[i] = True
+                stored[i] = not right
+        asked[i] = True
+    return outcome
