@@ -177,7 +177,7 @@ run_pytest() {
 
 prepare_wire() {
     title "prepare $1"
-    { prepare_python && prepare_node; } >"$logs/prepare.log" 2>&1 && return
+    { prepare_python && prepare_node && scripts/model.sh; } >"$logs/prepare.log" 2>&1 && return
     tail -40 "$logs/prepare.log" >&2
     note "prepare $1" 0 1 "$logs/prepare.log"
     return 1
