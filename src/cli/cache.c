@@ -6,6 +6,7 @@
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/tool.h"
+#include "config/redis_url.h"
 #include "store/answers_file.h"
 
 static int parse_exit(enum args_result r)
@@ -109,6 +110,10 @@ static int purge(struct tool *t, const struct purge_options *o)
         return tool_fail(why);
     }
     buf_printf(&t->out, "%lld answers forgotten\n", (long long)count);
+    if (redis_url_is(t->config->shared)) {
+        buf_add(&t->out, STR("What the Redis server of `shared` has of them stays until it expires "
+                             "and may come back; docs/guides/redis.md says how to empty it.\n"));
+    }
     return 0;
 }
 

@@ -69,6 +69,7 @@ bool answer_encode(const struct stored_answer *a, struct buf *out)
     add_text(out, a->provider);
     add_text(out, a->model);
     add_text(out, a->finish_reason);
+    add_text(out, a->tags);
     add_text(out, a->body);
     add_text(out, q->text);
     if (q->vector != NULL) {
@@ -174,6 +175,7 @@ bool answer_decode(str bytes, struct stored_answer *out, float vector[VECTOR_DIM
     out->provider = take_text(&r);
     out->model = take_text(&r);
     out->finish_reason = take_text(&r);
+    out->tags = take_text(&r);
     out->body = take_text(&r);
     out->question.text = take_text(&r);
     if (flags & HAS_VECTOR) {

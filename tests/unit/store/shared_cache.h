@@ -233,6 +233,7 @@ static inline struct stored_answer sample(unsigned number, unsigned scope, const
     a.model = STR("llama");
     a.body = STR("{\"text\":\"\0\r\n$5\xff\"}");
     a.finish_reason = STR("stop");
+    a.tags = STR("{\"team\":\"x\"}");
     a.usage = (struct usage){true, 11, 2, 3, 4, 55, 6, 7, 8, PUSD_UNKNOWN};
     a.stored_us = now_us;
     a.expires_us = now_us + 60 * (int64_t)SECOND_US;

@@ -17,6 +17,7 @@ static void what_was_kept_is_found_whole(struct cache *c, int64_t now)
     }
     CHECK(str_eq(found->body, a.body) && str_eq(found->provider, a.provider));
     CHECK(str_eq(found->model, a.model) && str_eq(found->finish_reason, a.finish_reason));
+    CHECK(str_eq(found->tags, a.tags));
     CHECK(memcmp(&found->key, &a.key, sizeof a.key) == 0);
     CHECK(memcmp(&found->source_id, &a.source_id, sizeof a.source_id) == 0);
     CHECK(memcmp(&found->owner, &a.owner, sizeof a.owner) == 0);
