@@ -88,7 +88,7 @@ static str clean(struct arena *a, str s, size_t max)
 
 static void print_head(struct buf *out)
 {
-    buf_printf(out, "%-20s %-6s %-16s %-40s %-13s %-6s %8s %7s %10s %8s %8s  %s\n", "TIME",
+    buf_printf(out, "%-20s %-6s %-16s %-40s %-13s %-8s %8s %7s %10s %8s %8s  %s\n", "TIME",
                "STATUS", "KEY", "MODEL", "ROUTE", "CACHE", "IN", "OUT", "COST", "TTFT", "TOTAL",
                "ERROR");
 }
@@ -107,10 +107,11 @@ static void print_line(struct follow *f, const struct record *r)
                      : arena_printf(a, "%lld", (long long)r->completion_tokens);
     str cost = pusd_for_people(a, r->cost);
     str ttft = tool_ms(a, r->ttft_ms), total = tool_ms(a, r->latency_ms);
-    str name = clean(a, key != NULL ? key->name : STR("-"), 16);
+    bool audit = str_eq(r->endpoint, STR("audit")); /* Relay's own: it has no key */
+    str name = clean(a, key != NULL ? key->name : audit ? STR("(audit)") : STR("-"), 16);
     model = clean(a, model, 120);
     buf_printf(&f->tool->out,
-               "%-20.*s %-6d %-16.*s %-40.*s %-13s %-6s %8.*s %7.*s %10.*s %8.*s %8.*s  %.*s\n",
+               "%-20.*s %-6d %-16.*s %-40.*s %-13s %-8s %8.*s %7.*s %10.*s %8.*s %8.*s  %.*s\n",
                STR_ARG(at), r->status, STR_ARG(name), STR_ARG(model), route_kind_text(r->route),
                cache_kind_text(r->cache), STR_ARG(in), STR_ARG(answer), STR_ARG(cost),
                STR_ARG(ttft), STR_ARG(total), STR_ARG(clean(a, r->error_code, 64)));

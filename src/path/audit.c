@@ -236,6 +236,7 @@ enum flow audit_answer(struct request *r)
 {
     if (r->audit->under_way > 0 && !r->out_of_time)
         return request_wait(r, stop_judging);
+    r->waited_ns += clock_mono_ns() - r->step_ns;
     if (r->audit->under_way > 0)
         stop_judging(r);
     else

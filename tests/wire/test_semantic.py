@@ -235,3 +235,24 @@ def test_a_busy_encoder_holds_nobody_up(start, sim):
                 under_way.result()
     assert set(kinds) == {"bypass"}, kinds
     assert sorted(took)[len(took) // 2] < 0.1
+
+
+def test_audits_ask_again_and_belong_to_no_key(start, sim, word):
+    relay = start_relay(start, sim, audit=1)
+    key = relay.make_key("audited", budget_usd="1", budget_period="total")
+    with relay.http(key) as http:
+        asked = ask(http, "p/small", f"How do I reset my {word} password?")
+        hit = ask(http, "p/small", f"How can I reset my {word} password?")
+    assert (cached(asked), cached(hit)) == ("miss", "semantic")
+    (audit,) = relay.wait_rows(1, "endpoint = 'audit'")
+    assert (audit["key_id"], audit["status"], audit["cache"], audit["stream"]) == (None, 200, "bypass", 0)
+    assert audit["source_id"] == asked.headers["x-relay-id"] and usd(audit["cost_usd"]) > 0
+    found = json.loads(audit["decision"])["audit"]
+    assert found["of"] == hit.headers["x-relay-id"]
+    # relay-sim makes its answers of the question, so these two say other words.
+    assert found["result"] in ("same", "different", "undecided") and 0 < found["score"] <= 1
+    assert relay.metric("relay_cache_audits_total", result=found["result"]) == 1
+    assert "(audit)" in relay.run("logs").stdout
+    row = relay.row(asked.headers["x-relay-id"])
+    listed = wait_for(lambda: [k for k in relay.keys() if k["tag"] == key[:8] and usd(k["budget_spent_usd"]) > 0])
+    assert usd(listed[0]["budget_spent_usd"]) == usd(row["cost_usd"])
