@@ -180,6 +180,10 @@ struct config *config_load(const struct config_source *source, char **error);
 struct config *config_ref(struct config *c);
 void config_unref(struct config *c); /* NULL is allowed */
 
+/* The proxy that the environment names for this address (https_proxy, no_proxy and so on), in the
+ * arena; empty: none. False: there is one that cannot be used. */
+bool config_find_proxy(const struct config_source *source, struct arena *a, str url, str *proxy);
+
 /* Names the settings that differ and need a restart (listen, workers, store, shared, …), comma
  * separated in the arena; empty when none. */
 str config_restart_differences(struct arena *a, const struct config *now,

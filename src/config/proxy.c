@@ -9,13 +9,13 @@
 
 #include <arpa/inet.h>
 
-static str env_first(struct loader *l, const char *name, const char *other)
+static str env_first(const struct config_source *source, const char *name, const char *other)
 {
     const char *value = NULL;
-    if (l->source->env != NULL) {
-        value = l->source->env(l->source->env_ctx, name);
+    if (source->env != NULL) {
+        value = source->env(source->env_ctx, name);
         if ((value == NULL || *value == '\0') && other != NULL) {
-            value = l->source->env(l->source->env_ctx, other);
+            value = source->env(source->env_ctx, other);
         }
     }
     return str_trim(str_of_c(value));
@@ -75,12 +75,12 @@ static bool item_matches(str item, const struct url *u)
            (before == 0 || u->host.p[before - 1] == '.');
 }
 
-static bool is_excepted(struct loader *l, const struct url *u)
+static bool is_excepted(const struct config_source *source, const struct url *u)
 {
     if (url_host_is_loopback(u->host)) {
         return true;
     }
-    str rest = env_first(l, "no_proxy", "NO_PROXY");
+    str rest = env_first(source, "no_proxy", "NO_PROXY");
     while (rest.len > 0) {
         str item;
         str_cut(rest, ',', &item, &rest);
@@ -91,25 +91,37 @@ static bool is_excepted(struct loader *l, const struct url *u)
     return false;
 }
 
-bool provider_find_proxy(struct loader *l, struct provider_config *p, const struct node *at)
+bool config_find_proxy(const struct config_source *source, struct arena *a, str url, str *proxy)
 {
     struct url u;
+    *proxy = (str){NULL, 0};
+    if (url_parse(url, &u) != NULL || is_excepted(source, &u)) {
+        return true;
+    }
+    str found = u.https ? env_first(source, "https_proxy", "HTTPS_PROXY")
+                        : env_first(source, "http_proxy", NULL);
+    if (found.len > 0 && check_proxy(a, &found) != NULL) {
+        return false;
+    }
+    if (!str_eq(found, STR("none"))) {
+        *proxy = arena_copy(a, found);
+    }
+    return true;
+}
+
+bool provider_find_proxy(struct loader *l, struct provider_config *p, const struct node *at)
+{
     if (str_eq(p->proxy, STR("none"))) {
         p->proxy = (str){NULL, 0};
         return true;
     }
-    if (p->proxy.len > 0 || url_parse(p->base_url, &u) != NULL || is_excepted(l, &u)) {
+    if (p->proxy.len > 0 ||
+        config_find_proxy(l->source, &l->config->arena, p->base_url, &p->proxy)) {
         return true;
     }
-    str proxy =
-        u.https ? env_first(l, "https_proxy", "HTTPS_PROXY") : env_first(l, "http_proxy", NULL);
-    if (proxy.len > 0 && check_proxy(l->scratch, &proxy) != NULL) {
-        str path = arena_printf(l->scratch, "providers." STR_FMT, STR_ARG(p->name));
-        return loader_fail(l, at, path,
-                           "cannot use the proxy of %s: only http://[user:password@]host:port is "
-                           "possible; add its host to NO_PROXY, or set `proxy: none`.",
-                           u.https ? "HTTPS_PROXY" : "http_proxy");
-    }
-    p->proxy = str_eq(proxy, STR("none")) ? (str){NULL, 0} : arena_copy(&l->config->arena, proxy);
-    return true;
+    str path = arena_printf(l->scratch, "providers." STR_FMT, STR_ARG(p->name));
+    return loader_fail(l, at, path,
+                       "cannot use the proxy of %s: only http://[user:password@]host:port is "
+                       "possible; add its host to NO_PROXY, or set `proxy: none`.",
+                       str_starts(p->base_url, STR("https:")) ? "HTTPS_PROXY" : "http_proxy");
 }
