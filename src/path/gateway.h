@@ -41,9 +41,9 @@ struct gateway {
     struct journal *journal;
     struct store *store; /* NULL in tests without one */
     struct keys *keys;
-    struct embed_pool *encoder;       /* NULL: no model */
-    str encoder_version;              /* its vectors compare only with each other */
-    struct redis *redis[WORKERS_MAX]; /* the workers', for what is counted; NULL: none */
+    struct embed_pool *_Atomic encoder; /* NULL: no model; may come while workers run, then stays */
+    str encoder_version;                /* its vectors compare only with each other */
+    struct redis *redis[WORKERS_MAX];   /* the workers', for what is counted; NULL: none */
     unsigned worker_count;
     struct digest admin_hash; /* of the admin key */
     bool has_admin_key;
