@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/fetch.h"
+
 #define PROGRAM_BYTES_MAX 4096u
 
 /* The folder of this program, or empty. */
@@ -27,13 +29,45 @@ static bool has_model(struct arena *a, str folder)
     return access(arena_printf(a, STR_FMT "/model.safetensors", STR_ARG(folder)).p, F_OK) == 0;
 }
 
+static bool is_address(str text)
+{
+    return str_starts(text, STR("https://")) || str_starts(text, STR("http://"));
+}
+
+bool model_is_fetched(const struct config *c)
+{
+    return is_address(c->cache.model) && fetch_check_address(c->cache.model) == NULL;
+}
+
+str model_fetched_folder(const struct config *c, struct arena *a)
+{
+    return arena_printf(a, STR_FMT "/models/" EMBED_NAME, STR_ARG(c->data_dir));
+}
+
+static str find_fetched(const struct config *c, struct arena *a, str *why)
+{
+    str folder = model_fetched_folder(c, a), address = c->cache.model;
+    const char *wrong = fetch_check_address(address);
+    if (wrong != NULL)
+        *why = arena_printf(a,
+                            "nothing can be fetched from the address in cache.model: %s "
+                            "(https://HOST/FOLDER is taken)",
+                            wrong); /* without it: it may hold a password */
+    else if (has_model(a, folder))
+        return folder;
+    else
+        *why = arena_printf(a,
+                            "the model is not in " STR_FMT " yet: `relay serve` fetches it "
+                            "from " STR_FMT,
+                            STR_ARG(folder), STR_ARG(address));
+    return (str){0};
+}
+
 str model_find(const struct config *c, struct arena *a, str *why)
 {
     str name = c->cache.model;
-    if (str_starts(name, STR("https://")) || str_starts(name, STR("http://"))) {
-        *why = STR("cache.model is an address; this version takes a name or a folder");
-        return (str){0};
-    }
+    if (is_address(name))
+        return find_fetched(c, a, why);
     if (str_find_char(name, '/', 0) != SIZE_MAX) {
         if (has_model(a, name))
             return arena_copy(a, name);

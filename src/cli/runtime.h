@@ -31,6 +31,7 @@ struct worker_thread {
 };
 
 struct discovery; /* discover.c */
+struct fetch;     /* fetch.c */
 
 struct runtime {
     struct config_source source;
@@ -53,6 +54,7 @@ struct runtime {
     struct discovered_model *discovered; /* what servers said last; strings in discovered_arena */
     size_t discovered_count;
     struct arena discovered_arena;
+    struct fetch *fetch; /* of the embedding model; NULL: it was here, or is not to be had */
     pthread_t signals;
     bool serving;       /* the workers are there */
     bool reload_wanted; /* asked for before that */
@@ -92,8 +94,10 @@ void demo_stop(struct runtime *rt);
 void answers_start(struct runtime *rt);
 
 /* encoder.c: the embedding model, or the sentence in the log that says why there is none. It stops
- * after the workers' threads have ended and before their loops are freed. */
+ * after the workers' threads have ended and before their loops are freed. encoder_use() gives the
+ * workers an encoder, once, from any thread and while they run. */
 void encoder_start(struct runtime *rt);
+void encoder_use(struct runtime *rt, const char *folder);
 void encoder_stop(struct runtime *rt);
 
 /* reload.c */

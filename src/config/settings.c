@@ -123,8 +123,9 @@ const struct setting config_settings[] = {
          "Who shares cached answers: one `key`, its cache `group`, or `global`: everybody."),
     TEXT("cache.model", SETTING_RESTART, cache.model, "all-MiniLM-L6-v2", NULL,
          "Embedding model that Relay runs itself: a name, looked for in `data/models/`, in "
-         "`models/` "
-         "beside the program and in `share/relay/models/` of where it is installed; or a folder."),
+         "`models/` beside the program and in `share/relay/models/` of where it is installed; or a "
+         "folder; or the `https://` address of one, which `serve` fetches once into "
+         "`data/models/`."),
     RANGE(SETTING_WHOLE, "limits.rpm", 0, limits.rpm, "600", 0, 1e9,
           "Requests per minute of a key that sets none; 0 = none."),
     RANGE(SETTING_WHOLE, "limits.tpm", 0, limits.tpm, "200000", 0, 1e12,
