@@ -11,6 +11,7 @@ import trustme
 
 from support import SURELY_SECONDS, ask, error_of, model, provider, wait_for
 from test_encoder import FOLDER, NAME, TEXTS, is_near, with_model
+from test_tls import Proxy
 
 TARGET = "models/all-MiniLM-L6-v2"
 
@@ -26,7 +27,7 @@ class Files(http.server.ThreadingHTTPServer):
         self.ca = str(folder / "ca.pem")
         ca.cert_pem.write_to_path(self.ca)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        ca.issue_cert("127.0.0.1").configure_cert(context)
+        ca.issue_cert("127.0.0.1", "models.test").configure_cert(context)
         self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.seen, self.tricks = [], {}
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -163,6 +164,22 @@ def test_killed_in_the_middle(start, files):
     relay.start()
     wait_for((relay.data / TARGET).exists, why=relay.log)
     assert not half.exists()
+
+
+@with_model
+def test_through_the_proxy_of_the_environment(start, files):
+    """And past it where NO_PROXY names the host, which nobody knows then."""
+    proxy = Proxy()
+    env = {"RELAY_CACHE_MODEL": files.url.replace("127.0.0.1", "models.test"), "SSL_CERT_FILE": files.ca,
+           "HTTPS_PROXY": f"http://127.0.0.1:{proxy.port}"}
+    relay = start.relay(env=env)
+    wait_for((relay.data / TARGET).exists, why=relay.log)
+    assert proxy.seen[0].startswith("CONNECT models.test:")
+    proxy.seen.clear()
+    past = start.relay(env={**env, "NO_PROXY": "other.test,models.test"})
+    assert "/minilm/config.json: " in why(past)
+    assert proxy.seen == []
+    proxy.listener.close()
 
 
 def test_nobody_to_fetch_it_from(start, tmp_path):
