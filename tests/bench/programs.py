@@ -201,7 +201,7 @@ class Relay(Process):
             **{key: value for key, value in (more or {}).items() if key != "providers"},
             "providers": {provider_name: provider for provider_name in PROVIDERS} |
                          (more or {}).get("providers", {}),
-            "cache": {"max_bytes": cache_bytes},
+            "cache": {"max_bytes": cache_bytes, "semantic": False},
             "log": {"level": "warn"},
         }))
         keep = ("PATH", "HOME", "LANG", "TMPDIR")
