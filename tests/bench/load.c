@@ -2,9 +2,10 @@
  * and checks every answer (answer.h).
  *
  * As fast as the answers come (closed loop), or at a fixed rate over the connections that are free.
- * Every request's body differs from all others in sixteen digits, so no cache can answer it. One
- * line of JSON at the end says how many answers there were, how long they took and what was wrong.
- * One thread, epoll: it shares a core with the server behind the proxy that is measured. */
+ * Every request's body differs from all others in sixteen digits, so no cache can answer it; or the
+ * bodies are the lines of a file, in their order and from the first again (--lines). One line of
+ * JSON at the end says how many answers there were, how long they took and what was wrong. One
+ * thread, epoll: it shares a core with the server behind the proxy that is measured. */
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
@@ -24,9 +25,10 @@
 #include "latency.h"
 
 #define CONNECTIONS_MAX 19000u
-#define FILE_BYTES_MAX  (1u << 20)
+#define FILE_BYTES_MAX  (1u << 26)
 #define READ_BYTES      (1u << 16)
 #define EVENTS_A_TURN   256
+#define HEAD_BYTES_MAX  1024u
 #define MARK            "################"
 #define MARK_BYTES      (sizeof MARK - 1)
 #define STUCK_NS        20000000000u
@@ -47,10 +49,12 @@ struct load {
     bool announce;
     struct answer_wanted wanted;
 
+    const char *path, *key;
     char *request;
     size_t request_bytes;
     char *mark; /* sixteen digits within it */
     uint64_t serial;
+    const char *lines, *next_line; /* bodies, each ended by a newline; NULL: one body, marked */
 
     int epoll_fd;
     struct connection *connections;
@@ -83,27 +87,52 @@ static char *read_file(const char *path, size_t *len)
     return bytes;
 }
 
-static void make_request(struct load *l, const char *path, const char *key, const char *body_file)
+static void make_request(struct load *l, const char *body, size_t body_bytes)
 {
-    size_t body_bytes;
-    char *body = read_file(body_file, &body_bytes);
-    l->request = xmalloc(body_bytes + 1024);
-    int head = snprintf(l->request, 1024,
+    int head = snprintf(l->request, HEAD_BYTES_MAX,
                         "POST %s HTTP/1.1\r\nhost: 127.0.0.1:%d\r\nauthorization: Bearer %s\r\n"
                         "content-type: application/json\r\naccept: */*\r\n"
                         "user-agent: relay-load\r\ncontent-length: %zu\r\n\r\n",
-                        path, l->port, key, body_bytes);
-    assert(head > 0 && head < 1024);
+                        l->path, l->port, l->key, body_bytes);
+    assert(head > 0 && (unsigned)head < HEAD_BYTES_MAX);
     memcpy(l->request + head, body, body_bytes);
     l->request_bytes = (size_t)head + body_bytes;
     l->mark = memmem(l->request + head, body_bytes, MARK, MARK_BYTES);
+}
+
+static void make_bodies(struct load *l, const char *body_file, bool lines)
+{
+    size_t bytes;
+    char *body = read_file(body_file, &bytes);
+    l->request = xmalloc(bytes + HEAD_BYTES_MAX);
+    if (lines && body[bytes - 1] == '\n') {
+        body[bytes] = '\0';
+        l->lines = l->next_line = body;
+        return;
+    }
+    make_request(l, body, bytes);
     free(body);
-    if (l->mark == NULL) {
-        fprintf(stderr, "relay-load: the body needs a place for the number: " MARK "\n");
+    if (lines || l->mark == NULL) {
+        fprintf(stderr, "relay-load: the body needs %s\n",
+                lines ? "a newline at its end" : "a place for the number: " MARK);
         exit(1);
     }
     /* Runs that follow one another do not repeat each other's numbers. */
     l->serial = clock_mono_ns() << 8;
+}
+
+static void next_body(struct load *l)
+{
+    if (l->lines != NULL) {
+        size_t len = strcspn(l->next_line, "\n");
+        make_request(l, l->next_line, len);
+        l->next_line += len + 1;
+        if (*l->next_line == '\0')
+            l->next_line = l->lines;
+    }
+    uint64_t number = l->serial++;
+    for (size_t i = 0; l->mark != NULL && i < MARK_BYTES; i++)
+        l->mark[i] = "0123456789abcdef"[(number >> (4 * i)) & 15];
 }
 
 static void watch(struct load *l, unsigned index, int operation)
@@ -136,9 +165,7 @@ static void note_wrong(struct load *l, const char *why)
 static void send_request(struct load *l, unsigned index)
 {
     struct connection *c = &l->connections[index];
-    uint64_t number = l->serial++;
-    for (size_t i = 0; i < MARK_BYTES; i++)
-        l->mark[i] = "0123456789abcdef"[(number >> (4 * i)) & 15];
+    next_body(l);
     answer_begin(&c->answer);
     c->busy = true;
     c->first_seen = false;
@@ -281,9 +308,11 @@ static void usage(void)
             "usage: relay-load --port N --body FILE (--expect-body FILE | --expect-events N)\n"
             "    [--path /v1/chat/completions] [--key KEY] [--connections 64] [--seconds 1]\n"
             "    [--requests N] [--rate PER_SECOND] [--announce] [--cost] [--own-id] [--end TEXT]\n"
+            "    [--lines]\n"
             "--announce prints \"open\" once as many answers have begun as there are connections;\n"
             "--cost: the answer may have a cost at the end of its usage;\n"
             "--own-id: each answer has an id of its own: its length is checked, not its bytes;\n"
+            "--lines: every line of the body's file is a body of its own;\n"
             "--end: what a stream's last event ends with, else data: [DONE].\n");
     exit(2);
 }
@@ -304,8 +333,10 @@ static void read_options(struct load *l, int argc, char **argv)
         {"body", 1, NULL, 'b'},     {"expect-body", 1, NULL, 'x'}, {"expect-events", 1, NULL, 'e'},
         {"end", 1, NULL, 'd'},      {"own-id", 0, NULL, 'i'},      {"connections", 1, NULL, 'c'},
         {"seconds", 1, NULL, 's'},  {"requests", 1, NULL, 'n'},    {"rate", 1, NULL, 'r'},
-        {"announce", 0, NULL, 'a'}, {"cost", 0, NULL, 'o'},        {NULL, 0, NULL, 0}};
-    const char *path = "/v1/chat/completions", *key = "none", *body = NULL;
+        {"announce", 0, NULL, 'a'}, {"cost", 0, NULL, 'o'},        {"lines", 0, NULL, 'l'},
+        {NULL, 0, NULL, 0}};
+    const char *body = NULL;
+    bool lines = false;
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (option) {
@@ -313,10 +344,10 @@ static void read_options(struct load *l, int argc, char **argv)
             l->port = (int)number_of(optarg, 1, 65535);
             break;
         case 'u':
-            path = optarg;
+            l->path = optarg;
             break;
         case 'k':
-            key = optarg;
+            l->key = optarg;
             break;
         case 'b':
             body = optarg;
@@ -353,18 +384,23 @@ static void read_options(struct load *l, int argc, char **argv)
         case 'a':
             l->announce = true;
             break;
+        case 'l':
+            lines = true;
+            break;
         default:
             usage();
         }
     }
     if (l->port == 0 || body == NULL || (l->wanted.body == NULL) == (l->wanted.event_count == 0))
         usage();
-    make_request(l, path, key, body);
+    make_bodies(l, body, lines);
 }
 
 int main(int argc, char **argv)
 {
     struct load *l = xcalloc(1, sizeof *l);
+    l->path = "/v1/chat/completions";
+    l->key = "none";
     l->connection_count = 64;
     l->wanted.end = "data: [DONE]";
     l->seconds = 1;

@@ -43,14 +43,14 @@ def answers(port):
 
 
 class Process:
-    """A child pinned to a core, with its output in a file."""
+    """A child pinned to a core, or to some, with its output in a file."""
 
     def __init__(self, command, log, core, env=None, cwd=None):
         self.log_path = Path(log)
         with open(log, "ab") as out:
             self.child = subprocess.Popen(
                 command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=env,
-                cwd=cwd, preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+                cwd=cwd, preexec_fn=lambda: os.sched_setaffinity(0, {core} if isinstance(core, int) else core))
         self.pid = self.child.pid
 
     def log(self):
@@ -79,6 +79,12 @@ class Process:
                 times[name] = times.get(name, 0) + spent
         return times
 
+    def waited_ns(self, thread):
+        """Time that its threads of that name were ready and had no core, since the start."""
+        return sum(int((task / "schedstat").read_text().split()[1]) for pid in self.pids()
+                   for task in Path(f"/proc/{pid}/task").iterdir()
+                   if (task / "comm").read_text().startswith(thread))
+
     def memory_kb(self):
         """{'rss', 'pss', 'private_dirty'} in kB."""
         total = {"rss": 0, "pss": 0, "private_dirty": 0}
@@ -101,12 +107,12 @@ class Process:
 class Mock(Process):
     """relay-sim --bench: the upstream of both proxies, and what the load asks directly."""
 
-    def __init__(self, sim, folder, name="mock", tls=None):
+    def __init__(self, sim, folder, name="mock", tls=None, core=LOAD_CORE):
         self.port = free_port()
         command = [sim, "--bench", "--listen", f"127.0.0.1:{self.port}", "--with-parent"]
         if tls:
             command += ["--tls-cert", tls.cert, "--tls-key", tls.key]
-        super().__init__(command, folder / f"{name}.log", LOAD_CORE)
+        super().__init__(command, folder / f"{name}.log", core)
         self.url = f"{'https' if tls else 'http'}://localhost:{self.port}"
         self.wait_ready(self.port)
 
@@ -185,10 +191,12 @@ class Nginx(Process):
 
 
 class Relay(Process):
-    """One worker and everything on. The upstream is every provider's address."""
+    """One worker and everything on. The upstream is every provider's address. `more` adds to the configuration
+    and replaces what is in it; providers are added."""
 
-    def __init__(self, program, folder, upstream, ca=None, cache_bytes="64MiB", name="relay", more=None):
-        self.program, self.home, self.port = program, folder / name, free_port()
+    def __init__(self, program, folder, upstream, ca=None, cache_bytes="64MiB", name="relay", more=None,
+                 workers=1, core=PROXY_CORE):
+        self.program, self.home, self.port, self.core = program, folder / name, free_port(), core
         self.home.mkdir()
         self.ports = {"plain": self.port, "stream": self.port, "tls": self.port}
         self.config = self.home / "relay.json"
@@ -196,13 +204,13 @@ class Relay(Process):
         if ca:
             provider["ca_file"] = ca
         self.config.write_text(json.dumps({
-            "server": {"listen": f"127.0.0.1:{self.port}", "workers": 1},
+            "server": {"listen": f"127.0.0.1:{self.port}", "workers": workers},
             "store": f"sqlite:{self.home}/data/relay.db",
-            **{key: value for key, value in (more or {}).items() if key != "providers"},
             "providers": {provider_name: provider for provider_name in PROVIDERS} |
                          (more or {}).get("providers", {}),
             "cache": {"max_bytes": cache_bytes, "semantic": False},
             "log": {"level": "warn"},
+            **{key: value for key, value in (more or {}).items() if key != "providers"},
         }))
         keep = ("PATH", "HOME", "LANG", "TMPDIR")
         self.env = {k: v for k, v in os.environ.items() if k in keep}
@@ -213,7 +221,7 @@ class Relay(Process):
 
     def start(self):
         super().__init__([self.program, "serve", "--config", str(self.config)],
-                         self.home / "relay.log", PROXY_CORE, env=self.env, cwd=self.home)
+                         self.home / "relay.log", self.core, env=self.env, cwd=self.home)
         self.wait_ready(self.port)
 
     def run(self, *arguments):
@@ -229,8 +237,8 @@ class Relay(Process):
 class Load:
     """Runs relay-load beside the mock."""
 
-    def __init__(self, program, folder):
-        self.program, self.folder = program, folder
+    def __init__(self, program, folder, cores=(LOAD_CORE,)):
+        self.program, self.folder, self.cores = program, folder, cores
 
     def command(self, port, key, stream, options, expect):
         body = self.folder / ("stream.json" if stream else "plain.json")
@@ -240,7 +248,7 @@ class Load:
 
     def start(self, *arguments):
         return subprocess.Popen(self.command(*arguments), stdout=subprocess.PIPE, text=True,
-                                preexec_fn=lambda: os.sched_setaffinity(0, {LOAD_CORE}))
+                                preexec_fn=lambda: os.sched_setaffinity(0, self.cores))
 
     @staticmethod
     def finish(child):
