@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks the NEON kernels on a machine that has no NEON: compiles them with Debian's cross compiler and
-# runs their check under qemu. The packages are unpacked into build/cross; nothing is installed.
+# runs their checks under qemu. The packages are unpacked into build/cross; nothing is installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,12 +9,15 @@ PROGRAM=neon
 . scripts/debian.sh
 
 cross=$PWD/build/cross
-sources=(tests/embed/check_kernels.c src/embed/kernels_*.c)
-flags=(-std=c17 -O2 -D_GNU_SOURCE -Isrc -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
+encoder=(tests/embed/check_kernels.c src/embed/kernels_*.c)
+index=(tests/unit/store/test_vectors_kernels.c src/store/vectors_kernel.c)
+flags=(-std=c17 -O2 -D_GNU_SOURCE -Isrc -Itests -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
 mkdir -p build/dev
 
 if [ "$(uname -m)" = aarch64 ] || [ "$(uname -m)" = arm64 ]; then
-    cc "${flags[@]}" "${sources[@]}" -lm -o build/dev/check-kernels
+    cc "${flags[@]}" "${encoder[@]}" -lm -o build/dev/check-kernels
+    cc "${flags[@]}" "${index[@]}" -lm -o build/dev/check-vectors
+    build/dev/check-vectors
     exec build/dev/check-kernels neon
 fi
 # shellcheck disable=SC1091
@@ -28,7 +31,12 @@ if [ ! -e "$cross/.complete" ]; then
 fi
 export LD_LIBRARY_PATH=$cross/usr/lib/x86_64-linux-gnu
 there=$cross/usr/aarch64-linux-gnu
-"$cross/usr/bin/aarch64-linux-gnu-gcc-12" "${flags[@]}" -static -isystem "$there/include" \
-    -B"$cross/usr/lib/gcc-cross/aarch64-linux-gnu/12/" -B"$there/bin/" -B"$there/lib/" -L"$there/lib" \
-    "${sources[@]}" -lm -o build/dev/check-kernels
+compile() {
+    "$cross/usr/bin/aarch64-linux-gnu-gcc-12" "${flags[@]}" -static -isystem "$there/include" \
+        -B"$cross/usr/lib/gcc-cross/aarch64-linux-gnu/12/" -B"$there/bin/" -B"$there/lib/" \
+        -L"$there/lib" "$@"
+}
+compile "${encoder[@]}" -lm -o build/dev/check-kernels
+compile "${index[@]}" -lm -o build/dev/check-vectors
+"$cross/usr/bin/qemu-aarch64-static" build/dev/check-vectors
 "$cross/usr/bin/qemu-aarch64-static" build/dev/check-kernels neon

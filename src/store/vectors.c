@@ -1,9 +1,9 @@
 /* vectors.c - the vector index: scopes, and the rows in them.
  *
- * A scope's sketches lie densely in chunks of 256 rows; a row taken out is filled by the last one.
- * Most scopes have a handful of rows (a conversation's earlier turns are part of the scope), so
- * the first chunk grows from four. A search holds the lock for a chunk at a time; a row that moves
- * meanwhile may be missed, which a cache may do. */
+ * A scope's sketches lie densely in chunks of 1,024 rows; a row taken out is filled by the last
+ * one. Most scopes have a handful of rows (a conversation's earlier turns are part of the scope),
+ * so the first chunk grows from four. A search holds the lock for a chunk at a time; a row that
+ * moves meanwhile may be missed, which a cache may do. */
 #include "store/vectors.h"
 
 #include <assert.h>
@@ -48,8 +48,9 @@ static struct vector_scope *scope_get(struct vectors *v, struct vector_stripe *s
 static void drop_chunk(struct vector_scope *scope)
 {
     struct vector_chunk *c = &scope->chunks[--scope->chunk_count];
-    free(c->sketches);
-    free(c->entries);
+    free(c->heads);
+    free(c->tails);
+    free(c->rows);
 }
 
 void vectors_scope_release(struct vectors *v, struct vector_stripe *s, struct vector_scope *scope)
@@ -67,6 +68,14 @@ void vectors_scope_release(struct vectors *v, struct vector_stripe *s, struct ve
     atomic_fetch_sub_explicit(&v->scopes, 1, memory_order_relaxed);
 }
 
+/* Makes room for `rows` rows, a multiple of BLOCK_ROWS. */
+static void size_chunk(struct vector_chunk *c, uint32_t rows)
+{
+    c->heads = xrealloc(c->heads, rows / BLOCK_ROWS * sizeof *c->heads);
+    c->tails = xrealloc(c->tails, rows * sizeof *c->tails);
+    c->rows = xrealloc(c->rows, rows * sizeof *c->rows);
+}
+
 /* Room for one row more. */
 static void make_room(struct vector_scope *scope)
 {
@@ -78,27 +87,24 @@ static void make_room(struct vector_scope *scope)
             scope->chunks = xcalloc(1, sizeof *scope->chunks);
             scope->chunk_count = 1;
         }
-        struct vector_chunk *c = scope->chunks;
-        c->sketches = xrealloc(c->sketches, scope->first_rows * sizeof *c->sketches);
-        c->entries = xrealloc(c->entries, scope->first_rows * sizeof(struct vector_entry *));
+        size_chunk(scope->chunks, scope->first_rows);
         return;
     }
     if (scope->count < scope->chunk_count * CHUNK_ROWS)
         return;
     scope->chunks = xrealloc(scope->chunks, (scope->chunk_count + 1) * sizeof *scope->chunks);
-    scope->chunks[scope->chunk_count++] = (struct vector_chunk){
-        .sketches = xmalloc(CHUNK_ROWS * sizeof(struct sketch)),
-        .entries = xmalloc(CHUNK_ROWS * sizeof(struct vector_entry *)),
-    };
+    struct vector_chunk *c = &scope->chunks[scope->chunk_count++];
+    *c = (struct vector_chunk){0};
+    size_chunk(c, CHUNK_ROWS);
 }
 
 static void put_row(struct vector_scope *scope, uint32_t row, const struct sketch *sketch,
-                    struct vector_entry *e)
+                    struct vector_row what)
 {
     struct vector_chunk *c = &scope->chunks[row / CHUNK_ROWS];
-    c->sketches[row % CHUNK_ROWS] = *sketch;
-    c->entries[row % CHUNK_ROWS] = e;
-    e->row = row;
+    sketch_put(c, row % CHUNK_ROWS, sketch);
+    c->rows[row % CHUNK_ROWS] = what;
+    what.entry->row = row;
 }
 
 struct vector_entry *vectors_add(struct vectors *v, struct stored_answer *answer)
@@ -106,8 +112,8 @@ struct vector_entry *vectors_add(struct vectors *v, struct stored_answer *answer
     const struct digest *key = &answer->question.scope;
     const float *vector = answer->question.vector;
     struct vector_entry *e = xmalloc(sizeof *e);
+    struct vector_row row = {e, atomic_fetch_add_explicit(&v->serial, 1, memory_order_relaxed)};
     struct sketch sketch;
-    e->serial = atomic_fetch_add_explicit(&v->serial, 1, memory_order_relaxed);
     e->answer = answer;
     (void)stored_answer_ref(answer);
     vector8_of(vector, &e->small);
@@ -118,7 +124,7 @@ struct vector_entry *vectors_add(struct vectors *v, struct stored_answer *answer
     struct vector_scope *scope = scope_get(v, s, key);
     make_room(scope);
     e->scope = scope;
-    put_row(scope, scope->count++, &sketch, e);
+    put_row(scope, scope->count++, &sketch, row);
     pthread_mutex_unlock(&s->lock);
     atomic_fetch_add_explicit(&v->entries, 1, memory_order_relaxed);
     return e;
@@ -132,8 +138,8 @@ void vectors_remove(struct vectors *v, struct vector_entry *e)
     uint32_t last = --scope->count;
     if (e->row != last) {
         struct vector_chunk *c = &scope->chunks[last / CHUNK_ROWS];
-        struct sketch moved = c->sketches[last % CHUNK_ROWS];
-        put_row(scope, e->row, &moved, c->entries[last % CHUNK_ROWS]);
+        struct sketch moved = sketch_at(c, last % CHUNK_ROWS);
+        put_row(scope, e->row, &moved, c->rows[last % CHUNK_ROWS]);
     }
     if (scope->chunk_count > 1 && last == (scope->chunk_count - 1) * CHUNK_ROWS)
         drop_chunk(scope);
@@ -146,7 +152,7 @@ void vectors_remove(struct vectors *v, struct vector_entry *e)
 
 size_t vectors_entry_bytes(void)
 {
-    return sizeof(struct vector_entry) + sizeof(struct sketch) + sizeof(struct vector_entry *);
+    return sizeof(struct vector_entry) + sizeof(struct sketch) + sizeof(struct vector_row);
 }
 
 struct vectors_stats vectors_stats(struct vectors *v)
@@ -174,7 +180,7 @@ void vectors_free(struct vectors *v)
             while ((scope = v->stripes[i].buckets[b]) != NULL) {
                 assert(scope->users == 0);
                 uint32_t last = scope->count - 1;
-                vectors_remove(v, scope->chunks[last / CHUNK_ROWS].entries[last % CHUNK_ROWS]);
+                vectors_remove(v, scope->chunks[last / CHUNK_ROWS].rows[last % CHUNK_ROWS].entry);
             }
         }
         pthread_mutex_destroy(&v->stripes[i].lock);

@@ -2,7 +2,10 @@
  * vectors of the best.
  *
  * How far the sketch of a neighbour at the floor may lie: of n bits, a share p = acos(floor) / pi
- * differs, give or take sqrt(n p (1 - p)); five times that is taken as the limit. */
+ * differs, give or take sqrt(n p (1 - p)); five times that is taken as the limit, for the sketch
+ * and for its head, which is all that is read of the rows whose head is too far. Those that pass
+ * are compared nearest sketch first, until the sketch of the next is too far for the best that are
+ * known by then. */
 #include <math.h>
 #include <string.h>
 
@@ -12,6 +15,7 @@
 #define NEAR_KEPT  512u  /* of them, when there are too many: those with the nearest sketches */
 #define BEST_MAX   NEIGHBOURS_MAX
 #define PER_LOCK   8u /* vectors compared under one lock */
+#define CACHE_LINE 64u
 #define DEVIATIONS 5.0
 
 struct near {
@@ -28,17 +32,17 @@ struct search {
     struct sketch sketch;
     struct vector8 small;
     const float *full;
-    unsigned limit; /* bits */
+    struct sketch_limits limits;
     unsigned count;
     struct near near[NEAR_MAX + CHUNK_ROWS];
 };
 
-static unsigned limit_of(float floor)
+static unsigned limit_of(float floor, unsigned bits)
 {
-    double n = VECTOR_DIM;
+    double n = bits;
     double p = acos(fmin(1.0, fmax(-1.0, (double)floor))) / M_PI;
     double limit = n * p + DEVIATIONS * sqrt(n * p * (1 - p)) + 1;
-    return limit < n ? (unsigned)limit : VECTOR_DIM;
+    return limit < n ? (unsigned)limit : bits;
 }
 
 /* Too many are near: the limit falls until at most NEAR_KEPT are left. */
@@ -48,20 +52,22 @@ static void tighten(struct search *s)
     for (unsigned i = 0; i < s->count; i++)
         at_distance[s->near[i].distance]++;
     unsigned limit = 0, sum = at_distance[0];
-    while (limit < s->limit && sum + at_distance[limit + 1] <= NEAR_KEPT)
+    while (limit < s->limits.whole && sum + at_distance[limit + 1] <= NEAR_KEPT)
         sum += at_distance[++limit];
     unsigned kept = 0;
     for (unsigned i = 0; i < s->count && kept < NEAR_KEPT; i++)
         if (s->near[i].distance <= limit)
             s->near[kept++] = s->near[i];
-    s->limit = limit;
+    s->limits.whole = limit;
+    if (s->limits.head > limit)
+        s->limits.head = limit;
     s->count = kept;
 }
 
 /* False: there are no rows from here on. */
 static bool scan_chunk(struct search *s, uint32_t from)
 {
-    struct vector_hit hits[CHUNK_ROWS + 1];
+    struct vector_hit hits[CHUNK_ROWS];
     pthread_mutex_lock(&s->stripe->lock);
     struct vector_scope *scope = s->scope;
     uint32_t rows = from < scope->count ? scope->count - from : 0;
@@ -69,9 +75,9 @@ static bool scan_chunk(struct search *s, uint32_t from)
         rows = CHUNK_ROWS;
     if (rows > 0) {
         const struct vector_chunk *c = &scope->chunks[from / CHUNK_ROWS];
-        unsigned found = s->v->kernels->scan(c->sketches, rows, &s->sketch, s->limit, hits);
+        unsigned found = s->v->kernels->scan(c, rows, &s->sketch, s->limits, hits);
         for (unsigned i = 0; i < found; i++)
-            s->near[s->count++] = (struct near){.serial = c->entries[hits[i].row]->serial,
+            s->near[s->count++] = (struct near){.serial = c->rows[hits[i].row].serial,
                                                 .row = from + hits[i].row,
                                                 .distance = hits[i].distance};
     }
@@ -84,47 +90,79 @@ static struct vector_entry *entry_at(const struct search *s, const struct near *
 {
     if (n->row >= s->scope->count)
         return NULL;
-    struct vector_entry *e = s->scope->chunks[n->row / CHUNK_ROWS].entries[n->row % CHUNK_ROWS];
-    return e->serial == n->serial ? e : NULL;
+    const struct vector_row *r = &s->scope->chunks[n->row / CHUNK_ROWS].rows[n->row % CHUNK_ROWS];
+    return r->serial == n->serial ? r->entry : NULL;
 }
 
-static void compare_small(struct search *s)
+/* Sorts by distance: the rows' places in `near`, by counting. */
+static void order_near(const struct search *s, uint16_t *order)
 {
-    for (unsigned i = 0; i < s->count;) {
-        pthread_mutex_lock(&s->stripe->lock);
-        for (unsigned end = i + PER_LOCK; i < end && i < s->count; i++) {
-            const struct vector_entry *e = entry_at(s, &s->near[i]);
-            s->near[i].cosine = -2;
-            if (e != NULL)
-                s->near[i].cosine = (float)s->v->kernels->dot8(s->small.step, e->small.step) *
-                                    s->small.scale * e->small.scale;
-        }
-        pthread_mutex_unlock(&s->stripe->lock);
+    uint16_t begin[VECTOR_DIM + 2] = {0};
+    for (unsigned i = 0; i < s->count; i++)
+        begin[s->near[i].distance + 1]++;
+    for (unsigned d = 1; d <= VECTOR_DIM; d++)
+        begin[d] = (uint16_t)(begin[d] + begin[d - 1]);
+    for (unsigned i = 0; i < s->count; i++)
+        order[begin[s->near[i].distance]++] = (uint16_t)i;
+}
+
+/* By eight bits. Entries lie anywhere in memory: all are asked for before the first is read. */
+static void compare_small(struct search *s, const uint16_t *some, unsigned count)
+{
+    const struct vector_entry *entries[PER_LOCK];
+    pthread_mutex_lock(&s->stripe->lock);
+    for (unsigned i = 0; i < count; i++) {
+        entries[i] = entry_at(s, &s->near[some[i]]);
+        for (size_t at = 0; entries[i] != NULL && at < sizeof entries[i]->small; at += CACHE_LINE)
+            __builtin_prefetch((const char *)&entries[i]->small + at);
     }
+    for (unsigned i = 0; i < count; i++) {
+        const struct vector_entry *e = entries[i];
+        float *cosine = &s->near[some[i]].cosine;
+        *cosine = -2;
+        if (e != NULL)
+            *cosine = (float)s->v->kernels->dot8(s->small.step, e->small.step) * s->small.scale *
+                      e->small.scale;
+    }
+    pthread_mutex_unlock(&s->stripe->lock);
 }
 
-/* The best few by eight bits come to the front, in order. */
-static unsigned pick_best(struct search *s)
+/* Puts it where it belongs among the best, in order; returns how many there are. */
+static unsigned add_best(struct near best[BEST_MAX], unsigned kept, const struct near *n)
 {
+    if (kept == BEST_MAX && n->cosine <= best[kept - 1].cosine)
+        return kept;
+    unsigned at = kept < BEST_MAX ? kept++ : kept - 1;
+    for (; at > 0 && best[at - 1].cosine < n->cosine; at--)
+        best[at] = best[at - 1];
+    best[at] = *n;
+    return kept;
+}
+
+static unsigned pick_best(struct search *s, struct near best[BEST_MAX])
+{
+    uint16_t order[NEAR_MAX + CHUNK_ROWS];
     unsigned kept = 0;
-    for (unsigned i = 0; i < s->count; i++) {
-        struct near n = s->near[i];
-        if (kept == BEST_MAX && n.cosine <= s->near[kept - 1].cosine)
-            continue;
-        unsigned at = kept < BEST_MAX ? kept++ : kept - 1;
-        for (; at > 0 && s->near[at - 1].cosine < n.cosine; at--)
-            s->near[at] = s->near[at - 1];
-        s->near[at] = n;
+    order_near(s, order);
+    for (unsigned from = 0; from < s->count; from += PER_LOCK) {
+        if (kept == BEST_MAX &&
+            s->near[order[from]].distance > limit_of(best[BEST_MAX - 1].cosine, VECTOR_DIM))
+            break;
+        unsigned left = s->count - from, some = left < PER_LOCK ? left : PER_LOCK;
+        compare_small(s, order + from, some);
+        for (unsigned i = from; i < from + some; i++)
+            kept = add_best(best, kept, &s->near[order[i]]);
     }
     return kept;
 }
 
-static unsigned take_exact(struct search *s, unsigned count, float floor, struct neighbour *out)
+static unsigned take_exact(struct search *s, const struct near *best, unsigned count, float floor,
+                           struct neighbour *out)
 {
     unsigned found = 0;
     pthread_mutex_lock(&s->stripe->lock);
     for (unsigned i = 0; i < count; i++) {
-        const struct vector_entry *e = entry_at(s, &s->near[i]);
+        const struct vector_entry *e = entry_at(s, &best[i]);
         if (e == NULL)
             continue;
         struct neighbour n = {s->v->kernels->dot(s->full, e->answer->question.vector), e->answer};
@@ -165,7 +203,8 @@ unsigned vectors_find(struct vectors *v, const struct digest *scope, const float
     s.v = v;
     s.stripe = vectors_stripe_of(v, scope);
     s.full = query;
-    s.limit = limit_of(floor);
+    s.limits = (struct sketch_limits){.head = limit_of(floor, HEAD_WORDS * 64),
+                                      .whole = limit_of(floor, VECTOR_DIM)};
     s.count = 0;
     if (!enter(&s, scope))
         return 0;
@@ -174,14 +213,15 @@ unsigned vectors_find(struct vectors *v, const struct digest *scope, const float
     for (uint32_t from = 0; scan_chunk(&s, from); from += CHUNK_ROWS)
         if (s.count >= NEAR_MAX)
             tighten(&s);
-    compare_small(&s);
-    struct neighbour best[BEST_MAX];
-    unsigned found = take_exact(&s, pick_best(&s), floor, best);
+    struct near best[BEST_MAX];
+    unsigned kept = pick_best(&s, best);
+    struct neighbour exact[BEST_MAX];
+    unsigned found = take_exact(&s, best, kept, floor, exact);
     leave(&s);
     for (unsigned i = k; i < found; i++)
-        stored_answer_unref(best[i].answer);
+        stored_answer_unref(exact[i].answer);
     if (found > k)
         found = k;
-    memcpy(out, best, found * sizeof *best);
+    memcpy(out, exact, found * sizeof *exact);
     return found;
 }

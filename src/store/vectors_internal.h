@@ -3,11 +3,15 @@
 #define RELAY_STORE_VECTORS_INTERNAL_H
 
 #include <pthread.h>
+#include <string.h>
 
 #include "store/vectors.h"
 
 #define SKETCH_WORDS   (VECTOR_DIM / 64)
-#define CHUNK_ROWS     256u /* looked at under one lock: under a microsecond */
+#define HEAD_WORDS     4u /* of a sketch: what a search reads of every row */
+#define TAIL_WORDS     (SKETCH_WORDS - HEAD_WORDS)
+#define BLOCK_ROWS     4u
+#define CHUNK_ROWS     1024u /* looked at under one lock: a microsecond */
 #define VECTOR_STRIPES 16u
 #define SCOPE_BUCKETS  1024u /* of a stripe */
 
@@ -24,14 +28,28 @@ struct vector8 {
 struct vector_entry {
     struct vector_scope *scope;
     struct stored_answer *answer;
-    uint64_t serial; /* never used twice: tells whether a row still is what was seen there */
-    uint32_t row;    /* its place in the scope */
+    uint32_t row; /* its place in the scope */
     struct vector8 small;
 };
 
+struct vector_row {
+    struct vector_entry *entry;
+    uint64_t serial; /* never used twice: tells whether a row still is what was seen there */
+};
+
+/* The sketches' first words of four rows, side by side as a wide register compares them. */
+struct sketch_heads {
+    uint64_t word[HEAD_WORDS][BLOCK_ROWS];
+};
+
+struct sketch_tail {
+    uint64_t word[TAIL_WORDS];
+};
+
 struct vector_chunk {
-    struct sketch *sketches;
-    struct vector_entry **entries;
+    struct sketch_heads *heads; /* of four rows each */
+    struct sketch_tail *tails;
+    struct vector_row *rows;
 };
 
 struct vector_scope {
@@ -68,13 +86,18 @@ static inline struct vector_stripe *vectors_stripe_of(struct vectors *v, const s
 
 struct vector_hit {
     uint16_t distance; /* in bits */
-    uint8_t row;       /* of the chunk */
+    uint16_t row;      /* of the chunk */
+};
+
+/* The most bits that a row's sketch, and its head alone, may differ in. */
+struct sketch_limits {
+    unsigned head, whole;
 };
 
 struct vector_kernels {
-    /* The rows whose sketch is at most `limit` bits away; returns how many. */
-    unsigned (*scan)(const struct sketch *rows, unsigned count, const struct sketch *query,
-                     unsigned limit, struct vector_hit *out);
+    /* The rows, of the first `count`, whose sketch is within both limits; returns how many. */
+    unsigned (*scan)(const struct vector_chunk *c, unsigned count, const struct sketch *query,
+                     struct sketch_limits limits, struct vector_hit *out);
     int32_t (*dot8)(const int8_t *a, const int8_t *b);
     float (*dot)(const float *a, const float *b);
 };
@@ -83,6 +106,22 @@ struct vector_kernels {
  * dot() apart). */
 const struct vector_kernels *vector_kernels_best(void);
 const struct vector_kernels *vector_kernels_portable(void);
+
+static inline void sketch_put(struct vector_chunk *c, unsigned row, const struct sketch *sketch)
+{
+    for (unsigned w = 0; w < HEAD_WORDS; w++)
+        c->heads[row / BLOCK_ROWS].word[w][row % BLOCK_ROWS] = sketch->word[w];
+    memcpy(&c->tails[row], sketch->word + HEAD_WORDS, sizeof *c->tails);
+}
+
+static inline struct sketch sketch_at(const struct vector_chunk *c, unsigned row)
+{
+    struct sketch sketch;
+    for (unsigned w = 0; w < HEAD_WORDS; w++)
+        sketch.word[w] = c->heads[row / BLOCK_ROWS].word[w][row % BLOCK_ROWS];
+    memcpy(sketch.word + HEAD_WORDS, &c->tails[row], sizeof *c->tails);
+    return sketch;
+}
 
 /* Signs after a fixed rotation, which spreads what the encoder puts on few dimensions: two vectors
  * of angle a differ in about a / pi of the bits. */

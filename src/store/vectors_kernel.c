@@ -12,6 +12,8 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #define BLOCK  128u /* the greatest power of two that divides VECTOR_DIM */
@@ -28,22 +30,34 @@ static uint64_t mixed(uint64_t at)
 
 static void flip_signs(float x[VECTOR_DIM], uint64_t round)
 {
+    static const float sign[2] = {1, -1}; /* a branch would be guessed wrong every other time */
     for (unsigned w = 0; w < SKETCH_WORDS; w++) {
         uint64_t bits = mixed(round * SKETCH_WORDS + w);
         for (unsigned i = 0; i < 64; i++)
-            x[w * 64 + i] = (bits >> i & 1) != 0 ? -x[w * 64 + i] : x[w * 64 + i];
+            x[w * 64 + i] *= sign[bits >> i & 1];
     }
+}
+
+/* Inlined with a known `half`, so that the compiler can use wide registers. */
+__attribute__((always_inline)) static inline void hadamard_step(float x[BLOCK], unsigned half)
+{
+    for (unsigned from = 0; from < BLOCK; from += 2 * half)
+        for (unsigned i = from; i < from + half; i++) {
+            float a = x[i], b = x[i + half];
+            x[i] = a + b;
+            x[i + half] = a - b;
+        }
 }
 
 static void hadamard(float x[BLOCK])
 {
-    for (unsigned half = 1; half < BLOCK; half *= 2)
-        for (unsigned from = 0; from < BLOCK; from += 2 * half)
-            for (unsigned i = from; i < from + half; i++) {
-                float a = x[i], b = x[i + half];
-                x[i] = a + b;
-                x[i + half] = a - b;
-            }
+    hadamard_step(x, 1);
+    hadamard_step(x, 2);
+    hadamard_step(x, 4);
+    hadamard_step(x, 8);
+    hadamard_step(x, 16);
+    hadamard_step(x, 32);
+    hadamard_step(x, 64);
 }
 
 void sketch_of(const float vector[VECTOR_DIM], struct sketch *out)
@@ -71,7 +85,7 @@ void vector8_of(const float vector[VECTOR_DIM], struct vector8 *out)
 {
     float most = 0;
     for (unsigned i = 0; i < VECTOR_DIM; i++)
-        most = fmaxf(most, fabsf(vector[i]));
+        most = fabsf(vector[i]) > most ? fabsf(vector[i]) : most;
     out->scale = most / 127.0F;
     float steps = most > 0 ? 127.0F / most : 0;
     for (unsigned i = 0; i < VECTOR_DIM; i++)
@@ -81,25 +95,44 @@ void vector8_of(const float vector[VECTOR_DIM], struct vector8 *out)
 /* ---- portable ---- */
 
 __attribute__((always_inline)) static inline unsigned
-scan_inline(const struct sketch *rows, unsigned count, const struct sketch *query, unsigned limit,
-            struct vector_hit *out)
+head_distance(const struct sketch_heads *block, unsigned at, const struct sketch *query)
+{
+    unsigned bits = 0;
+    for (unsigned w = 0; w < HEAD_WORDS; w++)
+        bits += (unsigned)__builtin_popcountll(block->word[w][at] ^ query->word[w]);
+    return bits;
+}
+
+/* Looks at the tail of a row whose head is near; returns 1 when the row is added to `out`. */
+__attribute__((always_inline)) static inline unsigned
+keep_near(const struct vector_chunk *c, unsigned row, unsigned head, const struct sketch *query,
+          unsigned limit, struct vector_hit *out)
+{
+    unsigned bits = head;
+    for (unsigned w = 0; w < TAIL_WORDS; w++)
+        bits += (unsigned)__builtin_popcountll(c->tails[row].word[w] ^ query->word[HEAD_WORDS + w]);
+    *out = (struct vector_hit){(uint16_t)bits, (uint16_t)row};
+    return bits <= limit;
+}
+
+__attribute__((always_inline)) static inline unsigned
+scan_from(const struct vector_chunk *c, unsigned row, unsigned count, const struct sketch *query,
+          struct sketch_limits limits, struct vector_hit *out)
 {
     unsigned found = 0;
-    for (unsigned i = 0; i < count; i++) {
-        unsigned bits = 0;
-        for (unsigned w = 0; w < SKETCH_WORDS; w++)
-            bits += (unsigned)__builtin_popcountll(rows[i].word[w] ^ query->word[w]);
-        /* Written always, kept only when near: a branch that is seldom taken would still cost. */
-        out[found] = (struct vector_hit){(uint16_t)bits, (uint8_t)i};
-        found += bits <= limit;
+    for (; row < count; row++) {
+        unsigned head = head_distance(&c->heads[row / BLOCK_ROWS], row % BLOCK_ROWS, query);
+        if (head <= limits.head)
+            found += keep_near(c, row, head, query, limits.whole, out + found);
     }
     return found;
 }
 
-static unsigned scan_portable(const struct sketch *rows, unsigned count, const struct sketch *query,
-                              unsigned limit, struct vector_hit *out)
+static unsigned scan_portable(const struct vector_chunk *c, unsigned count,
+                              const struct sketch *query, struct sketch_limits limits,
+                              struct vector_hit *out)
 {
-    return scan_inline(rows, count, query, limit, out);
+    return scan_from(c, 0, count, query, limits, out);
 }
 
 static int32_t dot8_portable(const int8_t *a, const int8_t *b)
@@ -130,11 +163,58 @@ const struct vector_kernels *vector_kernels_portable(void)
 
 #if defined(__x86_64__)
 
-__attribute__((target("popcnt"))) static unsigned
-scan_popcnt(const struct sketch *rows, unsigned count, const struct sketch *query, unsigned limit,
-            struct vector_hit *out)
+/* The bits set in each half byte are looked up (Mula, Kurz & Lemire 2018); at most 32 a byte. */
+__attribute__((target("avx2"), always_inline)) static inline __m256i
+head_distances(const struct sketch_heads *block, const __m256i query[HEAD_WORDS])
 {
-    return scan_inline(rows, count, query, limit, out);
+    const __m256i bits_of =
+        _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
+    const __m256i low = _mm256_set1_epi8(15);
+    __m256i sum = _mm256_setzero_si256();
+#pragma GCC unroll 4
+    for (unsigned w = 0; w < HEAD_WORDS; w++) {
+        __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)block->word[w]);
+        x = _mm256_xor_si256(x, query[w]);
+        __m256i upper = _mm256_and_si256(_mm256_srli_epi16(x, 4), low);
+        sum = _mm256_add_epi8(sum, _mm256_shuffle_epi8(bits_of, _mm256_and_si256(x, low)));
+        sum = _mm256_add_epi8(sum, _mm256_shuffle_epi8(bits_of, upper));
+    }
+    return _mm256_sad_epu8(sum, _mm256_setzero_si256());
+}
+
+/* One bit for each of the block's rows whose head is near. */
+__attribute__((target("avx2"), always_inline)) static inline unsigned
+near_rows(const struct sketch_heads *block, const __m256i query[HEAD_WORDS], __m256i beyond)
+{
+    __m256i below = _mm256_sub_epi64(head_distances(block, query), beyond);
+    return (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(below));
+}
+
+#define STEP_BLOCKS 4u /* looked at before the first branch, which is seldom taken */
+
+__attribute__((target("avx2,popcnt"))) static unsigned
+scan_avx2(const struct vector_chunk *c, unsigned count, const struct sketch *query,
+          struct sketch_limits limits, struct vector_hit *out)
+{
+    const unsigned step = STEP_BLOCKS * BLOCK_ROWS;
+    __m256i words[HEAD_WORDS];
+    for (unsigned w = 0; w < HEAD_WORDS; w++)
+        words[w] = _mm256_set1_epi64x((long long)query->word[w]);
+    __m256i beyond = _mm256_set1_epi64x((long long)limits.head + 1);
+    unsigned found = 0, row = 0;
+    for (; row + step <= count; row += step) {
+        const struct sketch_heads *block = &c->heads[row / BLOCK_ROWS];
+        unsigned near = 0;
+#pragma GCC unroll 4
+        for (unsigned b = 0; b < STEP_BLOCKS; b++)
+            near |= near_rows(block + b, words, beyond) << (b * BLOCK_ROWS);
+        for (; near != 0; near &= near - 1) {
+            unsigned at = (unsigned)__builtin_ctz(near);
+            unsigned head = head_distance(block + at / BLOCK_ROWS, at % BLOCK_ROWS, query);
+            found += keep_near(c, row + at, head, query, limits.whole, out + found);
+        }
+    }
+    return found + scan_from(c, row, count, query, limits, out + found);
 }
 
 __attribute__((target("avx2"))) static int32_t dot8_avx2(const int8_t *a, const int8_t *b)
@@ -165,10 +245,49 @@ __attribute__((target("avx2,fma"))) static float dot_avx2(const float *a, const 
 
 const struct vector_kernels *vector_kernels_best(void)
 {
-    static const struct vector_kernels kernels = {scan_popcnt, dot8_avx2, dot_avx2};
+    static const struct vector_kernels kernels = {scan_avx2, dot8_avx2, dot_avx2};
     bool has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                __builtin_cpu_supports("popcnt");
     return has ? &kernels : vector_kernels_portable();
+}
+
+/* ---- AArch64, which always has NEON; the compiler makes its own of the dot products ---- */
+
+#elif defined(__aarch64__)
+
+/* Of two rows of a block, from `at` on. */
+static inline uint64x2_t head_distances(const struct sketch_heads *block, unsigned at,
+                                        const struct sketch *query)
+{
+    uint8x16_t sum = vdupq_n_u8(0);
+#pragma GCC unroll 4
+    for (unsigned w = 0; w < HEAD_WORDS; w++) {
+        uint64x2_t x = veorq_u64(vld1q_u64(block->word[w] + at), vdupq_n_u64(query->word[w]));
+        sum = vaddq_u8(sum, vcntq_u8(vreinterpretq_u8_u64(x)));
+    }
+    return vpaddlq_u32(vpaddlq_u16(vpaddlq_u8(sum)));
+}
+
+static unsigned scan_neon(const struct vector_chunk *c, unsigned count, const struct sketch *query,
+                          struct sketch_limits limits, struct vector_hit *out)
+{
+    uint64x2_t most = vdupq_n_u64(limits.head);
+    unsigned found = 0, row = 0;
+    for (; row + BLOCK_ROWS <= count; row += BLOCK_ROWS) {
+        const struct sketch_heads *block = &c->heads[row / BLOCK_ROWS];
+        uint64x2_t low = vcleq_u64(head_distances(block, 0, query), most);
+        uint64x2_t high = vcleq_u64(head_distances(block, 2, query), most);
+        uint64x2_t any = vorrq_u64(low, high);
+        if ((vgetq_lane_u64(any, 0) | vgetq_lane_u64(any, 1)) != 0)
+            found += scan_from(c, row, row + BLOCK_ROWS, query, limits, out + found);
+    }
+    return found + scan_from(c, row, count, query, limits, out + found);
+}
+
+const struct vector_kernels *vector_kernels_best(void)
+{
+    static const struct vector_kernels kernels = {scan_neon, dot8_portable, dot_portable};
+    return &kernels;
 }
 
 #else

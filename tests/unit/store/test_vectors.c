@@ -1,6 +1,7 @@
 /* The vector index against a plain scan of the full vectors, and under threads. */
 #include "check.h"
 #include "store_fixture.h"
+#include "vectors_fixture.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -8,55 +9,6 @@
 
 #include "store/vectors.h"
 #include "store/vectors_internal.h"
-
-struct random {
-    uint64_t state;
-};
-
-static double uniform(struct random *r)
-{
-    r->state = r->state * 6364136223846793005u + 1442695040888963407u;
-    return ((double)(r->state >> 11) + 0.5) / 9007199254740992.0;
-}
-
-static float normal(struct random *r)
-{
-    return (float)(sqrt(-2 * log(uniform(r))) * cos(2 * M_PI * uniform(r)));
-}
-
-static void make_unit(float *x)
-{
-    double sum = 0;
-    for (unsigned i = 0; i < VECTOR_DIM; i++)
-        sum += (double)x[i] * x[i];
-    for (unsigned i = 0; i < VECTOR_DIM; i++)
-        x[i] = (float)(x[i] / sqrt(sum));
-}
-
-static void random_vector(struct random *r, float *x)
-{
-    /* As of an encoder: all share a direction, and few dimensions have most of the weight. */
-    for (unsigned i = 0; i < VECTOR_DIM; i++)
-        x[i] = (normal(r) + 0.4F) * (i % 16 == 0 ? 3.0F : 1.0F);
-    make_unit(x);
-}
-
-/* A neighbour of about this cosine. */
-static void near_vector(struct random *r, const float *x, double cosine, float *out)
-{
-    float other[VECTOR_DIM];
-    double along = 0;
-    for (unsigned i = 0; i < VECTOR_DIM; i++) {
-        other[i] = normal(r);
-        along += (double)other[i] * x[i];
-    }
-    for (unsigned i = 0; i < VECTOR_DIM; i++)
-        other[i] -= (float)(along * x[i]);
-    make_unit(other);
-    double sine = sqrt(1 - cosine * cosine);
-    for (unsigned i = 0; i < VECTOR_DIM; i++)
-        out[i] = (float)(cosine * x[i] + sine * other[i]);
-}
 
 static struct digest scope_of(unsigned number)
 {
@@ -194,12 +146,12 @@ TEST(many_that_are_near_keep_the_nearest)
 
 TEST(what_is_taken_out_is_gone_and_the_rest_stays)
 {
-    enum { ROWS = 700 };
+    enum { ROWS = 2 * CHUNK_ROWS + 100 };
     struct random r = {10};
     struct vectors *v = vectors_new();
     struct digest scope = scope_of(1);
     static float rows[ROWS][VECTOR_DIM];
-    struct vector_entry *entries[ROWS];
+    static struct vector_entry *entries[ROWS];
     for (unsigned i = 0; i < ROWS; i++) {
         random_vector(&r, rows[i]);
         entries[i] = add(v, &scope, rows[i], i);
@@ -220,52 +172,6 @@ TEST(what_is_taken_out_is_gone_and_the_rest_stays)
     CHECK_INT(vectors_stats(v).entries, 0);
     CHECK_INT(vectors_stats(v).scopes, 0);
     vectors_free(v);
-}
-
-TEST(the_processors_kernels_agree_with_the_portable_ones)
-{
-    const struct vector_kernels *fast = vector_kernels_best(), *plain = vector_kernels_portable();
-    struct random r = {11};
-    struct sketch rows[CHUNK_ROWS], query;
-    struct vector8 a, b;
-    float x[VECTOR_DIM], y[VECTOR_DIM];
-    random_vector(&r, x);
-    sketch_of(x, &query);
-    vector8_of(x, &a);
-    for (unsigned i = 0; i < CHUNK_ROWS; i++) {
-        near_vector(&r, x, uniform(&r), y);
-        sketch_of(y, &rows[i]);
-        vector8_of(y, &b);
-        CHECK_INT(fast->dot8(a.step, b.step), plain->dot8(a.step, b.step));
-        CHECK(fabsf(fast->dot(x, y) - plain->dot(x, y)) < 1e-6F);
-        CHECK(fabsf((float)fast->dot8(a.step, b.step) * a.scale * b.scale - plain->dot(x, y)) <
-              0.02F);
-    }
-    struct vector_hit got[CHUNK_ROWS + 1], want[CHUNK_ROWS + 1];
-    unsigned found = fast->scan(rows, CHUNK_ROWS, &query, 120, got);
-    CHECK_INT(found, plain->scan(rows, CHUNK_ROWS, &query, 120, want));
-    CHECK(found > 10 && found < CHUNK_ROWS - 10);
-    for (unsigned i = 0; i < found; i++)
-        CHECK(got[i].row == want[i].row && got[i].distance == want[i].distance);
-}
-
-TEST(a_sketch_tells_the_angle)
-{
-    struct random r = {12};
-    for (double cosine = 0.5; cosine < 1; cosine += 0.1) {
-        double sum = 0;
-        for (unsigned i = 0; i < 400; i++) {
-            float x[VECTOR_DIM], y[VECTOR_DIM];
-            struct sketch a, b;
-            random_vector(&r, x);
-            near_vector(&r, x, cosine, y);
-            sketch_of(x, &a);
-            sketch_of(y, &b);
-            for (unsigned w = 0; w < SKETCH_WORDS; w++)
-                sum += __builtin_popcountll(a.word[w] ^ b.word[w]);
-        }
-        CHECK(fabs(sum / 400 / VECTOR_DIM - acos(cosine) / M_PI) < 0.01);
-    }
 }
 
 /* ---- threads ---- */
