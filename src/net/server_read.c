@@ -375,7 +375,7 @@ static void fail_later(struct server_conn *sc, enum err err)
 bool exchange_read_body(struct exchange *x, size_t bytes_max)
 {
     struct server_conn *sc = LIST_ITEM(x, struct server_conn, x);
-    assert(sc->x_open && sc->body_state != REQUEST_BODY_READING);
+    assert(sc->x_open);
     if (x->content_length >= 0 && (uint64_t)x->content_length > bytes_max) {
         fail_later(sc, ERR_BODY_TOO_LARGE);
         return false;
@@ -387,6 +387,7 @@ bool exchange_read_body(struct exchange *x, size_t bytes_max)
     if (sc->gone_told || sc->io.closing) {
         return false; /* nothing more will come, and on_gone has said or will say so */
     }
+    assert(sc->body_state != REQUEST_BODY_READING);
     sc->body.max = bytes_max;
     sc->body_state = REQUEST_BODY_READING;
     loop_timer_start(&sc->timer, (uint64_t)sc->server->limits.request_timeout_ms);
