@@ -53,9 +53,9 @@ struct attempt_record {
 
 struct record {
     struct uuid id;
-    int64_t at_us; /* UTC, when the request's head was there */
+    int64_t at_us;      /* UTC, when the request's head was there */
     struct uuid key_id; /* none: Relay asked for itself (endpoint "audit") */
-    str endpoint; /* "/v1/chat/completions" */
+    str endpoint;       /* "/v1/chat/completions" */
     str model_asked, provider, model;
     enum route_kind route;
     bool stream;
