@@ -3,7 +3,7 @@
 
     cache_load.py --relay build/relay --sim build/relay-sim --load build/release/bench/relay-load [--million]
 
-Two gateways before one simulator, one of them with `cache.semantic: false`, one worker per core, nothing
+Two gateways before one simulator, one of them with `cache.semantic: false`, workers as by default, nothing
 pinned. Three parts (--only): `others`, what requests that are not for the cache notice of a busy encoder;
 `hits`, how long an exact hit, a semantic hit and a semantic miss take; `memory`, over many lookups. Takes
 about two minutes, with --million about ten. Nothing fails for being slow; a wrong answer, or a hit that
