@@ -244,6 +244,18 @@ void bind_text(sqlite3_stmt *s, int at, str value)
     }
 }
 
+int sql_version(sqlite3 *sql)
+{
+    int version = -1;
+    sqlite3_stmt *s = NULL;
+    if (sqlite3_prepare_v2(sql, "PRAGMA user_version", -1, &s, NULL) == SQLITE_OK &&
+        sqlite3_step(s) == SQLITE_ROW) {
+        version = sqlite3_column_int(s, 0);
+    }
+    sqlite3_finalize(s);
+    return version;
+}
+
 void bind_uuid(sqlite3_stmt *s, int at, const struct uuid *id)
 {
     sqlite3_bind_blob(s, at, id->b, sizeof id->b, SQLITE_STATIC);

@@ -57,18 +57,6 @@ bool answers_db_run(struct answers_db *d, const char *sql)
     return sqlite3_exec(d->sql, sql, NULL, NULL, NULL) == SQLITE_OK;
 }
 
-static int version_of(struct answers_db *d)
-{
-    int version = -1;
-    sqlite3_stmt *s = NULL;
-    if (sqlite3_prepare_v2(d->sql, "PRAGMA user_version", -1, &s, NULL) == SQLITE_OK &&
-        sqlite3_step(s) == SQLITE_ROW) {
-        version = sqlite3_column_int(s, 0);
-    }
-    sqlite3_finalize(s);
-    return version;
-}
-
 bool answers_db_open(struct answers_db *d, const char *path, bool create)
 {
     *d = (struct answers_db){0};
@@ -90,7 +78,7 @@ bool answers_db_open(struct answers_db *d, const char *path, bool create)
                            "PRAGMA secure_delete=FAST; PRAGMA journal_size_limit=16777216;")) {
         return false;
     }
-    int version = version_of(d);
+    int version = sql_version(d->sql);
     if (version == 0 && create) {
         version = answers_db_run(d, tables) ? VERSION : -1;
     }

@@ -62,6 +62,9 @@ bool db_run_kept(struct db *d, enum db_statement which, const char *sql);
 /* "what: SQLite's message", in the arena. Always false, to be returned. */
 bool db_fail(struct db *d, const char *what, struct arena *a, str *why);
 
+/* The file's PRAGMA user_version; -1: it cannot be read. */
+int sql_version(sqlite3 *sql);
+
 void bind_str(sqlite3_stmt *s, int at, str value);  /* as it is, also empty */
 void bind_text(sqlite3_stmt *s, int at, str value); /* empty: NULL */
 void bind_uuid(sqlite3_stmt *s, int at, const struct uuid *id);

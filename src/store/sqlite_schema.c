@@ -97,21 +97,9 @@ static char *failure(struct db *d, const char *what)
     return xmemdup0(text, strlen(text));
 }
 
-static int read_version(struct db *d)
-{
-    int version = -1;
-    sqlite3_stmt *s = NULL;
-    if (sqlite3_prepare_v2(d->sql, "PRAGMA user_version", -1, &s, NULL) == SQLITE_OK &&
-        sqlite3_step(s) == SQLITE_ROW) {
-        version = sqlite3_column_int(s, 0);
-    }
-    sqlite3_finalize(s);
-    return version;
-}
-
 bool schema_check(struct db *d, char **why)
 {
-    int version = read_version(d);
+    int version = sql_version(d->sql);
     if (version == VERSION) {
         return true;
     }
@@ -130,7 +118,7 @@ bool schema_check(struct db *d, char **why)
 
 bool schema_migrate(struct db *d, char **why)
 {
-    if (read_version(d) == VERSION) {
+    if (sql_version(d->sql) == VERSION) {
         return true;
     }
     if (!db_run(d, "BEGIN IMMEDIATE")) {
@@ -138,7 +126,7 @@ bool schema_migrate(struct db *d, char **why)
         return false;
     }
     /* Another process may have done it while this one waited for the lock. */
-    int version = read_version(d);
+    int version = sql_version(d->sql);
     bool ok = version >= 0 && version <= VERSION;
     for (int i = version; ok && i < VERSION; i++) {
         ok = db_run(d, migrations[i]);
