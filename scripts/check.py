@@ -39,6 +39,7 @@ LAYERS = {
 # Which folder may know which library.
 LIBRARIES = {
     "sqlite3.h": {"store"},
+    "libpq-fe.h": {"store"},
     "yaml.h": {"config"},
     "llhttp.h": {"net"},
     "uv.h": {"net"},

@@ -2,14 +2,16 @@
 # Installs what Relay needs on this machine, and nothing that is there already.
 #
 #   scripts/setup.sh build   compiler, CMake and the libraries Relay is linked with
-#   scripts/setup.sh test    that, and what the tests and the static checks need, a Redis 8 among it
+#   scripts/setup.sh test    that, and what the tests and the static checks need, PostgreSQL and
+#                          a Redis 8 among it
 #   scripts/setup.sh bench   that, and nginx, the benchmark's yardstick
 #
 # On Debian and Ubuntu the packages come from the system's own sources, through apt-get (as root, or
 # with sudo). Debian 12 has neither yyjson nor llhttp: these two are fetched from the next release by
 # a private apt configuration that lives in build/apt and are unpacked into build/deps. So is the Redis 8
-# of the tests, on every Debian: installing its package would start a server. The system's package
-# sources are never changed. On macOS the same things come from Homebrew.
+# of the tests, on every Debian: installing its package would start a server. PostgreSQL's package is
+# installed, where there is no server program yet, in a way that makes no database cluster and starts
+# nothing. The system's package sources are never changed. On macOS the same things come from Homebrew.
 #
 # Running it again is cheap: when nothing is missing it asks no network and needs no root.
 set -euo pipefail
@@ -78,9 +80,32 @@ SCRIPT
     touch $root/.complete
 }
 
+has_postgres() {
+    local program
+    for program in /usr/lib/postgresql/*/bin/postgres "$(command -v postgres || true)"; do
+        [ -x "$program" ] && [ "$("$program" --version | grep -oE '[0-9]+' | head -1)" -ge 15 ] && return
+    done
+    return 1
+}
+
+# The server's package makes a cluster and starts it, unless postgresql-common, which comes first, is
+# told not to. What it is told is taken back afterwards: nothing of the machine's settings changes.
+setup_postgres() {
+    local conf=/etc/postgresql-common/createcluster.conf kept
+    has_postgres && return
+    install_packages postgresql-common
+    kept=$(mktemp)
+    cat $conf >"$kept"
+    echo 'create_main_cluster = false' | as_root tee -a $conf >/dev/null
+    install_packages postgresql || true
+    as_root tee $conf <"$kept" >/dev/null
+    rm -f "$kept"
+    has_postgres || die "found no PostgreSQL 15 or newer to install"
+}
+
 setup_apt() {
     local build_packages=(gcc libc6-dev make cmake ninja-build pkg-config libuv1-dev libssl-dev
-        libsqlite3-dev libyaml-dev libhiredis-dev ca-certificates)
+        libsqlite3-dev libpq-dev libyaml-dev libhiredis-dev ca-certificates)
     install_packages "${build_packages[@]}"
     if ! { is_installed libyyjson-dev && is_installed libllhttp-dev; } &&
         ! { [ -e build/deps/.complete ]; }; then
@@ -103,6 +128,7 @@ setup_apt() {
     install_packages g++ clang clang-format clang-tidy "libclang-rt-${clang_major:-14}-dev" \
         shellcheck openssl curl
     { node --version && npm --version; } >/dev/null 2>&1 || install_packages nodejs npm
+    setup_postgres
     setup_redis
     [ "$mode" = test ] && return
 
@@ -113,8 +139,8 @@ setup_apt() {
 
 setup_brew() {
     command -v brew >/dev/null || die "needs Homebrew (https://brew.sh)"
-    local wanted=(cmake ninja pkg-config libuv openssl@3 sqlite libyaml yyjson llhttp hiredis) missing=() name
-    [ "$mode" != build ] && wanted+=(llvm shellcheck python node redis)
+    local wanted=(cmake ninja pkg-config libuv openssl@3 sqlite libpq libyaml yyjson llhttp hiredis) missing=() name
+    [ "$mode" != build ] && wanted+=(llvm shellcheck python node redis postgresql@17)
     [ "$mode" = bench ] && wanted+=(nginx)
     for name in "${wanted[@]}"; do
         brew list --versions "$name" >/dev/null 2>&1 || missing+=("$name")

@@ -81,12 +81,12 @@ def clean_environment(**extra):
 class Process:
     """A child with its output in a file, so that no pipe can fill up."""
 
-    def __init__(self, command, log, env=None, cwd=None):
+    def __init__(self, command, log, env=None, cwd=None, **owner):
         self.command = command
         self.log_path = Path(log)
         self.file = open(log, "ab")
         self.process = subprocess.Popen(command, stdout=self.file, stderr=subprocess.STDOUT,
-                                        stdin=subprocess.DEVNULL, env=env, cwd=cwd)
+                                        stdin=subprocess.DEVNULL, env=env, cwd=cwd, **owner)
 
     @property
     def pid(self):
