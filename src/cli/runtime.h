@@ -32,6 +32,7 @@ struct worker_thread {
 
 struct discovery; /* discover.c */
 struct fetch;     /* fetch.c */
+struct peers;     /* peers.c */
 
 struct runtime {
     struct config_source source;
@@ -50,6 +51,7 @@ struct runtime {
     struct loop *control;
     struct client *control_client;
     struct loop_timer tick, discover_timer;
+    struct peers *peers; /* NULL: `shared` is `memory` */
     struct discovery *discovery;
     struct discovered_model *discovered; /* what servers said last; strings in discovered_arena */
     size_t discovered_count;
@@ -74,6 +76,14 @@ void workers_drain(struct runtime *rt, int64_t grace_ms);
 void workers_hurry(struct runtime *rt); /* the grace ends now */
 bool workers_are_done(struct runtime *rt);
 void workers_join(struct runtime *rt);
+
+/* peers.c: the other gateways on the same Redis server, through a connection of the control loop's
+ * own. They are told of this one about once a second, and when it begins to stop; peers_close()
+ * then returns false while they have not heard of it, which is soon. */
+void peers_open(struct runtime *rt);
+void peers_leave(struct runtime *rt);
+bool peers_close(struct runtime *rt);
+void peers_free(struct runtime *rt); /* after the loop's end */
 
 /* discover.c: asks Ollama and other servers of one's own what they have. done(rt) runs on the
  * control loop after all have answered or DISCOVER_MS have passed; rt->discovered is new then. */

@@ -26,7 +26,7 @@ static void on_tick(struct loop_timer *t)
 {
     struct runtime *rt = LIST_ITEM(t, struct runtime, tick);
     live_merge(rt->gateway.live, loop_now_ms(rt->control));
-    if (rt->stopping && (workers_are_done(rt) || !rt->workers[0].running)) {
+    if (rt->stopping && (workers_are_done(rt) || !rt->workers[0].running) && peers_close(rt)) {
         loop_timer_stop(&rt->discover_timer);
         client_close(rt->control_client);
         loop_stop(rt->control);
@@ -70,6 +70,8 @@ static void on_signal(void *arg)
         workers_drain(rt, grace);
     else if (rt->workers[0].running)
         workers_hurry(rt);
+    if (!rt->stopping)
+        peers_leave(rt);
     rt->stopping = true;
     loop_timer_start(&rt->tick, STOP_LOOK_MS);
 }
@@ -201,6 +203,7 @@ static void first_models(struct runtime *rt)
         LOG0(&rt->log, LOG_INFO,
              "shared is a Redis server: answers are shared through it; limits and budgets are this "
              "gateway's own");
+    peers_open(rt);
     workers_start(rt);
     loop_timer_start(&rt->tick, TICK_MS);
     loop_timer_start(&rt->discover_timer, DISCOVER_EVERY_MS);
@@ -259,6 +262,7 @@ static void stop(struct runtime *rt)
     store_close(rt->gateway.store, STOP_STORE_MS);
     answers_file_close(rt->answers_file);
     journal_close(rt->gateway.journal);
+    peers_free(rt);
     client_free(rt->control_client);
     loop_free(rt->control);
     resolver_free(rt->resolver);

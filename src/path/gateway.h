@@ -44,6 +44,7 @@ struct gateway {
     struct embed_pool *_Atomic encoder; /* NULL: no model; may come while workers run, then stays */
     str encoder_version;                /* its vectors compare only with each other */
     struct redis *redis[WORKERS_MAX];   /* the workers', for what is counted; NULL: none */
+    _Atomic unsigned gateways_seen;     /* gateway_peers() */
     unsigned worker_count;
     struct digest admin_hash; /* of the admin key */
     bool has_admin_key;
@@ -55,6 +56,14 @@ struct gateway {
     _Atomic int refused_logged;
     _Atomic bool draining;
 };
+
+/* How many gateways share one Redis server, this one among them, as last seen: at least 1, and 1
+ * where `shared` is `memory`. Kept while the server is away. Any thread. */
+static inline unsigned gateway_peers(const struct gateway *g)
+{
+    unsigned seen = atomic_load_explicit(&g->gateways_seen, memory_order_relaxed);
+    return seen > 0 ? seen : 1;
+}
 
 /* A provider as a view has it. */
 struct upstream {

@@ -40,6 +40,7 @@ static const struct metric_desc table[METER_COUNT] = {
     [METER_UNPRICED]        = {"relay_unpriced_total", "Answers whose cost is unknown because a price is missing.", METRIC_COUNTER, {NULL}, NULL, 1},
     [METER_COST_UNKNOWN]    = {"relay_cost_unknown_total", "Attempts that may have cost something nobody told.", METRIC_COUNTER, {NULL}, NULL, 1},
     [METER_UNKNOWN_EVENTS]  = {"relay_upstream_unknown_events_total", "Events of providers' streams of a kind that Relay does not know and passed over.", METRIC_COUNTER, {"provider"}, NULL, 1},
+    [METER_GATEWAYS]        = {"relay_gateways", "Gateways that share one Redis server, this one among them, as last seen.", METRIC_GAUGE, {NULL}, NULL, 1},
     [METER_SHARED_UP]       = {"relay_shared_up", "Workers whose connection to the shared cache answers.", METRIC_GAUGE, {NULL}, NULL, 1},
     [METER_SHARED_COMMANDS] = {"relay_shared_commands_total", "Commands sent to the shared cache, by how they ended.", METRIC_COUNTER, {"result"}, NULL, 1},
     [METER_SHARED_CONNECTS] = {"relay_shared_connects_total", "Connections made to the shared cache.", METRIC_COUNTER, {NULL}, NULL, 1},
@@ -140,6 +141,7 @@ static void set_shared(struct gateway *g)
     struct metrics *x = g->meters.metrics;
     struct redis_counts all = {0};
     int64_t up = 0;
+    metrics_set(x, series(x, METER_GATEWAYS, NULL), gateway_peers(g));
     if (g->redis[0] == NULL)
         return;
     for (unsigned i = 0; i < g->worker_count; i++) {

@@ -163,7 +163,7 @@ def test_a_full_server_is_told(start, redis, word):
     for i in range(8):  # each worker has kept one
         assert cached(ask(http, "p/small", f"{word} {i}")) == "miss"
     wait_for(lambda: "is full" in ready(relay).get("trouble", ""))
-    assert ready(relay)["shared"] == "reachable" and redis.keys() == []
+    assert ready(relay)["shared"] == "reachable" and redis.keys("rl:{*}:r:*") == []
     assert relay.metric("relay_shared_commands_total", result="refused") >= 1
 
 
