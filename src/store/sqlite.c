@@ -2,7 +2,7 @@
  *
  * Write-ahead log, synchronous NORMAL: a commit is in the operating system, so a killed process
  * loses nothing; against power cuts there is the journal, whose segments go only after
- * ledger_make_durable(). Pages hold a dozen rows of the log: appending fills pages, and each costs
+ * sqlite_make_durable(). Pages hold a dozen rows of the log: appending fills pages, and each costs
  * its way through the log and the checkpoint. The file is made with mode 0600 and its folders with
  * 0700, because it holds who asked for what. */
 #include "store/sqlite_internal.h"
@@ -23,7 +23,6 @@
 #define PATH_BYTES_MAX    1024u
 #define WRITER_TIMEOUT_MS 1000
 #define BUSY_TIMEOUT_MS   5000
-#define READER_LIMIT_MS   2000
 #define PROGRESS_STEPS    20000
 #define WAL_ATTEMPTS      100
 
@@ -71,10 +70,10 @@ static bool make_file(char *path)
 }
 
 /* Switching to the write-ahead log does not wait for others by itself. */
-static bool use_wal(struct db *d)
+static bool use_wal(struct sqlite_db *d)
 {
     for (int i = 0; i < WAL_ATTEMPTS; i++) {
-        if (db_run(d, "PRAGMA journal_mode=WAL")) {
+        if (sqlite_run(d, "PRAGMA journal_mode=WAL")) {
             return true;
         }
         nanosleep(&(struct timespec){0, 20000000}, NULL);
@@ -85,23 +84,31 @@ static bool use_wal(struct db *d)
 /* Called by SQLite every PROGRESS_STEPS steps of a query: not 0 ends it. */
 static int on_progress(void *arg)
 {
-    const struct db *d = arg;
+    const struct sqlite_db *d = arg;
     return d->deadline_ns != 0 && clock_mono_ns() > d->deadline_ns;
 }
 
-static bool stat_file(const struct db *d, struct stat *info)
-{
-    return stat(sqlite3_db_filename(d->sql, "main"), info) == 0;
-}
-
-bool db_file_is_there(const struct db *d)
+/* The file as it stands at its path. */
+static bool stat_file(const struct sqlite_db *d, uint64_t identity[2])
 {
     struct stat info;
-    return stat_file(d, &info) && (uint64_t)info.st_dev == d->device &&
-           (uint64_t)info.st_ino == d->inode;
+    if (stat(sqlite3_db_filename(d->sql, "main"), &info) != 0) {
+        return false;
+    }
+    identity[0] = (uint64_t)info.st_dev;
+    identity[1] = (uint64_t)info.st_ino;
+    return true;
 }
 
-static bool set_up(struct db *d, enum db_role role, char **why)
+bool sqlite_is_there(struct db *base)
+{
+    struct sqlite_db *d = sqlite_of(base);
+    uint64_t there[2];
+    d->gone = !stat_file(d, there) || memcmp(there, base->identity, sizeof there) != 0;
+    return !d->gone;
+}
+
+static bool set_up(struct sqlite_db *d, enum db_role role, char **why)
 {
     static const char *const pragmas[] = {
         [DB_WRITER] = ("PRAGMA synchronous=NORMAL; PRAGMA cache_size=-2048;"
@@ -110,15 +117,15 @@ static bool set_up(struct db *d, enum db_role role, char **why)
         [DB_TOOL] = "PRAGMA synchronous=FULL; PRAGMA cache_size=-2048;",
     };
     static const int timeouts_ms[] = {[DB_WRITER] = WRITER_TIMEOUT_MS,
-                                      [DB_READER] = READER_LIMIT_MS,
+                                      [DB_READER] = DB_READER_LIMIT_MS,
                                       [DB_TOOL] = BUSY_TIMEOUT_MS};
     sqlite3_busy_timeout(d->sql, timeouts_ms[role]);
     if (role == DB_READER) {
         sqlite3_progress_handler(d->sql, PROGRESS_STEPS, on_progress, d);
     }
     /* The page size counts for a file that is made by this. */
-    if ((role == DB_READER || (db_run(d, "PRAGMA page_size=8192") && use_wal(d))) &&
-        db_run(d, pragmas[role])) {
+    if ((role == DB_READER || (sqlite_run(d, "PRAGMA page_size=8192") && use_wal(d))) &&
+        sqlite_run(d, pragmas[role])) {
         return true;
     }
     *why = why_not("cannot use the store", sqlite3_db_filename(d->sql, "main"),
@@ -126,10 +133,21 @@ static bool set_up(struct db *d, enum db_role role, char **why)
     return false;
 }
 
-struct db *db_open_as(str url, bool create, enum db_role role, char **why)
+static void close_db(struct db *base)
+{
+    struct sqlite_db *d = sqlite_of(base);
+    for (unsigned i = 0; i < SQLITE_STATEMENTS; i++) {
+        sqlite3_finalize(d->kept[i]);
+    }
+    sqlite3_close(d->sql);
+    free(d->spend);
+    free(d);
+}
+
+static struct db *open_db(str url, enum db_role role, bool create, bool *away, char **why)
 {
     char path[PATH_BYTES_MAX];
-    *why = NULL;
+    *away = false; /* a file is there or not; waiting does not mend it */
     if (!path_of(url, path)) {
         static const char text[] =
             "the store must be written as sqlite:PATH, like sqlite:data/relay.db";
@@ -140,7 +158,8 @@ struct db *db_open_as(str url, bool create, enum db_role role, char **why)
         *why = why_not("cannot make the store", path, strerror(errno));
         return NULL;
     }
-    struct db *d = xcalloc(1, sizeof *d);
+    struct sqlite_db *d = xcalloc(1, sizeof *d);
+    d->role = role;
     if (sqlite3_open_v2(path, &d->sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
         SQLITE_OK) {
         *why = why_not("cannot open the store", path,
@@ -148,42 +167,62 @@ struct db *db_open_as(str url, bool create, enum db_role role, char **why)
                            ? "there is none yet; 'relay serve' or 'relay keys create' makes it"
                            : sqlite3_errmsg(d->sql));
     } else if (set_up(d, role, why)) {
-        (void)(create ? schema_migrate(d, why) : schema_check(d, why));
+        (void)(create ? sqlite_migrate(d, why) : sqlite_check(d, why));
     }
-    struct stat info;
-    if (*why == NULL && !stat_file(d, &info)) {
+    if (*why == NULL && !stat_file(d, d->base.identity)) {
         *why = why_not("cannot open the store", path, strerror(errno));
     }
     if (*why != NULL) {
-        db_close(d);
+        close_db(&d->base);
         return NULL;
     }
-    d->device = (uint64_t)info.st_dev;
-    d->inode = (uint64_t)info.st_ino;
-    return d;
+    return &d->base;
 }
 
-struct db *db_open(str url, bool create, char **why)
+static const char *problem(const struct db *base)
 {
-    return db_open_as(url, create, DB_TOOL, why);
+    const struct sqlite_db *d = (const struct sqlite_db *)(const void *)base;
+    return d->gone ? "its file was moved or deleted" : sqlite3_errmsg(d->sql);
 }
 
-void db_close(struct db *d)
+static int notices(const struct db *base)
 {
-    if (d == NULL) {
-        return;
-    }
-    for (unsigned i = 0; i < DB_STATEMENTS; i++) {
-        sqlite3_finalize(d->kept[i]);
-    }
-    sqlite3_close(d->sql);
-    free(d->spend);
-    free(d);
+    (void)base;
+    return -1;
 }
+
+static const char *const schemes[] = {"sqlite:", NULL};
+
+const struct db_driver sqlite_driver = {
+    .schemes = schemes,
+    .open = open_db,
+    .close = close_db,
+    .is_there = sqlite_is_there,
+    .problem = problem,
+    .notices = notices,
+    .keys_read = sqlite_keys_read,
+    .key_by_hash = sqlite_key_by_hash,
+    .key_create = sqlite_key_create,
+    .key_find = sqlite_key_find,
+    .keys_list = sqlite_keys_list,
+    .key_update = sqlite_key_update,
+    .key_revoke = sqlite_key_revoke,
+    .key_rotate = sqlite_key_rotate,
+    .begin = sqlite_begin,
+    .add_rows = sqlite_add_rows,
+    .commit = sqlite_commit,
+    .rollback = sqlite_rollback,
+    .make_durable = sqlite_make_durable,
+    .retain = sqlite_retain,
+    .load_spend = sqlite_load_spend,
+    .usage = sqlite_usage,
+    .logs = sqlite_logs,
+    .latencies = sqlite_latencies,
+};
 
 /* ---- statements ---- */
 
-sqlite3_stmt *db_kept(struct db *d, enum db_statement which, const char *sql)
+sqlite3_stmt *sqlite_kept(struct sqlite_db *d, enum sqlite_statement which, const char *sql)
 {
     sqlite3_stmt **s = &d->kept[which];
     if (*s == NULL) {
@@ -194,24 +233,24 @@ sqlite3_stmt *db_kept(struct db *d, enum db_statement which, const char *sql)
     return *s;
 }
 
-sqlite3_stmt *db_prepare(struct db *d, const char *sql, struct arena *a, str *why)
+sqlite3_stmt *sqlite_prepare(struct sqlite_db *d, const char *sql, struct arena *a, str *why)
 {
     sqlite3_stmt *s = NULL;
     if (sqlite3_prepare_v2(d->sql, sql, -1, &s, NULL) != SQLITE_OK) {
-        db_fail(d, "the store does not take the statement", a, why);
+        sqlite_fail(d, "the store does not take the statement", a, why);
         return NULL;
     }
     return s;
 }
 
-bool db_run(struct db *d, const char *sql)
+bool sqlite_run(struct sqlite_db *d, const char *sql)
 {
     return sqlite3_exec(d->sql, sql, NULL, NULL, NULL) == SQLITE_OK;
 }
 
-bool db_run_kept(struct db *d, enum db_statement which, const char *sql)
+bool sqlite_run_kept(struct sqlite_db *d, enum sqlite_statement which, const char *sql)
 {
-    sqlite3_stmt *s = db_kept(d, which, sql);
+    sqlite3_stmt *s = sqlite_kept(d, which, sql);
     if (s == NULL) {
         return false;
     }
@@ -220,7 +259,7 @@ bool db_run_kept(struct db *d, enum db_statement which, const char *sql)
     return result == SQLITE_DONE || result == SQLITE_ROW;
 }
 
-bool db_fail(struct db *d, const char *what, struct arena *a, str *why)
+bool sqlite_fail(struct sqlite_db *d, const char *what, struct arena *a, str *why)
 {
     if (why != NULL) {
         *why = arena_printf(a, "%s: %s", what, sqlite3_errmsg(d->sql));
@@ -327,14 +366,4 @@ pusd column_money(sqlite3_stmt *s, int at)
 double column_num(sqlite3_stmt *s, int at)
 {
     return sqlite3_column_type(s, at) == SQLITE_NULL ? (double)NAN : sqlite3_column_double(s, at);
-}
-
-struct uuid id_at(int64_t utc_us)
-{
-    struct uuid id = {{0}};
-    uint64_t ms = utc_us > 0 ? (uint64_t)utc_us / 1000 : 0;
-    for (int i = 0; i < 6; i++) {
-        id.b[i] = (uint8_t)(ms >> (8 * (5 - i)));
-    }
-    return id;
 }

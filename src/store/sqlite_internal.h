@@ -7,60 +7,60 @@
 
 #include <sqlite3.h>
 
-#include "base/arena.h"
-#include "store/keys_internal.h"
-#include "store/store.h"
+#include "store/db_internal.h"
 
-enum db_statement {
-    DB_BEGIN,
-    DB_COMMIT,
-    DB_INSERT_REQUEST,
-    DB_INSERT_GROUP,
-    DB_INSERT_ATTEMPT,
-    DB_INSERT_CONTENT,
-    DB_ADD_SPEND,
-    DB_DATA_VERSION,
-    DB_READ_COUNTERS,
-    DB_KEYS_CHANGED,
-    DB_KEY_BY_HASH,
-    DB_READ_ATTEMPTS,
-    DB_STATEMENTS
+enum sqlite_statement {
+    SQLITE_BEGIN_BATCH,
+    SQLITE_COMMIT_BATCH,
+    SQLITE_INSERT_REQUEST,
+    SQLITE_INSERT_GROUP,
+    SQLITE_INSERT_ATTEMPT,
+    SQLITE_INSERT_CONTENT,
+    SQLITE_ADD_SPEND,
+    SQLITE_DATA_VERSION,
+    SQLITE_READ_COUNTERS,
+    SQLITE_KEYS_CHANGED,
+    SQLITE_KEY_BY_HASH,
+    SQLITE_READ_ATTEMPTS,
+    SQLITE_STATEMENTS
 };
 
-struct db {
+struct sqlite_db {
+    struct db base;
     sqlite3 *sql;
-    sqlite3_stmt *kept[DB_STATEMENTS];
+    sqlite3_stmt *kept[SQLITE_STATEMENTS];
     /* Spend of the batch under way, one slot per key and day (sqlite_ledger.c). */
     struct spend *spend;
     unsigned spend_count;
-    uint64_t deadline_ns;   /* of the running query; 0: none */
-    uint64_t device, inode; /* of the file that was opened */
+    enum db_role role;
+    uint64_t deadline_ns; /* of the running query; 0: none */
+    bool gone;            /* the file is not where it was opened */
 };
+
+static inline struct sqlite_db *sqlite_of(struct db *d)
+{
+    return (struct sqlite_db *)(void *)d;
+}
 
 /* ---- sqlite.c ---- */
 
-enum db_role { DB_WRITER, DB_READER, DB_TOOL };
-
-/* `path` as in the URL, without "sqlite:". NULL: *why allocated. */
-struct db *db_open_as(str url, bool create, enum db_role role, char **why);
-
 /* The file that was opened still stands at its path. SQLite itself would go on writing to a file
  * that was moved away or deleted. */
-bool db_file_is_there(const struct db *d);
+bool sqlite_is_there(struct db *d);
 
 /* The kept statement, reset; prepared from `sql` the first time. NULL: it cannot be prepared. */
-sqlite3_stmt *db_kept(struct db *d, enum db_statement which, const char *sql);
+sqlite3_stmt *sqlite_kept(struct sqlite_db *d, enum sqlite_statement which, const char *sql);
 
 /* A statement of its own, to be finalized. NULL: *why (arena; may be NULL). */
-sqlite3_stmt *db_prepare(struct db *d, const char *sql, struct arena *a, str *why);
+sqlite3_stmt *sqlite_prepare(struct sqlite_db *d, const char *sql, struct arena *a, str *why);
 
-bool db_run(struct db *d, const char *sql);
+bool sqlite_run(struct sqlite_db *d, const char *sql);
 
 /* One kept statement without result rows. */
-bool db_run_kept(struct db *d, enum db_statement which, const char *sql);
+bool sqlite_run_kept(struct sqlite_db *d, enum sqlite_statement which, const char *sql);
 
 /* "what: SQLite's message", in the arena. Always false, to be returned. */
-bool db_fail(struct db *d, const char *what, struct arena *a, str *why);
+bool sqlite_fail(struct sqlite_db *d, const char *what, struct arena *a, str *why);
 
 /* The file's PRAGMA user_version; -1: it cannot be read. */
 int sql_version(sqlite3 *sql);
@@ -80,58 +80,56 @@ int64_t column_count(sqlite3_stmt *s, int at); /* NULL: -1 */
 pusd column_money(sqlite3_stmt *s, int at);
 double column_num(sqlite3_stmt *s, int at); /* NULL: NAN */
 
-/* The smallest id that a request of this time can have: ids begin with their milliseconds. */
-struct uuid id_at(int64_t utc_us);
-
 /* ---- sqlite_schema.c ---- */
 
 /* Brings the tables to this program's version, under the store's write lock. */
-bool schema_migrate(struct db *d, char **why);
+bool sqlite_migrate(struct sqlite_db *d, char **why);
 /* Of an existing store, without changing it. */
-bool schema_check(struct db *d, char **why);
+bool sqlite_check(struct sqlite_db *d, char **why);
 
-/* ---- sqlite_ledger.c: the store thread ---- */
+/* ---- sqlite_ledger.c ---- */
 
-bool ledger_begin(struct db *d);
+bool sqlite_begin(struct db *base);
 enum ledger_result { LEDGER_INSERTED, LEDGER_KNOWN, LEDGER_REFUSED, LEDGER_FAILED };
 /* One row with what belongs to it. KNOWN: it was there before. REFUSED: this row can never be
  * stored. FAILED: the store does not work; roll back. */
-enum ledger_result ledger_add(struct db *d, const struct record *r);
-
-/* The same for `count` rows, best in groups of LEDGER_GROUP. False: the store does not work; roll
- * back. */
-#define LEDGER_GROUP 16u
-struct ledger_sum {
-    int64_t stored, refused;
-};
-bool ledger_add_rows(struct db *d, const struct record *rows, unsigned count,
+enum ledger_result sqlite_add_row(struct sqlite_db *d, const struct record *r);
+bool sqlite_add_rows(struct db *base, const struct record *rows, unsigned count,
                      struct ledger_sum *sum);
-bool ledger_commit(struct db *d);
-void ledger_rollback(struct db *d);
+bool sqlite_commit(struct db *base);
+void sqlite_rollback(struct db *base);
+/* Synchronous is NORMAL otherwise, where a power cut may take the last commits. */
+bool sqlite_make_durable(struct db *base);
+#define RETENTION_BATCH 500 /* rows of a table deleted by one call */
+bool sqlite_retain(struct db *base, int64_t requests_from_us, int64_t contents_from_us, bool *more);
+bool sqlite_load_spend(struct db *base, struct limits *l, int64_t now_us);
 
-/* Makes all commits so far durable (synchronous is NORMAL otherwise, where a power cut may take the
- * last). */
-bool ledger_make_durable(struct db *d);
+/* ---- sqlite_keys.c, sqlite_key_rows.c ---- */
 
-/* Deletes up to RETENTION_BATCH rows from before the times given (0: none). *more: there may be
- * others. */
-#define RETENTION_BATCH 500
-bool ledger_retain(struct db *d, int64_t requests_from_us, int64_t contents_from_us, bool *more);
+bool sqlite_keys_read(struct db *base, struct keys_seen *seen, bool *all, key_loaded_fn *fn,
+                      void *ctx);
+bool sqlite_key_by_hash(struct db *base, const struct digest *hash, struct key **out,
+                        int64_t *changed);
+bool sqlite_key_create(struct db *base, const struct key_draft *draft, str key_text, int64_t now_us,
+                       struct arena *a, struct uuid *id, str *why);
+bool sqlite_key_find(struct db *base, str wanted, struct arena *a, struct key_row *out, str *why);
+bool sqlite_keys_list(struct db *base, int64_t now_us, struct arena *a, struct key_row **out,
+                      size_t *count, str *why);
+bool sqlite_key_update(struct db *base, const struct uuid *id, const struct key_draft *draft,
+                       struct arena *a, str *why);
+bool sqlite_key_revoke(struct db *base, const struct uuid *id, int64_t at_us, struct arena *a,
+                       str *why);
+bool sqlite_key_rotate(struct db *base, const struct uuid *id, str new_key_text, int64_t now_us,
+                       int64_t grace_ms, struct arena *a, struct uuid *new_id, str *why);
 
-/* Gives every key's spend to the limits. */
-bool ledger_load_spend(struct db *d, struct limits *l, int64_t now_us);
+/* ---- sqlite_query.c, sqlite_usage.c ---- */
 
-/* ---- sqlite_keys.c ---- */
-
-/* What the poll compares: cheap when nobody else wrote. */
-bool keys_read_data_version(struct db *d, int64_t *version);
-bool keys_read_counters(struct db *d, int64_t *changes, int64_t *deletions);
-
-/* Calls fn with each key changed after `after` (a fresh reference, which fn takes). */
-typedef void key_loaded_fn(void *ctx, struct key *take, int64_t changed);
-bool keys_read_changed(struct db *d, int64_t after, key_loaded_fn *fn, void *ctx);
-
-/* False: the store failed. *out NULL: there is no such key. */
-bool key_read_by_hash(struct db *d, const struct digest *hash, struct key **out, int64_t *changed);
+bool sqlite_usage(struct db *base, enum usage_by by, int64_t from_us, int64_t to_us,
+                  struct arena *a, struct usage_row **rows, size_t *count, struct usage_row *total,
+                  str *why);
+bool sqlite_logs(struct db *base, int64_t from_us, const struct uuid *after, size_t limit,
+                 struct arena *a, struct record **rows, size_t *count, str *why);
+bool sqlite_latencies(struct db *base, int64_t from_us, struct arena *a, struct latency_row **rows,
+                      size_t *count, str *why);
 
 #endif

@@ -21,25 +21,27 @@ struct spend {
     pusd sum;
 };
 
-bool ledger_begin(struct db *d)
+bool sqlite_begin(struct db *base)
 {
+    struct sqlite_db *d = sqlite_of(base);
     if (d->spend == NULL) {
         d->spend = xmalloc(SPEND_SLOTS * sizeof *d->spend);
     }
     d->spend_count = 0;
-    return db_run_kept(d, DB_BEGIN, "BEGIN IMMEDIATE");
+    return sqlite_run_kept(d, SQLITE_BEGIN_BATCH, "BEGIN IMMEDIATE");
 }
 
-void ledger_rollback(struct db *d)
+void sqlite_rollback(struct db *base)
 {
+    struct sqlite_db *d = sqlite_of(base);
     if (!sqlite3_get_autocommit(d->sql)) {
-        db_run(d, "ROLLBACK");
+        sqlite_run(d, "ROLLBACK");
     }
 }
 
 /* ---- one row ---- */
 
-static enum ledger_result result_of(sqlite3_stmt *s, struct db *d)
+static enum ledger_result result_of(sqlite3_stmt *s, struct sqlite_db *d)
 {
     int code = sqlite3_step(s);
     sqlite3_reset(s);
@@ -112,10 +114,10 @@ static void bind_request(sqlite3_stmt *s, int *at, const struct record *r)
 #define REQUEST_ROW  "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 #define REQUEST_ROWS REQUEST_ROW "," REQUEST_ROW "," REQUEST_ROW "," REQUEST_ROW
 
-static enum ledger_result insert_request(struct db *d, const struct record *r)
+static enum ledger_result insert_request(struct sqlite_db *d, const struct record *r)
 {
-    sqlite3_stmt *s =
-        db_kept(d, DB_INSERT_REQUEST, "INSERT OR IGNORE INTO request_log VALUES " REQUEST_ROW);
+    sqlite3_stmt *s = sqlite_kept(d, SQLITE_INSERT_REQUEST,
+                                  "INSERT OR IGNORE INTO request_log VALUES " REQUEST_ROW);
     if (s == NULL) {
         return LEDGER_FAILED;
     }
@@ -127,11 +129,11 @@ static enum ledger_result insert_request(struct db *d, const struct record *r)
 _Static_assert(LEDGER_GROUP == 16, "as many rows as the statement has");
 
 /* All of them or none: not IGNORE, which would not tell which ones were there before. */
-static enum ledger_result insert_group(struct db *d, const struct record *rows)
+static enum ledger_result insert_group(struct sqlite_db *d, const struct record *rows)
 {
-    sqlite3_stmt *s = db_kept(d, DB_INSERT_GROUP,
-                              "INSERT INTO request_log VALUES " REQUEST_ROWS "," REQUEST_ROWS
-                              "," REQUEST_ROWS "," REQUEST_ROWS);
+    sqlite3_stmt *s = sqlite_kept(d, SQLITE_INSERT_GROUP,
+                                  "INSERT INTO request_log VALUES " REQUEST_ROWS "," REQUEST_ROWS
+                                  "," REQUEST_ROWS "," REQUEST_ROWS);
     if (s == NULL) {
         return LEDGER_FAILED;
     }
@@ -142,12 +144,12 @@ static enum ledger_result insert_group(struct db *d, const struct record *rows)
     return result_of(s, d);
 }
 
-static enum ledger_result insert_attempt(struct db *d, const struct uuid *request_id,
+static enum ledger_result insert_attempt(struct sqlite_db *d, const struct uuid *request_id,
                                          const struct attempt_record *a)
 {
     sqlite3_stmt *s =
-        db_kept(d, DB_INSERT_ATTEMPT,
-                "INSERT OR IGNORE INTO attempt_log VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)");
+        sqlite_kept(d, SQLITE_INSERT_ATTEMPT,
+                    "INSERT OR IGNORE INTO attempt_log VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)");
     if (s == NULL) {
         return LEDGER_FAILED;
     }
@@ -167,10 +169,10 @@ static enum ledger_result insert_attempt(struct db *d, const struct uuid *reques
     return result_of(s, d);
 }
 
-static enum ledger_result insert_content(struct db *d, const struct record *r)
+static enum ledger_result insert_content(struct sqlite_db *d, const struct record *r)
 {
     sqlite3_stmt *s =
-        db_kept(d, DB_INSERT_CONTENT, "INSERT OR IGNORE INTO content_log VALUES (?,?,?)");
+        sqlite_kept(d, SQLITE_INSERT_CONTENT, "INSERT OR IGNORE INTO content_log VALUES (?,?,?)");
     if (s == NULL) {
         return LEDGER_FAILED;
     }
@@ -180,14 +182,14 @@ static enum ledger_result insert_content(struct db *d, const struct record *r)
     return result_of(s, d);
 }
 
-static bool write_spend(struct db *d)
+static bool write_spend(struct sqlite_db *d)
 {
     for (; d->spend_count > 0; d->spend_count--) {
         const struct spend *sum = &d->spend[d->spend_count - 1];
-        sqlite3_stmt *s =
-            db_kept(d, DB_ADD_SPEND,
-                    "INSERT INTO key_spend VALUES (?,?,?,?) ON CONFLICT (key_id, day) DO UPDATE SET"
-                    " pusd = pusd + excluded.pusd, last_us = max(last_us, excluded.last_us)");
+        sqlite3_stmt *s = sqlite_kept(
+            d, SQLITE_ADD_SPEND,
+            "INSERT INTO key_spend VALUES (?,?,?,?) ON CONFLICT (key_id, day) DO UPDATE SET"
+            " pusd = pusd + excluded.pusd, last_us = max(last_us, excluded.last_us)");
         if (s == NULL) {
             return false;
         }
@@ -204,7 +206,7 @@ static bool write_spend(struct db *d)
     return true;
 }
 
-static bool add_spend(struct db *d, const struct record *r)
+static bool add_spend(struct sqlite_db *d, const struct record *r)
 {
     if (uuid_is_none(&r->key_id)) {
         return true; /* what Relay asked for itself is nobody's spend */
@@ -231,7 +233,7 @@ static bool add_spend(struct db *d, const struct record *r)
 }
 
 /* What belongs to a request that was just inserted. */
-static bool add_rest(struct db *d, const struct record *r)
+static bool add_rest(struct sqlite_db *d, const struct record *r)
 {
     for (unsigned i = 0; i < r->attempt_row_count; i++) {
         if (insert_attempt(d, &r->id, &r->attempt_rows[i]) == LEDGER_FAILED) {
@@ -244,21 +246,22 @@ static bool add_rest(struct db *d, const struct record *r)
     return add_spend(d, r);
 }
 
-enum ledger_result ledger_add(struct db *d, const struct record *r)
+enum ledger_result sqlite_add_row(struct sqlite_db *d, const struct record *r)
 {
     enum ledger_result result = insert_request(d, r);
     return result == LEDGER_INSERTED && !add_rest(d, r) ? LEDGER_FAILED : result;
 }
 
-bool ledger_add_rows(struct db *d, const struct record *rows, unsigned count,
+bool sqlite_add_rows(struct db *base, const struct record *rows, unsigned count,
                      struct ledger_sum *sum)
 {
+    struct sqlite_db *d = sqlite_of(base);
     enum ledger_result whole = count == LEDGER_GROUP ? insert_group(d, rows) : LEDGER_REFUSED;
     if (whole == LEDGER_FAILED) {
         return false;
     }
     for (unsigned i = 0; i < count; i++) {
-        enum ledger_result result = whole != LEDGER_INSERTED ? ledger_add(d, &rows[i])
+        enum ledger_result result = whole != LEDGER_INSERTED ? sqlite_add_row(d, &rows[i])
                                     : add_rest(d, &rows[i])  ? LEDGER_INSERTED
                                                              : LEDGER_FAILED;
         if (result == LEDGER_FAILED) {
@@ -270,26 +273,31 @@ bool ledger_add_rows(struct db *d, const struct record *rows, unsigned count,
     return true;
 }
 
-bool ledger_commit(struct db *d)
+bool sqlite_commit(struct db *base)
 {
-    return write_spend(d) && db_run_kept(d, DB_COMMIT, "COMMIT");
+    struct sqlite_db *d = sqlite_of(base);
+    return write_spend(d) && sqlite_run_kept(d, SQLITE_COMMIT_BATCH, "COMMIT");
 }
 
-bool ledger_make_durable(struct db *d)
+bool sqlite_make_durable(struct db *base)
 {
+    struct sqlite_db *d = sqlite_of(base);
+    if (!sqlite_is_there(base)) {
+        return false;
+    }
     /* A commit with FULL syncs the write-ahead log, and with it all commits before. */
-    bool ok = db_run(d, "PRAGMA synchronous=FULL") &&
-              db_run(d, "INSERT INTO counter VALUES ('durable', 1)"
-                        " ON CONFLICT (name) DO UPDATE SET value = value + 1");
-    db_run(d, "PRAGMA synchronous=NORMAL");
+    bool ok = sqlite_run(d, "PRAGMA synchronous=FULL") &&
+              sqlite_run(d, "INSERT INTO counter VALUES ('durable', 1)"
+                            " ON CONFLICT (name) DO UPDATE SET value = value + 1");
+    sqlite_run(d, "PRAGMA synchronous=NORMAL");
     return ok;
 }
 
 /* ---- retention ---- */
 
-static bool delete_before(struct db *d, const char *sql, int64_t from_us, bool *more)
+static bool delete_before(struct sqlite_db *d, const char *sql, int64_t from_us, bool *more)
 {
-    sqlite3_stmt *s = db_prepare(d, sql, NULL, NULL);
+    sqlite3_stmt *s = sqlite_prepare(d, sql, NULL, NULL);
     if (s == NULL) {
         return false;
     }
@@ -302,8 +310,9 @@ static bool delete_before(struct db *d, const char *sql, int64_t from_us, bool *
     return code == SQLITE_DONE;
 }
 
-bool ledger_retain(struct db *d, int64_t requests_from_us, int64_t contents_from_us, bool *more)
+bool sqlite_retain(struct db *base, int64_t requests_from_us, int64_t contents_from_us, bool *more)
 {
+    struct sqlite_db *d = sqlite_of(base);
     *more = false;
     bool ok = true;
     if (requests_from_us > 0) {
@@ -337,10 +346,11 @@ static pusd add_up(pusd sum, pusd amount)
     return __builtin_add_overflow(sum, amount, &result) ? INT64_MAX : result;
 }
 
-bool ledger_load_spend(struct db *d, struct limits *l, int64_t now_us)
+bool sqlite_load_spend(struct db *base, struct limits *l, int64_t now_us)
 {
+    struct sqlite_db *d = sqlite_of(base);
     sqlite3_stmt *s =
-        db_prepare(d, "SELECT key_id, day, pusd FROM key_spend ORDER BY key_id", NULL, NULL);
+        sqlite_prepare(d, "SELECT key_id, day, pusd FROM key_spend ORDER BY key_id", NULL, NULL);
     if (s == NULL) {
         return false;
     }

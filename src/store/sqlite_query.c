@@ -102,13 +102,13 @@ static void read_record(sqlite3_stmt *s, struct arena *a, struct record *r)
     read_steps(s, at++, r);
 }
 
-static bool read_attempts(struct db *d, struct arena *a, struct record *r)
+static bool read_attempts(struct sqlite_db *d, struct arena *a, struct record *r)
 {
     sqlite3_stmt *s =
-        db_kept(d, DB_READ_ATTEMPTS,
-                "SELECT n, provider, model, status, error_code, started_us, ttft_ms,"
-                " latency_ms, prompt_tokens, completion_tokens, cost_pusd, usage_source"
-                " FROM attempt_log WHERE request_id = ? ORDER BY n");
+        sqlite_kept(d, SQLITE_READ_ATTEMPTS,
+                    "SELECT n, provider, model, status, error_code, started_us, ttft_ms,"
+                    " latency_ms, prompt_tokens, completion_tokens, cost_pusd, usage_source"
+                    " FROM attempt_log WHERE request_id = ? ORDER BY n");
     if (s == NULL) {
         return false;
     }
@@ -134,10 +134,11 @@ static bool read_attempts(struct db *d, struct arena *a, struct record *r)
     return code == SQLITE_DONE || code == SQLITE_ROW;
 }
 
-bool db_logs(struct db *d, int64_t from_us, const struct uuid *after, size_t limit, struct arena *a,
-             struct record **rows, size_t *count, str *why)
+bool sqlite_logs(struct db *base, int64_t from_us, const struct uuid *after, size_t limit,
+                 struct arena *a, struct record **rows, size_t *count, str *why)
 {
-    sqlite3_stmt *s = db_prepare(
+    struct sqlite_db *d = sqlite_of(base);
+    sqlite3_stmt *s = sqlite_prepare(
         d,
         after == NULL
             ? "SELECT " LOG_COLUMNS " FROM request_log WHERE id >= ?1 ORDER BY id DESC LIMIT ?2"
@@ -166,7 +167,7 @@ bool db_logs(struct db *d, int64_t from_us, const struct uuid *after, size_t lim
     }
     sqlite3_finalize(s);
     if (!ok || code != SQLITE_DONE) {
-        return db_fail(d, "cannot read the request log", a, why);
+        return sqlite_fail(d, "cannot read the request log", a, why);
     }
     *rows = all;
     *count = used;

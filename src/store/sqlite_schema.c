@@ -90,14 +90,14 @@ static const char migration_2[] =
 static const char *const migrations[] = {migration_1, migration_2};
 #define VERSION ((int)(sizeof migrations / sizeof *migrations))
 
-static char *failure(struct db *d, const char *what)
+static char *failure(struct sqlite_db *d, const char *what)
 {
     char text[512];
     snprintf(text, sizeof text, "%s: %s", what, sqlite3_errmsg(d->sql));
     return xmemdup0(text, strlen(text));
 }
 
-bool schema_check(struct db *d, char **why)
+bool sqlite_check(struct sqlite_db *d, char **why)
 {
     int version = sql_version(d->sql);
     if (version == VERSION) {
@@ -116,12 +116,12 @@ bool schema_check(struct db *d, char **why)
     return false;
 }
 
-bool schema_migrate(struct db *d, char **why)
+bool sqlite_migrate(struct sqlite_db *d, char **why)
 {
     if (sql_version(d->sql) == VERSION) {
         return true;
     }
-    if (!db_run(d, "BEGIN IMMEDIATE")) {
+    if (!sqlite_run(d, "BEGIN IMMEDIATE")) {
         *why = failure(d, "cannot lock the store for its migration");
         return false;
     }
@@ -129,18 +129,18 @@ bool schema_migrate(struct db *d, char **why)
     int version = sql_version(d->sql);
     bool ok = version >= 0 && version <= VERSION;
     for (int i = version; ok && i < VERSION; i++) {
-        ok = db_run(d, migrations[i]);
+        ok = sqlite_run(d, migrations[i]);
     }
     char set[64];
     snprintf(set, sizeof set, "PRAGMA user_version=%d", VERSION);
-    ok = ok && db_run(d, set) && db_run(d, "COMMIT");
+    ok = ok && sqlite_run(d, set) && sqlite_run(d, "COMMIT");
     if (!ok) {
         if (version > VERSION) {
-            schema_check(d, why);
+            sqlite_check(d, why);
         } else {
             *why = failure(d, "cannot bring the store's tables up to date");
         }
-        db_run(d, "ROLLBACK");
+        sqlite_run(d, "ROLLBACK");
     }
     return ok;
 }

@@ -214,9 +214,9 @@ static str group_name(sqlite3_stmt *s, enum usage_by by, char out[CLOCK_TEXT_BYT
     return str_of(out, len);
 }
 
-static bool label_keys(struct db *d, struct table *t, str *why)
+static bool label_keys(struct sqlite_db *d, struct table *t, str *why)
 {
-    sqlite3_stmt *s = db_prepare(d, "SELECT name FROM key_record WHERE id = ?", t->a, why);
+    sqlite3_stmt *s = sqlite_prepare(d, "SELECT name FROM key_record WHERE id = ?", t->a, why);
     if (s == NULL) {
         return false;
     }
@@ -245,9 +245,10 @@ static const char scan_sql[] =
     " cost_pusd, cache_saved_pusd, routing_saved_pusd, ttft_ms, latency_ms FROM request_log"
     " WHERE id >= ?1 AND id < ?2";
 
-static sqlite3_stmt *scan(struct db *d, int64_t from_us, int64_t to_us, struct arena *a, str *why)
+static sqlite3_stmt *scan(struct sqlite_db *d, int64_t from_us, int64_t to_us, struct arena *a,
+                          str *why)
 {
-    sqlite3_stmt *s = db_prepare(d, scan_sql, a, why);
+    sqlite3_stmt *s = sqlite_prepare(d, scan_sql, a, why);
     if (s != NULL) {
         struct uuid from = id_at(from_us), to = id_at(to_us);
         sqlite3_bind_blob(s, 1, from.b, sizeof from.b, SQLITE_TRANSIENT);
@@ -256,9 +257,11 @@ static sqlite3_stmt *scan(struct db *d, int64_t from_us, int64_t to_us, struct a
     return s;
 }
 
-bool db_usage(struct db *d, enum usage_by by, int64_t from_us, int64_t to_us, struct arena *a,
-              struct usage_row **rows, size_t *count, struct usage_row *total, str *why)
+bool sqlite_usage(struct db *base, enum usage_by by, int64_t from_us, int64_t to_us,
+                  struct arena *a, struct usage_row **rows, size_t *count, struct usage_row *total,
+                  str *why)
 {
+    struct sqlite_db *d = sqlite_of(base);
     sqlite3_stmt *s = scan(d, from_us, to_us, a, why);
     if (s == NULL) {
         return false;
@@ -280,7 +283,7 @@ bool db_usage(struct db *d, enum usage_by by, int64_t from_us, int64_t to_us, st
     }
     map_deinit(&t.by_name);
     if (code != SQLITE_DONE) {
-        return db_fail(d, "cannot read the request log", a, why);
+        return sqlite_fail(d, "cannot read the request log", a, why);
     }
     if (by == USAGE_BY_KEY && !label_keys(d, &t, why)) {
         return false;
@@ -297,9 +300,10 @@ bool db_usage(struct db *d, enum usage_by by, int64_t from_us, int64_t to_us, st
     return true;
 }
 
-bool db_latencies(struct db *d, int64_t from_us, struct arena *a, struct latency_row **rows,
-                  size_t *count, str *why)
+bool sqlite_latencies(struct db *base, int64_t from_us, struct arena *a, struct latency_row **rows,
+                      size_t *count, str *why)
 {
+    struct sqlite_db *d = sqlite_of(base);
     sqlite3_stmt *s = scan(d, from_us, INT64_C(1) << 57, a, why);
     if (s == NULL) {
         return false;
@@ -334,5 +338,5 @@ bool db_latencies(struct db *d, int64_t from_us, struct arena *a, struct latency
                                  g->row.latency_p95_ms};
     }
     map_deinit(&t.by_name);
-    return code == SQLITE_DONE || db_fail(d, "cannot read the request log", a, why);
+    return code == SQLITE_DONE || sqlite_fail(d, "cannot read the request log", a, why);
 }

@@ -64,19 +64,17 @@ static bool reopen(struct store *s)
     char *why = NULL;
     db_close(s->db);
     /* Not made anew: a store that is gone is away, and its keys stay valid until it is back. */
-    s->db = db_open_as(s->url, false, DB_WRITER, &why);
+    s->db = db_open_as(s->url, DB_WRITER, false, NULL, &why);
     if (s->db == NULL) {
         snprintf(s->problem, sizeof s->problem, "%s", why);
         free(why);
         return false;
     }
-    if (s->db->device != s->device || s->db->inode != s->inode) {
+    if (memcmp(s->identity, s->db->identity, sizeof s->identity) != 0) {
         journal_read_again(s->journal);
-        s->device = s->db->device;
-        s->inode = s->db->inode;
+        memcpy(s->identity, s->db->identity, sizeof s->identity);
     }
-    s->data_version = 0;
-    s->key_deletions = -1;
+    s->keys_seen = (struct keys_seen){0};
     return true;
 }
 
@@ -194,7 +192,7 @@ static void wait_for_work(struct store *s)
 static void finish(struct store *s)
 {
     uint64_t by = atomic_load_explicit(&s->stop_by_ns, memory_order_acquire);
-    bool ok = s->db != NULL && db_file_is_there(s->db);
+    bool ok = s->db != NULL && db_is_there(s->db);
     while ((!ok || journal_has_unread(s->journal)) && clock_mono_ns() < by) {
         ok = (ok || reopen(s)) && copy_all(s);
         if (!ok) {
@@ -255,8 +253,7 @@ static bool open_pipe(struct store *s)
 /* Everything that an earlier process left, then the keys and what they have spent. */
 static bool load(struct store *s)
 {
-    s->device = s->db->device;
-    s->inode = s->db->inode;
+    memcpy(s->identity, s->db->identity, sizeof s->identity);
     int64_t rows = 0, all = 0;
     do {
         if (!store_copy_batch(s, &rows)) {
@@ -315,13 +312,12 @@ struct store *store_open(const struct store_options *options, char **why)
     s->group = xcalloc(1, sizeof *s->group);
     s->wake_read = s->wake_write = -1;
     s->reachable = true;
-    s->key_deletions = -1;
     store_set_retention(s, options->retention_ms, options->content_retention_ms);
     pthread_mutex_init(&s->readers.lock, NULL);
     pthread_cond_init(&s->readers.more, NULL);
     s->readers.last = &s->readers.first;
     s->keys = keys_new(readers_enqueue, &s->readers);
-    s->db = db_open_as(s->url, true, DB_WRITER, why);
+    s->db = db_open_as(s->url, DB_WRITER, true, NULL, why);
     if (s->db != NULL && !load(s)) {
         *why = xmemdup0(s->problem, strlen(s->problem));
     }

@@ -2,8 +2,8 @@
  *
  * struct store is the running gateway's: one store thread (journal → store, key polls, retention,
  * spend) and two reader threads (key look-ups first, then queries). struct db is one connection for
- * the command line and for readers; every call may block. SQLite here; the statements stand in
- * sqlite_*.c and nowhere else. */
+ * the command line and for readers; every call may block. What kind of store it is follows from the
+ * URL (db.c); its statements stand in its own files and nowhere else. */
 #ifndef RELAY_STORE_STORE_H
 #define RELAY_STORE_STORE_H
 

@@ -12,7 +12,7 @@
 void store_note_problem(struct store *s)
 {
     snprintf(s->problem, sizeof s->problem, "%s",
-             s->db != NULL ? sqlite3_errmsg(s->db->sql) : "cannot be opened");
+             s->db != NULL ? db_problem(s->db) : "cannot be opened");
 }
 
 struct batch {
@@ -79,22 +79,10 @@ bool store_copy_batch(struct store *s, int64_t *rows)
     return true;
 }
 
-static bool file_is_there(struct store *s)
-{
-    bool there = db_file_is_there(s->db);
-    if (!there) {
-        snprintf(s->problem, sizeof s->problem, "its file was moved or deleted");
-    }
-    return there;
-}
-
 bool store_drop_segments(struct store *s)
 {
     if (!journal_has_finished(s->journal)) {
         return true;
-    }
-    if (!file_is_there(s)) {
-        return false;
     }
     if (!ledger_make_durable(s->db)) {
         store_note_problem(s);
@@ -140,54 +128,27 @@ static void take_key(void *ctx, struct key *take, int64_t changed)
     p->keys[p->count++].changed = changed;
 }
 
-/* Keys that changed since the last time, or all when one was deleted or the store is another one.
- */
-static bool read_keys(struct store *s)
+bool store_poll_keys(struct store *s)
 {
-    int64_t changes = 0, deletions = 0;
-    if (!keys_read_counters(s->db, &changes, &deletions)) {
-        return false;
-    }
-    bool all = deletions != s->key_deletions || changes < s->key_changes;
-    if (!all && changes == s->key_changes) {
-        return true;
-    }
     struct polled p = {0};
-    bool ok = keys_read_changed(s->db, all ? 0 : s->key_changes, take_key, &p);
-    if (ok && all) {
+    struct keys_seen seen = s->keys_seen;
+    bool all = false;
+    bool ok = db_keys_read(s->db, &seen, &all, take_key, &p);
+    if (!ok) {
+        store_note_problem(s);
+    } else if (all) {
         keys_clear(s->keys);
-        s->key_changes = 0;
     }
     for (size_t i = 0; i < p.count; i++) {
         if (ok) {
-            int64_t changed = p.keys[i].changed;
-            s->key_changes = changed > s->key_changes ? changed : s->key_changes;
-            keys_put(s->keys, p.keys[i].key, changed);
+            keys_put(s->keys, p.keys[i].key, p.keys[i].changed);
         } else {
             key_unref(p.keys[i].key);
         }
     }
     free(p.keys);
     if (ok) {
-        s->key_deletions = deletions;
-    }
-    return ok;
-}
-
-bool store_poll_keys(struct store *s)
-{
-    if (!file_is_there(s)) {
-        return false;
-    }
-    /* It moves when another connection wrote something: a key perhaps. The connection's own rows do
-     * not count. */
-    int64_t version = 0;
-    bool ok =
-        keys_read_data_version(s->db, &version) && (version == s->data_version || read_keys(s));
-    if (ok) {
-        s->data_version = version;
-    } else {
-        store_note_problem(s);
+        s->keys_seen = seen;
     }
     return ok;
 }

@@ -8,9 +8,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "store/db_internal.h"
 #include "store/journal_internal.h"
-#include "store/keys_internal.h"
-#include "store/sqlite_internal.h"
 #include "store/store.h"
 
 #define STORE_READERS       2u
@@ -58,12 +57,12 @@ struct store {
 
     /* The store thread's own. */
     struct db *db;
-    uint64_t device, inode; /* of the file that rows went to */
+    uint64_t identity[2]; /* of the store that rows went to */
     struct group *group;
     bool copy_fails, poll_fails;
     char problem[256]; /* of the last failure */
     uint64_t away_since_ns, retry_at_ns, backoff_ms, poll_at_ns, sync_at_ns, retain_at_ns;
-    int64_t data_version, key_changes, key_deletions; /* -1: read all keys anew */
+    struct keys_seen keys_seen;
     int64_t torn_logged, failed_logged;
 };
 

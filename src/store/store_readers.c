@@ -6,11 +6,8 @@
 #include <limits.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "base/thread.h"
 #include "store/store_internal.h"
-
-#define LIMIT_NS UINT64_C(2000000000)
 
 bool readers_enqueue(void *ctx, struct key_wait *w)
 {
@@ -53,16 +50,14 @@ static void look_up(struct readers *r, struct db **d, struct key_wait *w)
 {
     if (*d == NULL) {
         char *why = NULL;
-        *d = db_open_as(r->url, false, DB_READER, &why);
+        *d = db_open_as(r->url, DB_READER, false, NULL, &why);
         free(why);
     }
     struct key *key = NULL;
     int64_t changed = 0;
     bool ok = false;
     if (*d != NULL) {
-        (*d)->deadline_ns = clock_mono_ns() + LIMIT_NS;
-        ok = key_read_by_hash(*d, &w->hash, &key, &changed);
-        (*d)->deadline_ns = 0;
+        ok = db_key_by_hash(*d, &w->hash, &key, &changed);
     }
     if (!ok) {
         db_close(*d);

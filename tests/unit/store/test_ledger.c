@@ -8,7 +8,7 @@ static struct db *open_in(const struct temp_dir *dir)
 {
     char url[300], *why = NULL;
     text_of(url, sizeof url, "sqlite:%s/x.db", dir->path);
-    struct db *d = db_open_as(str_of_c(url), true, DB_WRITER, &why);
+    struct db *d = db_open_as(str_of_c(url), DB_WRITER, true, NULL, &why);
     if (d == NULL) {
         fprintf(stderr, "%s\n", why);
         free(why);
@@ -18,7 +18,7 @@ static struct db *open_in(const struct temp_dir *dir)
 
 static int64_t number(struct db *d, const char *sql)
 {
-    sqlite3_stmt *s = db_prepare(d, sql, NULL, NULL);
+    sqlite3_stmt *s = sqlite_prepare(sqlite_of(d), sql, NULL, NULL);
     CHECK_INT(sqlite3_step(s), SQLITE_ROW);
     int64_t value = sqlite3_column_int64(s, 0);
     sqlite3_finalize(s);
@@ -121,7 +121,7 @@ TEST(rows_of_any_length_arrive)
     journal_close(g.journal);
     limits_free(g.limits);
     char *why = NULL;
-    struct db *d = db_open_as(str_of_c(g.url), false, DB_TOOL, &why);
+    struct db *d = db_open_as(str_of_c(g.url), DB_TOOL, false, NULL, &why);
     REQUIRE(d != NULL);
     CHECK_INT(number(d, "SELECT count(*) FROM request_log"), 300);
     CHECK_INT(number(d, "SELECT count(*) FROM content_log WHERE answer LIKE 'x%x'"), 8);

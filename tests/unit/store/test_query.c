@@ -36,7 +36,7 @@ static void desk_close(struct desk *t)
 static void put(struct desk *t, const struct record *r)
 {
     CHECK(ledger_begin(t->db));
-    CHECK_INT(ledger_add(t->db, r), LEDGER_INSERTED);
+    CHECK_INT(sqlite_add_row(sqlite_of(t->db), r), LEDGER_INSERTED);
     CHECK(ledger_commit(t->db));
 }
 
@@ -73,7 +73,7 @@ TEST(opening_twice_migrates_once)
     struct db *again = db_open(str_of_c(t.url), true, &why);
     CHECK(again != NULL);
     db_close(again);
-    CHECK(db_run(t.db, "PRAGMA user_version=99"));
+    CHECK(sqlite_run(sqlite_of(t.db), "PRAGMA user_version=99"));
     again = db_open(str_of_c(t.url), true, &why);
     CHECK(again == NULL);
     CHECK(why != NULL && strstr(why, "newer Relay") != NULL);
@@ -292,7 +292,7 @@ TEST(processes_that_start_together_do_not_collide)
 
 static int64_t count_rows(struct desk *t, const char *sql)
 {
-    sqlite3_stmt *s = db_prepare(t->db, sql, NULL, NULL);
+    sqlite3_stmt *s = sqlite_prepare(sqlite_of(t->db), sql, NULL, NULL);
     int64_t n = s != NULL && sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int64(s, 0) : -1;
     sqlite3_finalize(s);
     return n;
@@ -307,7 +307,7 @@ TEST(retention_deletes_in_batches_what_is_old)
         struct record r = sample_record(i * 1000000);
         r.has_content = true;
         sample_add_attempt(&r, "a", 503);
-        CHECK_INT(ledger_add(t.db, &r), LEDGER_INSERTED);
+        CHECK_INT(sqlite_add_row(sqlite_of(t.db), &r), LEDGER_INSERTED);
     }
     CHECK(ledger_commit(t.db));
     bool more = false;
@@ -346,10 +346,11 @@ TEST(money_is_shown_exactly)
         r.cost = 0;
         r.cache_saved = cases[i].cost;
         put(&t, &r);
-        sqlite3_stmt *s = db_prepare(t.db,
-                                     "SELECT cache_saved_usd, typeof(cache_saved_usd) FROM requests"
-                                     " ORDER BY id DESC LIMIT 1",
-                                     &t.a, &t.why);
+        sqlite3_stmt *s =
+            sqlite_prepare(sqlite_of(t.db),
+                           "SELECT cache_saved_usd, typeof(cache_saved_usd) FROM requests"
+                           " ORDER BY id DESC LIMIT 1",
+                           &t.a, &t.why);
         REQUIRE(s != NULL && sqlite3_step(s) == SQLITE_ROW);
         if (cases[i].text == NULL) {
             CHECK_STR(column_str(s, 1), "null");

@@ -74,7 +74,7 @@ TEST(a_row_through_the_journal_and_into_the_store)
     tell("append to the journal", start);
     journal_close(j);
 
-    struct db *d = db_open_as(str_of_c(url), true, DB_WRITER, &why);
+    struct db *d = db_open_as(str_of_c(url), DB_WRITER, true, NULL, &why);
     REQUIRE(d != NULL);
     struct record *group = calloc(LEDGER_GROUP, sizeof *group);
     for (int batch = 160; batch <= 1600; batch *= 10) {

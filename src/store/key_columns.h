@@ -1,0 +1,31 @@
+/* key_columns.h - a client key as the columns of a table, the same in every store.
+ *
+ * Limits are NULL where the configured default counts, 0 for none. Rows are never deleted; revoking
+ * sets a time. */
+#ifndef RELAY_STORE_KEY_COLUMNS_H
+#define RELAY_STORE_KEY_COLUMNS_H
+
+#include "base/arena.h"
+#include "store/keys_internal.h"
+#include "store/store.h"
+
+/* "day", "month", "total"; BUDGET_NONE is empty, as is what is none of these. */
+str budget_period_text(enum budget_period period);
+enum budget_period budget_period_of(str text);
+
+/* The first UTC day, counted from 1970, whose spend counts in the running period. */
+int64_t budget_period_first_day(enum budget_period period, int64_t now_us);
+
+/* A fresh reference to the key with these values, whose allow-list and tags stand in JSON. An
+ * allow-list that cannot be read allows nothing: it must not widen what a key may do. */
+struct key *key_from_columns(struct key *values, str models_json, str tags_json);
+
+/* A draft's allow-list as a JSON array. */
+str key_models_json(const struct key_draft *draft, struct arena *a);
+
+struct uuid key_id_new(int64_t now_us);
+
+/* Sentences of the searches that find no key, or more than one. False, to be returned. */
+bool key_not_found(str wanted, bool twice, struct arena *a, str *why);
+
+#endif
