@@ -280,8 +280,9 @@ static void decide(struct limit_state *out, const struct limit_ask *ask, const s
     out->retry_after_ms = fits_at == INT64_MAX ? -1 : ms_until(fits_at, now_us);
 }
 
-struct limit_state limits_reserve(struct limits *l, const struct limit_ask *ask, int64_t now_us,
-                                  struct reservation *out)
+/* `always`: somebody else has admitted it. */
+static struct limit_state reserve(struct limits *l, const struct limit_ask *ask, int64_t now_us,
+                                  bool always, struct reservation *out)
 {
     assert(ask->tokens >= 0);
     struct limit_state state = {.verdict = LIMIT_OK};
@@ -296,7 +297,9 @@ struct limit_state limits_reserve(struct limits *l, const struct limit_ask *ask,
     id->has_budget = pusd_known(ask->budget) && ask->period != BUDGET_NONE;
     state.budget_left =
         id->has_budget ? budget_left(&id->budget, ask->period, ask->budget) : PUSD_UNKNOWN;
-    decide(&state, ask, id, now_us);
+    if (!always) {
+        decide(&state, ask, id, now_us);
+    }
     if (state.verdict == LIMIT_OK) {
         if (ask->rpm > 0) {
             window_add(id->requests, 1);
@@ -317,6 +320,18 @@ struct limit_state limits_reserve(struct limits *l, const struct limit_ask *ask,
     sweep(s, now_us);
     pthread_mutex_unlock(&s->lock);
     return state;
+}
+
+struct limit_state limits_reserve(struct limits *l, const struct limit_ask *ask, int64_t now_us,
+                                  struct reservation *out)
+{
+    return reserve(l, ask, now_us, false, out);
+}
+
+void limits_note(struct limits *l, const struct limit_ask *ask, int64_t now_us,
+                 struct reservation *out)
+{
+    (void)reserve(l, ask, now_us, true, out);
 }
 
 bool limits_reserve_money(struct limits *l, struct reservation *r, pusd money, pusd budget,
@@ -386,14 +401,21 @@ int64_t limits_expected_answer(struct limits *l, const struct uuid *id)
     return expected;
 }
 
+static void raise_to(pusd *sum, pusd least)
+{
+    *sum = *sum < least ? least : *sum;
+}
+
 void limits_load_spent(struct limits *l, const struct uuid *id, int64_t now_us, pusd day,
                        pusd month, pusd total)
 {
     struct stripe *s = lock_stripe(l, id);
     struct limited *at = get_id(s, id, now_us);
-    at->budget.spent[BUDGET_DAY] = day;
-    at->budget.spent[BUDGET_MONTH] = month;
-    at->budget.spent[BUDGET_TOTAL] = total;
+    /* A clock that was read before midnight speaks of periods that are over. */
+    bool same_month = clock_month_start(now_us) >= at->budget.month;
+    raise_to(&at->budget.spent[BUDGET_DAY], clock_day_start(now_us) >= at->budget.day ? day : 0);
+    raise_to(&at->budget.spent[BUDGET_MONTH], same_month ? month : 0);
+    raise_to(&at->budget.spent[BUDGET_TOTAL], total);
     at->has_budget = true;
     pthread_mutex_unlock(&s->lock);
 }

@@ -61,8 +61,13 @@ struct limit_state {
 struct limit_state limits_reserve(struct limits *l, const struct limit_ask *ask, int64_t now_us,
                                   struct reservation *out);
 
+/* Another place has admitted it (redis_limits.h): it is counted here too, whatever the limits are,
+ * and settled as any other. */
+void limits_note(struct limits *l, const struct limit_ask *ask, int64_t now_us,
+                 struct reservation *out);
+
 /* Changes the money reserved (a candidate is called, or the next one). False: it does not fit the
- * budget any more; nothing changes. `budget` as asked. */
+ * budget any more; nothing changes. `budget` as asked; PUSD_UNKNOWN: everything fits. */
 bool limits_reserve_money(struct limits *l, struct reservation *r, pusd money, pusd budget,
                           int64_t now_us);
 
@@ -76,7 +81,8 @@ void limits_settle(struct limits *l, struct reservation *r, int64_t tokens, pusd
 /* The key's moving 90th percentile of answer tokens; 1024 at first. */
 int64_t limits_expected_answer(struct limits *l, const struct uuid *id);
 
-/* Budgets at start, from the store: what was spent in the current day, month, and in all. */
+/* From the store: what was spent in the current day, month, and in all, at least. Sums only rise by
+ * it, so it may come at any time and more than once. */
 void limits_load_spent(struct limits *l, const struct uuid *id, int64_t now_us, pusd day,
                        pusd month, pusd total);
 pusd limits_spent(struct limits *l, const struct uuid *id, enum budget_period period,
