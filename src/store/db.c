@@ -21,7 +21,8 @@ static const struct db_driver *driver_of(str url)
     return NULL;
 }
 
-struct db *db_open_as(str url, enum db_role role, bool create, bool *away, char **why)
+struct db *db_open_waiting(str url, enum db_role role, bool create, const struct db_waiter *waiter,
+                           bool *away, char **why)
 {
     static const char unknown[] =
         "the store must be written as sqlite:PATH, like sqlite:data/relay.db";
@@ -34,11 +35,16 @@ struct db *db_open_as(str url, enum db_role role, bool create, bool *away, char 
         *why = xmemdup0(unknown, sizeof unknown - 1);
         return NULL;
     }
-    struct db *d = driver->open(url, role, create, away, why);
+    struct db *d = driver->open(url, role, create, waiter, away, why);
     if (d != NULL) {
         d->driver = driver;
     }
     return d;
+}
+
+struct db *db_open_as(str url, enum db_role role, bool create, bool *away, char **why)
+{
+    return db_open_waiting(url, role, create, NULL, away, why);
 }
 
 struct db *db_open(str url, bool create, char **why)

@@ -34,12 +34,21 @@ struct keys_seen {
 /* Gets each key read, a fresh reference, which it takes. */
 typedef void key_loaded_fn(void *ctx, struct key *take, int64_t changed);
 
+/* Whoever waits for a store that may be far away calls this several times a second; false: it is to
+ * give up. */
+struct db_waiter {
+    bool (*go_on)(void *ctx);
+    void *ctx;
+};
+
 struct db_driver {
     const char *const *schemes; /* that its URLs begin with; the last one is NULL */
 
     /* The store that the URL names; with `create` it is made and its tables brought up to date.
-     * NULL: *why (allocated), and *away where trying again may help. */
-    struct db *(*open)(str url, enum db_role role, bool create, bool *away, char **why);
+     * NULL: *why (allocated), and *away where trying again may help. The waiter, which may be NULL,
+     * lives as long as the connection. */
+    struct db *(*open)(str url, enum db_role role, bool create, const struct db_waiter *waiter,
+                       bool *away, char **why);
     void (*close)(struct db *d);
 
     /* It is still the store that was opened, as far as can be told without asking it. */
@@ -103,6 +112,8 @@ struct db {
 
 /* `away` may be NULL. */
 struct db *db_open_as(str url, enum db_role role, bool create, bool *away, char **why);
+struct db *db_open_waiting(str url, enum db_role role, bool create, const struct db_waiter *waiter,
+                           bool *away, char **why);
 
 /* What was seen of the keys, and the store's counters: must all keys be read anew? One was deleted,
  * or the store is another one. */

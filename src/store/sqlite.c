@@ -144,9 +144,11 @@ static void close_db(struct db *base)
     free(d);
 }
 
-static struct db *open_db(str url, enum db_role role, bool create, bool *away, char **why)
+static struct db *open_db(str url, enum db_role role, bool create, const struct db_waiter *waiter,
+                          bool *away, char **why)
 {
     char path[PATH_BYTES_MAX];
+    (void)waiter;
     *away = false; /* a file is there or not; waiting does not mend it */
     if (!path_of(url, path)) {
         static const char text[] =
