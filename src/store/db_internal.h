@@ -100,7 +100,7 @@ struct db_driver {
                       size_t *count, str *why);
 };
 
-extern const struct db_driver sqlite_driver;
+extern const struct db_driver sqlite_driver, postgres_driver;
 
 /* What each kind of connection begins with. */
 struct db {
