@@ -5,6 +5,7 @@
 
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/shared.h"
 #include "cli/tool.h"
 #include "config/redis_url.h"
 #include "store/answers_file.h"
@@ -85,6 +86,28 @@ static bool owner_of_key(struct tool *t, const char *name, struct uuid *owner, s
     return true;
 }
 
+/* Those in the file first: a gateway that starts in the meantime would bring them back. */
+static int forget(struct tool *t, const struct answers_purge *p)
+{
+    str why = {0};
+    int64_t count = answers_file_purge(t->config->store, p, &t->arena, &why);
+    if (count < 0) {
+        return tool_fail(why);
+    }
+    buf_printf(&t->out, "%lld answers forgotten\n", (long long)count);
+    if (!redis_url_is(t->config->shared)) {
+        return 0;
+    }
+    count = shared_purge(t->config, p, &t->arena, &why);
+    if (count < 0) {
+        return tool_fail(why);
+    }
+    buf_printf(&t->out,
+               "%lld answers forgotten in Redis, which tells all gateways within a second\n",
+               (long long)count);
+    return 0;
+}
+
 static int purge(struct tool *t, const struct purge_options *o)
 {
     struct uuid id;
@@ -105,16 +128,7 @@ static int purge(struct tool *t, const struct purge_options *o)
     if (!o->all && p.source_id == NULL && p.owner == NULL && p.tag.len == 0) {
         return tool_fail(why);
     }
-    int64_t count = answers_file_purge(t->config->store, &p, &t->arena, &why);
-    if (count < 0) {
-        return tool_fail(why);
-    }
-    buf_printf(&t->out, "%lld answers forgotten\n", (long long)count);
-    if (redis_url_is(t->config->shared)) {
-        buf_add(&t->out, STR("What the Redis server of `shared` has of them stays until it expires "
-                             "and may come back; docs/guides/redis.md says how to empty it.\n"));
-    }
-    return 0;
+    return forget(t, &p);
 }
 
 static int cache_purge(int argc, char **argv)
@@ -132,8 +146,9 @@ static int cache_purge(int argc, char **argv)
     struct args args = {
         .usage =
             "relay cache purge --entry ID | --key KEY | --group NAME | --tag NAME=VALUE | --all",
-        .about = "Forgets cached answers: in the file at once, and in a running gateway within a "
-                 "second.",
+        .about =
+            "Forgets cached answers: in the file, and in the Redis server that `shared` names, "
+            "at once; in running gateways within a second.",
         .options = options};
     enum args_result r = args_parse(&args, argc, argv);
     if (r != ARGS_OK) {

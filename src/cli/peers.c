@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "cli/runtime.h"
 #include "store/redis_peers.h"
+#include "store/redis_purge.h"
 
 #define BEAT_EVERY_MS 1000u
 
@@ -11,6 +12,7 @@ struct peers {
     struct runtime *runtime;
     struct redis *redis;
     struct redis_peers *link;
+    struct redis_purges *purges; /* until this one leaves */
     struct loop_timer timer;
     struct peers_count count;
 };
@@ -59,6 +61,8 @@ void peers_open(struct runtime *rt)
         link.redis = p->redis;
         random_bytes(&link.self, sizeof link.self);
         p->link = redis_peers_new(&link);
+        p->purges = redis_purges_new(
+            &(struct redis_purges_options){rt->control, p->redis, rt->gateway.answers, &rt->log});
         rt->peers = p;
     } else {
         free(p);
@@ -72,6 +76,7 @@ void peers_leave(struct runtime *rt)
     if (p == NULL)
         return;
     loop_timer_stop(&p->timer);
+    redis_purges_free(p->purges);
     redis_peers_leave(p->link);
 }
 

@@ -18,4 +18,9 @@ void shared_free(struct worker *w);
  * what is wrong. Empty where `shared` is `memory`. */
 str shared_check(const struct config *c, struct arena *a);
 
+/* Forgets answers in that server and tells the gateways that share them. Returns how many they
+ * were; -1: *why (arena). */
+int64_t shared_purge(const struct config *c, const struct answers_purge *what, struct arena *a,
+                     str *why);
+
 #endif

@@ -13,6 +13,7 @@ struct shared_question {
     uint64_t asked_ns;
     unsigned waited_ms; /* by earlier asks */
     bool asked, here;
+    uint64_t purges;    /* of this process's answers, when it was asked */
     struct digest home; /* the scope it lies with */
 };
 
@@ -45,6 +46,7 @@ static bool note_asked(struct shared_question *q, bool asked)
 {
     q->asked = asked;
     q->here = false;
+    q->purges = answers_purges(q->request->worker->gateway->answers);
     q->asked_ns = clock_mono_ns();
     if (asked)
         request_arm(q->request);
@@ -103,12 +105,21 @@ void shared_leave(struct request *r)
         redis_answers_leave(&q->ask);
 }
 
+static bool was_purged_since(const struct request *r)
+{
+    return answers_purges(r->worker->gateway->answers) != r->shared->purges;
+}
+
 unsigned shared_take(struct request *r, struct neighbour found[REDIS_NEIGHBOURS])
 {
     struct shared_question *q = r->shared;
     if (q == NULL || !q->asked || !q->here)
         return 0;
     note_waited(r);
+    if (was_purged_since(r)) {
+        let_go(&q->ask);
+        return 0;
+    }
     unsigned count = q->ask.count;
     memcpy(found, q->ask.found, count * sizeof *found);
     q->ask.count = 0;
@@ -117,8 +128,11 @@ unsigned shared_take(struct request *r, struct neighbour found[REDIS_NEIGHBOURS]
 
 struct stored_answer *shared_adopt(struct request *r, struct stored_answer *answer)
 {
-    struct stored_answer *kept = answers_keep(r->worker->gateway->answers, answer, false, r->at_us);
+    struct answers *answers = r->worker->gateway->answers;
+    struct stored_answer *kept = answers_keep(answers, answer, false, r->at_us);
     stored_answer_unref(answer);
+    if (was_purged_since(r)) /* at this very moment, by another thread */
+        answers_drop(answers, kept);
     return kept;
 }
 

@@ -25,7 +25,8 @@ bool shared_ask_like(struct request *r, const struct digest *scope, const float 
 bool shared_is_asked(const struct request *r); /* and the answer is not here */
 void shared_leave(struct request *r);
 
-/* What came: references, which become the caller's. Once. */
+/* What came: references, which become the caller's. Once. Nothing, where answers were purged since
+ * it was asked for. */
 unsigned shared_take(struct request *r, struct neighbour found[REDIS_NEIGHBOURS]);
 
 /* This answer came from the shared cache and is served: it is kept in this process too. Gives a

@@ -157,25 +157,39 @@ static void take_usage(struct reader *r, struct usage *u)
     r->ok = r->ok && (u->stated_cost >= 0 || u->stated_cost == PUSD_UNKNOWN);
 }
 
+/* What is before the body. Returns the flags. */
+static unsigned take_head(struct reader *r, struct stored_answer *out)
+{
+    memset(out, 0, sizeof *out);
+    str head = take(r, mark.len);
+    str flag = take(r, 1);
+    unsigned flags = r->ok ? (unsigned char)flag.p[0] : 0;
+    r->ok = r->ok && str_eq(head, mark) && flags <= HAS_VECTOR;
+    take_bytes(r, out->key.b, sizeof out->key.b);
+    take_bytes(r, out->question.scope.b, sizeof out->question.scope.b);
+    take_bytes(r, out->source_id.b, sizeof out->source_id.b);
+    take_bytes(r, out->owner.b, sizeof out->owner.b);
+    out->stored_us = take_count(r);
+    out->expires_us = take_count(r);
+    take_usage(r, &out->usage);
+    out->provider = take_text(r);
+    out->model = take_text(r);
+    out->finish_reason = take_text(r);
+    out->tags = take_text(r);
+    return flags;
+}
+
+bool answer_decode_head(str bytes, struct stored_answer *out)
+{
+    struct reader r = {bytes, true};
+    (void)take_head(&r, out);
+    return r.ok;
+}
+
 bool answer_decode(str bytes, struct stored_answer *out, float vector[VECTOR_DIM])
 {
     struct reader r = {bytes, true};
-    memset(out, 0, sizeof *out);
-    str head = take(&r, mark.len);
-    str flag = take(&r, 1);
-    unsigned flags = r.ok ? (unsigned char)flag.p[0] : 0;
-    r.ok = r.ok && str_eq(head, mark) && flags <= HAS_VECTOR;
-    take_bytes(&r, out->key.b, sizeof out->key.b);
-    take_bytes(&r, out->question.scope.b, sizeof out->question.scope.b);
-    take_bytes(&r, out->source_id.b, sizeof out->source_id.b);
-    take_bytes(&r, out->owner.b, sizeof out->owner.b);
-    out->stored_us = take_count(&r);
-    out->expires_us = take_count(&r);
-    take_usage(&r, &out->usage);
-    out->provider = take_text(&r);
-    out->model = take_text(&r);
-    out->finish_reason = take_text(&r);
-    out->tags = take_text(&r);
+    unsigned flags = take_head(&r, out);
     out->body = take_text(&r);
     out->question.text = take_text(&r);
     if (flags & HAS_VECTOR) {

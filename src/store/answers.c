@@ -197,16 +197,23 @@ bool answers_holds(struct answers *a, const struct digest *key, const struct uui
     return holds;
 }
 
-static void drop_expired(struct answers *a, const struct stored_answer *answer)
+/* True: it was there. */
+static bool drop(struct answers *a, const struct stored_answer *answer)
 {
     struct answers_stripe *s = answers_stripe_of(a, &answer->key);
     pthread_mutex_lock(&s->lock);
     struct cached **place = place_of(a, s, &answer->key);
-    if (*place != NULL && &(*place)->answer == answer) {
+    bool there = *place != NULL && &(*place)->answer == answer;
+    if (there) {
         take_out(a, s, place);
-        count(&a->expired);
     }
     pthread_mutex_unlock(&s->lock);
+    return there;
+}
+
+void answers_drop(struct answers *a, const struct stored_answer *answer)
+{
+    (void)drop(a, answer);
 }
 
 unsigned answers_find_like(struct answers *a, const struct digest *scope,
@@ -222,8 +229,8 @@ unsigned answers_find_like(struct answers *a, const struct digest *scope,
             out[kept++] = found[i];
             continue;
         }
-        if (s->expires_us <= now_us) {
-            drop_expired(a, s);
+        if (s->expires_us <= now_us && drop(a, s)) {
+            count(&a->expired);
         }
         stored_answer_unref(s);
     }
@@ -342,12 +349,7 @@ void answers_set_limits(struct answers *a, int64_t entries_max, int64_t bytes_ma
 
 /* ---- purging: by looking at all entries, a few buckets under the lock at a time ---- */
 
-struct purge {
-    const struct uuid *source_id, *owner;
-    str tag, tag_value; /* no tag: any */
-};
-
-static bool has_tag(const struct stored_answer *a, const struct purge *p)
+static bool has_tag(const struct stored_answer *a, const struct answers_purge *p)
 {
     struct arena arena;
     arena_init(&arena, 1024);
@@ -358,23 +360,24 @@ static bool has_tag(const struct stored_answer *a, const struct purge *p)
     return has;
 }
 
-static bool is_meant(const struct purge *p, const struct stored_answer *a)
+bool answers_purge_means(const struct answers_purge *p, const struct stored_answer *a)
 {
-    return (p->source_id == NULL ||
+    return (p->stored_before_us == 0 || a->stored_us < p->stored_before_us) &&
+           (p->source_id == NULL ||
             memcmp(p->source_id->b, a->source_id.b, sizeof a->source_id.b) == 0) &&
            (p->owner == NULL || memcmp(p->owner->b, a->owner.b, sizeof a->owner.b) == 0) &&
            (p->tag.len == 0 || has_tag(a, p));
 }
 
 static size_t purge_chunk(struct answers *a, struct answers_stripe *s, size_t from,
-                          const struct purge *p)
+                          const struct answers_purge *p)
 {
     size_t purged = 0;
     pthread_mutex_lock(&s->lock);
     for (size_t i = from; i < from + PURGE_CHUNK && i < a->bucket_count; i++) {
         struct cached **place = &s->buckets[i];
         while (*place != NULL) {
-            if (is_meant(p, &(*place)->answer)) {
+            if (answers_purge_means(p, &(*place)->answer)) {
                 take_out(a, s, place);
                 purged++;
             } else {
@@ -386,9 +389,10 @@ static size_t purge_chunk(struct answers *a, struct answers_stripe *s, size_t fr
     return purged;
 }
 
-static size_t purge(struct answers *a, const struct purge *p)
+size_t answers_purge(struct answers *a, const struct answers_purge *p)
 {
     size_t purged = 0;
+    atomic_fetch_add(&a->purges, 1);
     for (unsigned i = 0; i < ANSWERS_STRIPES; i++) {
         for (size_t from = 0; from < a->bucket_count; from += PURGE_CHUNK) {
             purged += purge_chunk(a, &a->stripes[i], from, p);
@@ -397,19 +401,9 @@ static size_t purge(struct answers *a, const struct purge *p)
     return purged;
 }
 
-bool answers_purge(struct answers *a, const struct uuid *source_id)
+uint64_t answers_purges(struct answers *a)
 {
-    return purge(a, &(struct purge){.source_id = source_id}) > 0;
-}
-
-size_t answers_purge_owner(struct answers *a, const struct uuid *owner)
-{
-    return purge(a, &(struct purge){.owner = owner});
-}
-
-size_t answers_purge_tag(struct answers *a, str name, str value)
-{
-    return purge(a, &(struct purge){.tag = name, .tag_value = value});
+    return atomic_load(&a->purges);
 }
 
 struct answers_stats answers_stats(struct answers *a)
@@ -457,7 +451,7 @@ struct answers *answers_new(int64_t entries_max, int64_t bytes_max)
 void answers_free(struct answers *a)
 {
     new_answers_deinit(&a->fresh);
-    answers_purge_owner(a, NULL);
+    (void)answers_purge(a, &(struct answers_purge){0});
     for (unsigned i = 0; i < ANSWERS_STRIPES; i++) {
         for (unsigned f = 0; f < ANSWERS_FLIGHT_BUCKETS; f++) {
             assert(a->stripes[i].flights[f] == NULL); /* every leader has landed */

@@ -79,9 +79,21 @@ void answers_note_like(struct answers *a, const struct stored_answer *answer);
 struct stored_answer *answers_keep(struct answers *a, const struct stored_answer *template_,
                                    bool replace, int64_t now_us);
 
-bool answers_purge(struct answers *a, const struct uuid *source_id);
-size_t answers_purge_owner(struct answers *a, const struct uuid *owner); /* NULL: all */
-size_t answers_purge_tag(struct answers *a, str name, str value);
+/* Which answers somebody wants forgotten: those that fit all that is said; nothing said: all. */
+struct answers_purge {
+    const struct uuid *source_id, *owner; /* NULL: any */
+    str tag, tag_value;                   /* empty: any */
+    int64_t stored_before_us;             /* 0: whenever */
+};
+bool answers_purge_means(const struct answers_purge *p, const struct stored_answer *answer);
+/* Returns how many they were. */
+size_t answers_purge(struct answers *a, const struct answers_purge *p);
+
+/* Rises with every purge, before its first answer goes. Who gets an answer from elsewhere compares
+ * it with what it was when he asked: it may be one that has been purged. */
+uint64_t answers_purges(struct answers *a);
+/* This very answer goes, if it is there. */
+void answers_drop(struct answers *a, const struct stored_answer *answer);
 
 /* ---- for those who keep the answers elsewhere too ---- */
 

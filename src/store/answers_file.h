@@ -36,12 +36,8 @@ void answers_file_remove(str store_url);
 
 /* ---- for the command line, with or without a running gateway ---- */
 
-struct answers_purge {
-    const struct uuid *source_id, *owner; /* NULL: any */
-    str tag, tag_value;                   /* empty: any */
-};
-/* What is meant goes from the file at once, and from a running gateway's memory within a second.
- * How many were in the file; -1: *why (arena). No file is no answers. */
+/* What is meant, whenever it was stored, goes from the file at once, and from a running gateway's
+ * memory within a second. How many were in the file; -1: *why (arena). No file is no answers. */
 int64_t answers_file_purge(str store_url, const struct answers_purge *p, struct arena *a, str *why);
 
 struct answers_file_stats {

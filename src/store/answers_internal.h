@@ -47,6 +47,7 @@ struct answers {
     struct new_answers fresh;
     struct vectors *vectors;
     _Atomic uint64_t clock; /* counts uses */
+    _Atomic uint64_t purges;
 };
 
 /* Keys are hashes of what clients sent; SHA-256 spreads them. */

@@ -102,7 +102,7 @@ static void set_trouble(struct redis_answers *a, const char *sentence)
     }
 }
 
-static void note_refusal(struct redis_answers *a, str text)
+const char *redis_refusal_meaning(str text, const char *otherwise)
 {
     static const struct {
         str code;
@@ -112,15 +112,20 @@ static void note_refusal(struct redis_answers *a, str text)
                           "(maxmemory-policy allkeys-lru)"},
         {STR_INIT("READONLY"), "is a replica and takes no new answers: name the primary"},
         {STR_INIT("MISCONF"), "cannot save to its disk and takes no new answers"},
-        {STR_INIT("NOPERM"), "does not let this user write answers"},
+        {STR_INIT("NOPERM"), "does not let this user do all that docs/guides/redis.md lists"},
         {STR_INIT("MOVED"), "is one of a cluster, of which Relay can use a single node only"},
     };
-    const char *meaning = "refused to keep an answer";
     for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++) {
         if (str_starts(text, meanings[i].code)) {
-            meaning = meanings[i].meaning;
+            return meanings[i].meaning;
         }
     }
+    return otherwise;
+}
+
+static void note_refusal(struct redis_answers *a, str text)
+{
+    const char *meaning = redis_refusal_meaning(text, "refused to keep an answer");
     char sentence[TROUBLE_BYTES_MAX];
     str address = redis_address(a->options.redis);
     snprintf(sentence, sizeof sentence, "shared: the Redis server at " STR_FMT " %s",

@@ -77,4 +77,8 @@ void redis_answers_keep(struct redis_answers *a, const struct digest *scope,
 /* redis_trouble(), or that the server takes no new answers; empty while all is well. */
 str redis_answers_trouble(const struct redis_answers *a);
 
+/* What the refusal of a command means, to be said after "the Redis server at …"; one of the given
+ * texts or a static one. */
+const char *redis_refusal_meaning(str text, const char *otherwise);
+
 #endif

@@ -146,15 +146,14 @@ static bool take_purges(struct answers_file *f)
     int step;
     while ((step = sqlite3_step(q)) == SQLITE_ROW) {
         struct uuid source = column_uuid(q, 1), owner = column_uuid(q, 2);
+        const struct answers_purge p = {
+            .source_id = sqlite3_column_type(q, 1) != SQLITE_NULL ? &source : NULL,
+            .owner = sqlite3_column_type(q, 2) != SQLITE_NULL ? &owner : NULL,
+            .tag = column_str(q, 3),
+            .tag_value = column_str(q, 4),
+        };
         last = sqlite3_column_int64(q, 0);
-        if (sqlite3_column_type(q, 1) != SQLITE_NULL) {
-            (void)answers_purge(f->o.answers, &source);
-        } else if (sqlite3_column_type(q, 3) != SQLITE_NULL) {
-            (void)answers_purge_tag(f->o.answers, column_str(q, 3), column_str(q, 4));
-        } else {
-            bool all = sqlite3_column_type(q, 2) == SQLITE_NULL;
-            (void)answers_purge_owner(f->o.answers, all ? NULL : &owner);
-        }
+        (void)answers_purge(f->o.answers, &p);
     }
     sqlite3_reset(q);
     sqlite3_stmt *drop = f->db.kept[ANSWERS_DROP_ORDERS];
@@ -284,7 +283,7 @@ struct answers_file *answers_file_open(const struct answers_file_options *o, cha
         /* Of another version, or damaged: it is begun anew. */
         answers_db_close(&f->db);
         answers_remove_files(path);
-        answers_purge_owner(o->answers, NULL);
+        (void)answers_purge(o->answers, &(struct answers_purge){0});
         LOG(o->log, LOG_WARN, "the file of cached answers cannot be used and is begun anew",
             LOG_S("file", str_of_c(path)));
         problem = open_and_load(f, path) ? NULL : "it cannot be made";

@@ -73,10 +73,28 @@ TEST(what_came_from_there_is_kept_here_too)
     world_replies(&w, replies);
     expect(ask(&w, ASK("one/small")), "miss", "kept");
     CHECK_INT(world_shared_kept(&w), 1);
-    (void)answers_purge_owner(w.gateway.answers, NULL);
+    (void)answers_purge(w.gateway.answers, &(struct answers_purge){0});
     expect(ask(&w, ASK("one/small")), "exact", "kept");
     world_shared(&w, SHARED_AWAY, 0);
     expect(ask(&w, ASK("one/small")), "exact", "kept");
+    world_close(&w);
+}
+
+TEST(what_was_asked_for_before_a_purge_does_not_come_back)
+{
+    const struct reply replies[] = {ANSWERS("one", "kept"), ANSWERS("one", "fresh"),
+                                    end_of_replies};
+    struct world w;
+    world_open(&w, NULL);
+    world_shared(&w, SHARED_ANSWERS, 20);
+    world_replies(&w, replies);
+    expect(ask(&w, ASK("one/small")), "miss", "kept");
+    (void)answers_purge(w.gateway.answers, &(struct answers_purge){0});
+    struct visit *v = world_visit(&w, NULL, "alice", NULL, ASK("one/small"));
+    world_run_ms(&w, 5);
+    (void)answers_purge(w.gateway.answers, &(struct answers_purge){0});
+    world_run_ms(&w, 200);
+    expect(v, "miss", "fresh");
     world_close(&w);
 }
 
@@ -88,7 +106,7 @@ TEST(those_who_wait_for_the_same_question_get_it_too)
     world_shared(&w, SHARED_ANSWERS, 5);
     world_replies(&w, replies);
     (void)ask(&w, ASK("one/small"));
-    (void)answers_purge_owner(w.gateway.answers, NULL);
+    (void)answers_purge(w.gateway.answers, &(struct answers_purge){0});
     struct visit *first = world_visit(&w, NULL, "alice", NULL, ASK("one/small"));
     struct visit *second = world_visit(&w, NULL, "alice", NULL, ASK("one/small"));
     world_run_ms(&w, 200);
@@ -106,7 +124,7 @@ TEST(a_fresh_answer_goes_there_in_the_place_of_the_old_one)
     world_replies(&w, replies);
     (void)ask(&w, ASK("one/small"));
     expect(ask(&w, ASK_WITH("one/small", "\"cache\":{\"mode\":\"refresh\"}")), "bypass", "new");
-    (void)answers_purge_owner(w.gateway.answers, NULL);
+    (void)answers_purge(w.gateway.answers, &(struct answers_purge){0});
     expect(ask(&w, ASK("one/small")), "exact", "new");
     CHECK_INT(world_shared_kept(&w), 1);
     world_close(&w);

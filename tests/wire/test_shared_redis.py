@@ -82,6 +82,71 @@ def test_what_one_gateway_answered_the_other_has(start, redis, word):
     assert two.metric("relay_shared_seconds_count") >= 1
 
 
+def test_a_purge_from_anywhere_reaches_every_gateway(start, redis, word, tmp_path):
+    """In Redis at once; in the memory of both gateways within a second, as their logs tell."""
+    sim = start.sim()
+    gateways = one, two = gateway(start, sim, redis.url), gateway(start, sim, redis.url)
+    reached(one)
+    reached(two)
+    clients = {group: (client_of(one, group), client_of(two, group)) for group in ("a", "b")}
+    texts, first = {}, {}
+    for group, (here, there) in clients.items():
+        for n in range(2):
+            # On a busy machine a reply may be late, which is a miss: then another question is asked.
+            for attempt in range(20):
+                text = texts[group, n] = f"{word} {n} {attempt}"
+                before = len(redis.keys("rl:{*}:r:*"))
+                first[group, n] = ask(here, "p/small", text, metadata={"team": str(n)}).headers["x-relay-id"]
+                wait_for(lambda: len(redis.keys("rl:{*}:r:*")) == before + 1)
+                if cached(ask(there, "p/small", text)) == "exact":
+                    break
+    (tmp_path / "elsewhere.yaml").write_text(f"shared: {redis.url}\n")
+
+    def purge(*args):
+        done = subprocess.run([RELAY_BIN, "cache", "purge", *args, "--config", str(tmp_path / "elsewhere.yaml")],
+                              text=True, capture_output=True, env=clean_environment(), timeout=60, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        here, shared = done.stdout.splitlines()
+        assert here == "0 answers forgotten" and "in Redis" in shared
+        return int(shared.split()[0])
+
+    told = 0
+
+    def followed():
+        nonlocal told
+        told += 1
+        for relay in gateways:
+            wait_for(lambda: relay.log().count("cached answers were purged") == told)
+
+    def source(group, n, side):
+        """The request that this gateway's hit came from; None: it had no answer, and keeps a new one."""
+        answer = ask(clients[group][side], "p/small", texts[group, n])
+        return gateways[side].row(answer.headers["x-relay-id"])["source_id"]
+
+    assert purge("--entry", first["a", 0]) == 1
+    followed()
+    assert source("a", 0, 1) is None  # Redis had forgotten it, and the other gateway
+    assert source("a", 0, 0) != first["a", 0]  # and the one that was asked first
+    for kept in (("a", 1), ("b", 0), ("b", 1)):
+        assert [source(*kept, side) for side in (0, 1)] == [first[kept]] * 2
+    assert purge("--entry", first["a", 0]) == 0
+    assert purge("--tag", "team=1") >= 2
+    followed()
+    assert [source("b", 0, side) for side in (0, 1)] == [first["b", 0]] * 2
+    assert purge("--group", "b") >= 1
+    followed()
+    assert purge("--all") >= 1
+    followed()
+    assert sorted(redis.keys()) == ["rl:{gateways}:purges", "rl:{gateways}:seen"]
+    # A gateway's own command line reaches its file and Redis; a server that is away is told.
+    assert source("a", 0, 0) is None
+    wait_for(lambda: len(redis.keys("rl:{*}:r:*")) == 1)
+    assert "\n1 answers forgotten in Redis" in one.run("cache", "purge", "--all").stdout
+    redis.stop()
+    done = one.run("cache", "purge", "--all", check=False)
+    assert done.returncode == 1 and "no Redis server at" in done.stderr and "forgotten\n" in done.stdout
+
+
 @with_model
 def test_a_question_that_means_the_same(start, redis):
     sim = start.sim()

@@ -105,7 +105,7 @@ static struct visit *begin(struct world *w, const struct scenario *s)
     if (is_warm(s))
         warm_up(w, s);
     if (s->shared != SHARED_NONE) {
-        (void)answers_purge_owner(w->gateway.answers, NULL);
+        (void)answers_purge(w->gateway.answers, &(struct answers_purge){0});
         world_shared(w, s->shared, s->shared_ms);
     }
     if (s->warm_body != NULL)

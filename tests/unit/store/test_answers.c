@@ -195,7 +195,7 @@ TEST(a_question_that_is_near_finds_the_answer_until_it_goes)
     CHECK_INT(answers_find_like(a, &scope, query, 0.9F, 2000, 1001, found, 4), 0); /* too old */
 
     struct uuid source = sample_id(1000, 2);
-    CHECK(answers_purge(a, &source));
+    CHECK(answers_purge(a, &(struct answers_purge){.source_id = &source}));
     REQUIRE(answers_find_like(a, &scope, query, 0.9F, 2000, 0, found, 4) == 1);
     stored_answer_unref(found[0].answer);
 
@@ -255,12 +255,12 @@ TEST(purging_by_source_owner_and_all)
         keep(a, i, "x", false, 1000);
     }
     struct uuid source = sample_id(1000, 7), owner = sample_id(2000, 0);
-    CHECK(answers_purge(a, &source));
-    CHECK(!answers_purge(a, &source));
+    CHECK(answers_purge(a, &(struct answers_purge){.source_id = &source}));
+    CHECK(!answers_purge(a, &(struct answers_purge){.source_id = &source}));
     CHECK(!has(a, 7));
-    CHECK_INT(answers_purge_owner(a, &owner), 50);
+    CHECK_INT(answers_purge(a, &(struct answers_purge){.owner = &owner}), 50);
     CHECK_INT(answers_stats(a).entries, 49);
-    CHECK_INT(answers_purge_owner(a, NULL), 49);
+    CHECK_INT(answers_purge(a, &(struct answers_purge){0}), 49);
     CHECK_INT(answers_stats(a).bytes, 0);
     answers_free(a);
 }

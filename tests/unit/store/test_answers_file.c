@@ -188,7 +188,7 @@ TEST(what_memory_dropped_or_replaced_leaves_the_file)
     answers_file_work(o.file, 2000000);
     keep(o.answers, 3, true);
     struct uuid source = sample_id(1000, 5);
-    CHECK(answers_purge(o.answers, &source));
+    CHECK(answers_purge(o.answers, &(struct answers_purge){.source_id = &source}));
     answers_file_work(o.file, 60000000);
     answers_file_work(o.file, 120000000);
     REQUIRE(answers_file_stats(str_of_c(p.url), &stats, &a, &why));

@@ -79,7 +79,7 @@ static void *work(void *arg)
         fly(me, &t.key, found);
         stored_answer_unref(found);
         if (i % 500 == 0) {
-            answers_purge_owner(a, NULL);
+            answers_purge(a, &(struct answers_purge){0});
         }
         fake_loop_run(me->loop, false);
     }
@@ -106,7 +106,7 @@ TEST(everyone_is_told_once_and_nothing_is_lost)
     struct answers_stats stats = answers_stats(s.answers);
     CHECK(stats.entries <= 20);
     CHECK_INT(stats.hits + stats.misses, THREADS * ROUNDS);
-    answers_purge_owner(s.answers, NULL);
+    answers_purge(s.answers, &(struct answers_purge){0});
     CHECK_INT(answers_stats(s.answers).entries, 0);
     CHECK_INT(answers_stats(s.answers).bytes, 0);
     answers_free(s.answers);
