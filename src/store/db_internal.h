@@ -85,7 +85,7 @@ struct db_driver {
     bool (*begin)(struct db *d);
     bool (*add_rows)(struct db *d, const struct record *rows, unsigned count,
                      struct ledger_sum *sum);
-    bool (*commit)(struct db *d);
+    bool (*commit)(struct db *d, struct ledger_sum *sum);
     void (*rollback)(struct db *d);
     bool (*make_durable)(struct db *d);
     bool (*retain)(struct db *d, int64_t requests_from_us, int64_t contents_from_us, bool *more);
@@ -159,9 +159,10 @@ static inline bool ledger_add_rows(struct db *d, const struct record *rows, unsi
     return d->driver->add_rows(d, rows, count, sum);
 }
 
-static inline bool ledger_commit(struct db *d)
+/* A row that only the commit finds to be unacceptable goes from `stored` to `refused`. */
+static inline bool ledger_commit(struct db *d, struct ledger_sum *sum)
 {
-    return d->driver->commit(d);
+    return d->driver->commit(d, sum);
 }
 
 static inline void ledger_rollback(struct db *d)

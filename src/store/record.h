@@ -40,6 +40,12 @@ const char *cache_kind_text(enum cache_kind v);
 const char *usage_source_text(enum usage_source v);
 const char *cost_source_text(enum cost_source v);
 
+/* Back again; what is none of the words is the last value of the enum. */
+enum route_kind route_kind_read(str word);
+enum cache_kind cache_kind_read(str word);
+enum usage_source usage_source_read(str word);
+enum cost_source cost_source_read(str word);
+
 struct attempt_record {
     unsigned n; /* from 1 */
     str provider, model, error_code;

@@ -96,7 +96,7 @@ enum ledger_result { LEDGER_INSERTED, LEDGER_KNOWN, LEDGER_REFUSED, LEDGER_FAILE
 enum ledger_result sqlite_add_row(struct sqlite_db *d, const struct record *r);
 bool sqlite_add_rows(struct db *base, const struct record *rows, unsigned count,
                      struct ledger_sum *sum);
-bool sqlite_commit(struct db *base);
+bool sqlite_commit(struct db *base, struct ledger_sum *sum);
 void sqlite_rollback(struct db *base);
 /* Synchronous is NORMAL otherwise, where a power cut may take the last commits. */
 bool sqlite_make_durable(struct db *base);

@@ -273,8 +273,9 @@ bool sqlite_add_rows(struct db *base, const struct record *rows, unsigned count,
     return true;
 }
 
-bool sqlite_commit(struct db *base)
+bool sqlite_commit(struct db *base, struct ledger_sum *sum)
 {
+    (void)sum; /* each row was judged when it was added */
     struct sqlite_db *d = sqlite_of(base);
     return write_spend(d) && sqlite_run_kept(d, SQLITE_COMMIT_BATCH, "COMMIT");
 }

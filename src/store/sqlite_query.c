@@ -18,39 +18,6 @@
     " similarity, source_id, ttft_ms, latency_ms, overhead_us, attempts, finish_reason,"           \
     " max_latency_ms, min_quality, target_met, user_tag, tags, decision, steps"
 
-/* ---- words back to numbers ---- */
-
-static const char *route_text(unsigned v)
-{
-    return route_kind_text((enum route_kind)v);
-}
-
-static const char *cache_text(unsigned v)
-{
-    return cache_kind_text((enum cache_kind)v);
-}
-
-static const char *usage_text(unsigned v)
-{
-    return usage_source_text((enum usage_source)v);
-}
-
-static const char *cost_text(unsigned v)
-{
-    return cost_source_text((enum cost_source)v);
-}
-
-/* `last` when it is none of the words before. */
-static unsigned word_at(sqlite3_stmt *s, int at, const char *(*text)(unsigned), unsigned last)
-{
-    str word = column_str(s, at);
-    unsigned v = 0;
-    while (v < last && !str_eq(word, str_of_c(text(v)))) {
-        v++;
-    }
-    return v;
-}
-
 static void read_steps(sqlite3_stmt *s, int at, struct record *r)
 {
     const void *steps = sqlite3_column_blob(s, at);
@@ -70,7 +37,7 @@ static void read_record(sqlite3_stmt *s, struct arena *a, struct record *r)
     r->model_asked = column_copy(s, at++, a);
     r->provider = column_copy(s, at++, a);
     r->model = column_copy(s, at++, a);
-    r->route = (enum route_kind)word_at(s, at++, route_text, ROUTE_NONE);
+    r->route = route_kind_read(column_str(s, at++));
     r->stream = sqlite3_column_int(s, at++) != 0;
     r->status = sqlite3_column_int(s, at++);
     r->error_code = column_copy(s, at++, a);
@@ -79,12 +46,12 @@ static void read_record(sqlite3_stmt *s, struct arena *a, struct record *r)
     r->cache_write_tokens = column_count(s, at++);
     r->completion_tokens = column_count(s, at++);
     r->reasoning_tokens = column_count(s, at++);
-    r->usage_source = (enum usage_source)word_at(s, at++, usage_text, USAGE_NONE);
+    r->usage_source = usage_source_read(column_str(s, at++));
     r->cost = column_money(s, at++);
-    r->cost_source = (enum cost_source)word_at(s, at++, cost_text, COST_NONE);
+    r->cost_source = cost_source_read(column_str(s, at++));
     r->cache_saved = column_money(s, at++);
     r->routing_saved = column_money(s, at++);
-    r->cache = (enum cache_kind)word_at(s, at++, cache_text, CACHE_BYPASS);
+    r->cache = cache_kind_read(column_str(s, at++));
     r->similarity = column_num(s, at++);
     r->has_source_id = sqlite3_column_type(s, at) != SQLITE_NULL;
     r->source_id = column_uuid(s, at++);
@@ -127,7 +94,7 @@ static bool read_attempts(struct sqlite_db *d, struct arena *a, struct record *r
             .prompt_tokens = column_count(s, 8),
             .completion_tokens = column_count(s, 9),
             .cost = column_money(s, 10),
-            .usage_source = (enum usage_source)word_at(s, 11, usage_text, USAGE_NONE),
+            .usage_source = usage_source_read(column_str(s, 11)),
         };
     }
     sqlite3_reset(s);

@@ -46,7 +46,7 @@ TEST(a_group_is_stored_with_attempts_and_spend)
     struct ledger_sum sum = {0};
     CHECK(ledger_begin(d));
     CHECK(ledger_add_rows(d, rows, LEDGER_GROUP, &sum));
-    CHECK(ledger_commit(d));
+    CHECK(ledger_commit(d, &sum));
     CHECK_INT(sum.stored, 16);
     CHECK_INT(sum.refused, 0);
     CHECK_INT(number(d, "SELECT count(*) FROM request_log"), 16);
@@ -66,12 +66,12 @@ TEST(a_group_with_rows_that_are_known_adds_the_others_once)
     struct ledger_sum sum = {0};
     CHECK(ledger_begin(d));
     CHECK(ledger_add_rows(d, &rows[5], 3, &sum));
-    CHECK(ledger_commit(d));
+    CHECK(ledger_commit(d, &sum));
     CHECK_INT(sum.stored, 3);
     for (int again = 0; again < 2; again++) {
         CHECK(ledger_begin(d));
         CHECK(ledger_add_rows(d, rows, LEDGER_GROUP, &sum));
-        CHECK(ledger_commit(d));
+        CHECK(ledger_commit(d, &sum));
         CHECK_INT(number(d, "SELECT count(*) FROM request_log"), 16);
         CHECK_INT(number(d, "SELECT sum(pusd) FROM key_spend"), 136);
     }

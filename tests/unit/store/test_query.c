@@ -37,7 +37,7 @@ static void put(struct desk *t, const struct record *r)
 {
     CHECK(ledger_begin(t->db));
     CHECK_INT(sqlite_add_row(sqlite_of(t->db), r), LEDGER_INSERTED);
-    CHECK(ledger_commit(t->db));
+    CHECK(ledger_commit(t->db, &(struct ledger_sum){0}));
 }
 
 static struct uuid make_key(struct desk *t, const char *name, int64_t now_us,
@@ -309,7 +309,7 @@ TEST(retention_deletes_in_batches_what_is_old)
         sample_add_attempt(&r, "a", 503);
         CHECK_INT(sqlite_add_row(sqlite_of(t.db), &r), LEDGER_INSERTED);
     }
-    CHECK(ledger_commit(t.db));
+    CHECK(ledger_commit(t.db, &(struct ledger_sum){0}));
     bool more = false;
     int batches = 0;
     int64_t requests_from = SAMPLE_US + INT64_C(600) * 1000000;

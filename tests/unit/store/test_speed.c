@@ -90,7 +90,7 @@ TEST(a_row_through_the_journal_and_into_the_store)
                 CHECK(ledger_add_rows(d, group, LEDGER_GROUP, &sum));
             }
             if ((i + 1) % (uint64_t)batch == 0) {
-                CHECK(ledger_commit(d));
+                CHECK(ledger_commit(d, &sum));
             }
         }
         CHECK_INT(sum.stored, ROWS);
