@@ -20,6 +20,7 @@
 
 static void note(struct postgres_db *d, const char *state, const char *text)
 {
+    d->has_constraint = false;
     snprintf(d->state, sizeof d->state, "%s", state != NULL ? state : "");
     /* One line: where libpq tells of several hosts it has one for each. */
     size_t len = strcspn(text != NULL ? text : "", "\0");
@@ -47,6 +48,7 @@ static void note_result(struct postgres_db *d, const PGresult *r)
         return;
     }
     note(d, PQresultErrorField(r, PG_DIAG_SQLSTATE), text);
+    d->has_constraint = PQresultErrorField(r, PG_DIAG_CONSTRAINT_NAME) != NULL;
 }
 
 bool postgres_fail(struct postgres_db *d, const char *what, struct arena *a, str *why)

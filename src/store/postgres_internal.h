@@ -16,7 +16,8 @@
 #include "store/db_internal.h"
 
 #define POSTGRES_ARGS_MAX   24
-#define POSTGRES_VERSION    150000 /* the oldest server */
+#define POSTGRES_VERSION    150000       /* the oldest server */
+#define POSTGRES_LOCKS      "1919249505" /* of advisory locks: 1 schema, 2 days, 3 retention */
 #define POSTGRES_CHANNEL    "relay_keys"
 #define POSTGRES_WRITE_MS   10000u /* how long the store thread waits for one answer */
 #define POSTGRES_TOOL_MS    30000u
@@ -28,11 +29,7 @@ enum postgres_statement {
     POSTGRES_READ_COUNTERS,
     POSTGRES_KEYS_CHANGED,
     POSTGRES_KEY_BY_HASH,
-    POSTGRES_READ_ATTEMPTS,
-    POSTGRES_ADD_SPEND,
-    POSTGRES_TAKE_REQUESTS,
-    POSTGRES_TAKE_ATTEMPTS,
-    POSTGRES_TAKE_CONTENTS,
+    POSTGRES_KEY_NAME,
     POSTGRES_STATEMENTS
 };
 
@@ -44,6 +41,7 @@ struct postgres_db {
     unsigned limit_ms;              /* for one answer */
     bool lost;                      /* it was given up while it may still send something */
     bool kept[POSTGRES_STATEMENTS];
+    bool has_constraint;          /* the last failure names one */
     char state[6];                /* SQLSTATE of the last failure; empty: the connection's */
     char problem[512];            /* one line, without anything secret */
     struct postgres_batch *batch; /* of the ledger (postgres_ledger.c) */
@@ -158,12 +156,20 @@ bool postgres_key_rotate(struct db *base, const struct uuid *id, str new_key_tex
 bool postgres_begin(struct db *base);
 bool postgres_add_rows(struct db *base, const struct record *rows, unsigned count,
                        struct ledger_sum *sum);
-bool postgres_commit(struct db *base);
+bool postgres_commit(struct db *base, struct ledger_sum *sum);
 void postgres_rollback(struct db *base);
 void postgres_batch_free(struct postgres_batch *batch); /* may be NULL */
+bool postgres_load_spend(struct db *base, struct limits *l, int64_t now_us);
+
+/* The tables of a UTC day, counted from 1970: made, unless this connection knows that they are
+ * there. */
+bool postgres_make_day(struct postgres_db *d, int64_t day);
+void postgres_forget_days(struct postgres_db *d);
+
+/* ---- postgres_retain.c ---- */
+
 bool postgres_retain(struct db *base, int64_t requests_from_us, int64_t contents_from_us,
                      bool *more);
-bool postgres_load_spend(struct db *base, struct limits *l, int64_t now_us);
 
 /* ---- postgres_query.c, postgres_usage.c ---- */
 

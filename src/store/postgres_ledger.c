@@ -1,0 +1,324 @@
+/* postgres_ledger.c - batches of rows from the journal into the tables, and spend.
+ *
+ * A batch is gathered in memory as COPY takes it and sent at the commit in one transaction: into
+ * tables of the session's own, from there into the log, where a row that is there already changes
+ * nothing, and last into key_spend, whose rows are what gateways contend for: only from requests
+ * that were really inserted, and in the order of their keys, so that no two wait for each other.
+ * When the server refuses a batch for what is in it, its halves are tried, down to the row that can
+ * never be stored; that one is counted and left out. A batch that has become large is sent early:
+ * rows are idempotent, so a journal that is read again does no harm. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "store/postgres_internal.h"
+#include "store/postgres_rows.h"
+
+#define DAY_MS         INT64_C(86400000)
+#define DAY_US         (1000 * DAY_MS)
+#define DAYS_KNOWN     8u
+#define SEND_ROWS_MAX  16384u
+#define SEND_BYTES_MAX (8u << 20)
+
+enum { REQUESTS, ATTEMPTS, CONTENTS, TABLES };
+
+static const struct {
+    const char *copy, *take;
+} tables[TABLES] = {
+    [REQUESTS] = {"COPY pg_temp.request_new FROM STDIN (FORMAT binary)",
+                  "WITH fresh AS (INSERT INTO request_log SELECT * FROM pg_temp.request_new"
+                  "  ON CONFLICT DO NOTHING RETURNING key_id, at_us, cost_pusd)"
+                  " INSERT INTO key_spend SELECT key_id, at_us / 86400000000,"
+                  "  least(sum(coalesce(cost_pusd, 0)), 9223372036854775807), max(at_us)"
+                  "  FROM fresh WHERE key_id IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2"
+                  " ON CONFLICT (key_id, day) DO UPDATE SET"
+                  "  pusd = least(key_spend.pusd::numeric + excluded.pusd, 9223372036854775807),"
+                  "  last_us = greatest(key_spend.last_us, excluded.last_us);"},
+    [ATTEMPTS] = {"COPY pg_temp.attempt_new FROM STDIN (FORMAT binary)",
+                  "INSERT INTO attempt_log SELECT * FROM pg_temp.attempt_new"
+                  " ON CONFLICT DO NOTHING;"},
+    [CONTENTS] = {"COPY pg_temp.content_new FROM STDIN (FORMAT binary)",
+                  "INSERT INTO content_log SELECT * FROM pg_temp.content_new"
+                  " ON CONFLICT DO NOTHING;"},
+};
+
+/* A request's rows in each table end here. */
+struct ends {
+    size_t at[TABLES];
+};
+
+struct postgres_batch {
+    struct buf rows[TABLES];
+    struct ends *ends;
+    unsigned count, cap;
+    int64_t days[DAYS_KNOWN]; /* whose tables are there, the last ones that were needed */
+    unsigned day_count, day_next;
+    bool is_set_up; /* the session's own tables are there */
+};
+
+static struct postgres_batch *batch_of(struct postgres_db *d)
+{
+    if (d->batch == NULL) {
+        d->batch = xcalloc(1, sizeof *d->batch);
+        for (unsigned t = 0; t < TABLES; t++) {
+            buf_init(&d->batch->rows[t], SIZE_MAX / 2);
+        }
+    }
+    return d->batch;
+}
+
+void postgres_batch_free(struct postgres_batch *b)
+{
+    if (b == NULL) {
+        return;
+    }
+    for (unsigned t = 0; t < TABLES; t++) {
+        buf_deinit(&b->rows[t]);
+    }
+    free(b->ends);
+    free(b);
+}
+
+static void empty(struct postgres_batch *b)
+{
+    for (unsigned t = 0; t < TABLES; t++) {
+        buf_clear(&b->rows[t]);
+    }
+    b->count = 0;
+}
+
+/* ---- days ---- */
+
+static bool day_is_known(const struct postgres_batch *b, int64_t day)
+{
+    for (unsigned i = 0; i < b->day_count; i++) {
+        if (b->days[i] == day) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool postgres_make_day(struct postgres_db *d, int64_t day)
+{
+    struct postgres_batch *b = batch_of(d);
+    if (day_is_known(b, day)) {
+        return true;
+    }
+    struct postgres_args args = {0};
+    arg_int(&args, day);
+    if (!postgres_do(d, POSTGRES_ONCE, "SELECT log_day_make($1)", &args, NULL)) {
+        return false;
+    }
+    b->days[b->day_next] = day;
+    b->day_next = (b->day_next + 1) % DAYS_KNOWN;
+    b->day_count += b->day_count < DAYS_KNOWN;
+    return true;
+}
+
+void postgres_forget_days(struct postgres_db *d)
+{
+    batch_of(d)->day_count = batch_of(d)->day_next = 0;
+}
+
+/* The day whose table the id belongs to. It counts, not the row's time. */
+static int64_t day_of(const struct uuid *id)
+{
+    uint64_t ms = 0;
+    for (int i = 0; i < 6; i++) {
+        ms = ms << 8 | id->b[i];
+    }
+    return (int64_t)ms / DAY_MS;
+}
+
+/* ---- sending ---- */
+
+static bool set_up(struct postgres_db *d)
+{
+    struct postgres_batch *b = batch_of(d);
+    b->is_set_up = b->is_set_up ||
+                   postgres_script(
+                       d, "CREATE TEMP TABLE request_new (LIKE request_log) ON COMMIT DELETE ROWS;"
+                          "CREATE TEMP TABLE attempt_new (LIKE attempt_log) ON COMMIT DELETE ROWS;"
+                          "CREATE TEMP TABLE content_new (LIKE content_log) ON COMMIT DELETE ROWS");
+    return b->is_set_up;
+}
+
+static str rows_between(const struct postgres_batch *b, unsigned table, unsigned from, unsigned to)
+{
+    size_t begin = from > 0 ? b->ends[from - 1].at[table] : 0;
+    return str_sub(buf_str(&b->rows[table]), begin, b->ends[to - 1].at[table]);
+}
+
+static bool copy_in(struct postgres_db *d, unsigned table, str rows)
+{
+    return postgres_copy_begin(d, tables[table].copy) &&
+           postgres_copy_put(d, postgres_rows_head()) && postgres_copy_put(d, rows) &&
+           postgres_copy_put(d, postgres_rows_end()) && postgres_copy_end(d);
+}
+
+/* One transaction with the requests from..to-1 and what belongs to them. */
+static bool send_rows(struct postgres_db *d, unsigned from, unsigned to)
+{
+    char takes[1536];
+    int len = 0;
+    if (!postgres_script(d, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")) {
+        return false;
+    }
+    for (unsigned t = TABLES; t-- > 0;) { /* the requests, and with them the spend, at last */
+        str rows = rows_between(d->batch, t, from, to);
+        if (rows.len > 0) {
+            if (!copy_in(d, t, rows)) {
+                return false;
+            }
+            len += snprintf(takes + len, sizeof takes - (size_t)len, "%s", tables[t].take);
+        }
+    }
+    snprintf(takes + len, sizeof takes - (size_t)len, "COMMIT");
+    return postgres_script(d, takes);
+}
+
+/* The server has looked at the rows and will never take all of them. */
+static bool is_about_rows(const struct postgres_db *d)
+{
+    static const char *const classes[] = {"22", "23", "54"};
+    /* Rows of another form than the table's: all of them would be lost. */
+    static const char *const forms[] = {"22P03", "22P04"};
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        if (strcmp(d->state, forms[i]) == 0) {
+            return false;
+        }
+    }
+    /* A failed check that is no constraint's: a day has no table, because retention took it. */
+    if (strcmp(d->state, "23514") == 0 && !d->has_constraint) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
+        if (strncmp(d->state, classes[i], 2) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool send_between(struct postgres_db *d, unsigned from, unsigned to, struct ledger_sum *sum)
+{
+    if (from == to || send_rows(d, from, to)) {
+        return true;
+    }
+    if (!is_about_rows(d)) {
+        postgres_forget_days(d);
+        return false;
+    }
+    if (!postgres_script(d, "ROLLBACK")) {
+        return false;
+    }
+    if (to - from == 1) {
+        sum->stored--;
+        sum->refused++;
+        return true;
+    }
+    unsigned middle = from + (to - from) / 2;
+    return send_between(d, from, middle, sum) && send_between(d, middle, to, sum);
+}
+
+static bool send_all(struct postgres_db *d, struct ledger_sum *sum)
+{
+    struct postgres_batch *b = batch_of(d);
+    bool ok = b->count == 0 || (set_up(d) && send_between(d, 0, b->count, sum));
+    empty(b);
+    return ok;
+}
+
+/* ---- the driver's ---- */
+
+bool postgres_begin(struct db *base)
+{
+    empty(batch_of(postgres_of(base)));
+    return true;
+}
+
+static void add_row(struct postgres_batch *b, const struct record *r)
+{
+    if (b->count == b->cap) {
+        b->cap = b->cap == 0 ? 256 : b->cap * 2;
+        b->ends = xrealloc(b->ends, b->cap * sizeof *b->ends);
+    }
+    postgres_add_request(&b->rows[REQUESTS], r);
+    for (unsigned i = 0; i < r->attempt_row_count; i++) {
+        postgres_add_attempt(&b->rows[ATTEMPTS], &r->id, &r->attempt_rows[i]);
+    }
+    if (r->has_content) {
+        postgres_add_content(&b->rows[CONTENTS], r);
+    }
+    for (unsigned t = 0; t < TABLES; t++) {
+        b->ends[b->count].at[t] = b->rows[t].len;
+    }
+    b->count++;
+}
+
+static bool is_large(const struct postgres_batch *b)
+{
+    size_t bytes = 0;
+    for (unsigned t = 0; t < TABLES; t++) {
+        bytes += b->rows[t].len;
+    }
+    return b->count >= SEND_ROWS_MAX || bytes >= SEND_BYTES_MAX;
+}
+
+bool postgres_add_rows(struct db *base, const struct record *rows, unsigned count,
+                       struct ledger_sum *sum)
+{
+    struct postgres_db *d = postgres_of(base);
+    for (unsigned i = 0; i < count; i++) {
+        if (!postgres_make_day(d, day_of(&rows[i].id))) {
+            return false;
+        }
+        add_row(d->batch, &rows[i]);
+        sum->stored++;
+        if (is_large(d->batch) && !send_all(d, sum)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool postgres_commit(struct db *base, struct ledger_sum *sum)
+{
+    return send_all(postgres_of(base), sum);
+}
+
+void postgres_rollback(struct db *base)
+{
+    struct postgres_db *d = postgres_of(base);
+    empty(batch_of(d));
+    if (PQtransactionStatus(d->conn) != PQTRANS_IDLE) {
+        (void)postgres_script(d, "ROLLBACK");
+    }
+}
+
+/* ---- spend at start ---- */
+
+bool postgres_load_spend(struct db *base, struct limits *l, int64_t now_us)
+{
+    struct postgres_db *d = postgres_of(base);
+    struct postgres_args args = {0};
+    arg_int(&args, now_us / DAY_US);
+    arg_int(&args, clock_month_start(now_us) / DAY_US);
+    PGresult *r = postgres_query(
+        d, POSTGRES_ONCE,
+        "SELECT key_id,"
+        " least(coalesce(sum(pusd) FILTER (WHERE day = $1), 0), 9223372036854775807)::bigint,"
+        " least(coalesce(sum(pusd) FILTER (WHERE day >= $2), 0), 9223372036854775807)::bigint,"
+        " least(sum(pusd), 9223372036854775807)::bigint FROM key_spend GROUP BY key_id",
+        &args);
+    for (int i = 0; r != NULL && i < PQntuples(r); i++) {
+        struct uuid id = value_uuid(r, i, 0);
+        limits_load_spent(l, &id, now_us, value_int(r, i, 1), value_int(r, i, 2),
+                          value_int(r, i, 3));
+    }
+    PQclear(r);
+    return r != NULL;
+}
