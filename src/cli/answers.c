@@ -16,11 +16,11 @@ void answers_start(struct runtime *rt)
     char *why = NULL;
     rt->gateway.answers = answers_new(c->cache.max_entries, c->cache.max_bytes);
     if (!c->cache.exact && !c->cache.semantic) {
-        answers_file_remove(c->store);
+        answers_file_remove(c->local_store);
         return;
     }
     struct answers_file_options options = {
-        .store_url = c->store,
+        .store_url = c->local_store,
         .answers = rt->gateway.answers,
         .log = &rt->log,
         .encoder_version = rt->gateway.encoder_version,

@@ -35,7 +35,7 @@ static int cache_stats(int argc, char **argv)
     if (code != 0) {
         return tool_close(&t, code);
     }
-    if (!answers_file_stats(t.config->store, &s, &t.arena, &why)) {
+    if (!answers_file_stats(t.config->local_store, &s, &t.arena, &why)) {
         return tool_close(&t, tool_fail(why));
     }
     if (json) {
@@ -90,7 +90,7 @@ static bool owner_of_key(struct tool *t, const char *name, struct uuid *owner, s
 static int forget(struct tool *t, const struct answers_purge *p)
 {
     str why = {0};
-    int64_t count = answers_file_purge(t->config->store, p, &t->arena, &why);
+    int64_t count = answers_file_purge(t->config->local_store, p, &t->arena, &why);
     if (count < 0) {
         return tool_fail(why);
     }

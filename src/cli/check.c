@@ -47,6 +47,14 @@ static int check_files(struct tool *t)
     return 0;
 }
 
+static str store_text(struct tool *t)
+{
+    if (t->db != NULL) {
+        return db_server(t->db, &t->arena);
+    }
+    return t->trouble.len > 0 ? t->trouble : t->config->store;
+}
+
 static void print_server(struct tool *t)
 {
     const struct config *c = t->config;
@@ -67,7 +75,7 @@ static void print_server(struct tool *t)
                   ? arena_printf(a, "key in " STR_FMT, STR_ARG(key_file))
                   : arena_printf(a, "key made at the first start, in " STR_FMT, STR_ARG(key_file));
     line(t, "admin", arena_printf(a, STR_FMT ", " STR_FMT, STR_ARG(where), STR_ARG(key)));
-    line(t, "store", c->store);
+    line(t, "store", store_text(t));
     str shared = shared_check(c, a);
     line(t, "shared", shared.len > 0 ? shared : STR("memory"));
     str sync = c->journal.sync_ms == 0 ? STR("always") : config_time_text(a, c->journal.sync_ms);
@@ -140,7 +148,9 @@ static void print_keys(struct tool *t)
     str why;
     int64_t now = clock_utc_us();
     if (t->db == NULL) {
-        line(t, "client keys", STR("no store yet; the first start makes it, and a first key"));
+        line(t, "client keys",
+             t->trouble.len > 0 ? STR("unknown")
+                                : STR("no store yet; the first start makes it, and a first key"));
     } else if (!db_keys_list(t->db, now, &t->arena, &rows, &count, &why)) {
         line(t, "client keys",
              arena_printf(&t->arena, "the store cannot be read: " STR_FMT, STR_ARG(why)));

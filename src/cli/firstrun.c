@@ -87,11 +87,13 @@ static int admin_key(struct runtime *rt, struct arena *a)
 static int first_key(struct runtime *rt, struct arena *a)
 {
     char *why = NULL;
-    struct db *db = db_open(rt->config->store, true, &why);
+    bool away = false;
+    struct db *db = db_open_or_away(rt->config->store, true, &away, &why);
     if (db == NULL) {
-        cli_error("%s", why);
+        if (!away)
+            cli_error("%s", why);
         free(why);
-        return EXIT_FAILED;
+        return away ? 0 : EXIT_FAILED; /* the running store tells, and waits for it */
     }
     struct key_row *rows;
     size_t count = 0;
@@ -162,6 +164,15 @@ static void say_providers(const struct runtime *rt)
     }
 }
 
+static bool has_first_key(str dir)
+{
+    struct arena a;
+    arena_init(&a, 0);
+    bool has = access(arena_printf(&a, STR_FMT "/first-key", STR_ARG(dir)).p, F_OK) == 0;
+    arena_deinit(&a);
+    return has;
+}
+
 void firstrun_say(const struct runtime *rt)
 {
     const struct config *c = rt->config;
@@ -181,8 +192,11 @@ void firstrun_say(const struct runtime *rt)
                "  *  again for real ones.                                               *\n"
                "  **********************************************************************\n");
     str dir = c->data_dir;
-    printf("\nClient key:  " STR_FMT "/first-key%s\n", STR_ARG(dir),
-           "   (more: relay keys create --name NAME)");
+    if (has_first_key(dir))
+        printf("\nClient key:  " STR_FMT "/first-key   (more: relay keys create --name NAME)\n",
+               STR_ARG(dir));
+    else
+        printf("\nClient keys: relay keys create --name NAME makes one\n");
     if (c->admin.key.len == 0)
         printf("Admin key:   " STR_FMT "/admin-key\n", STR_ARG(dir));
     bool apart = rt->listeners[1].count > 0; /* the administration's own listener has no TLS */

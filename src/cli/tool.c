@@ -11,11 +11,12 @@
 #include "base/json.h"
 #include "cli/args.h"
 #include "config/settings.h"
+#include "config/store_url.h"
 
 static bool store_exists(const struct config *c, struct arena *a)
 {
-    str path = str_sub(c->store, sizeof "sqlite:" - 1, c->store.len);
-    return access(arena_copy(a, path).p, F_OK) == 0;
+    return store_url_is_postgres(c->store) ||
+           access(arena_copy(a, store_url_path(c->store)).p, F_OK) == 0;
 }
 
 int tool_open(struct tool *t, const char *config_path, enum tool_store store)
@@ -48,6 +49,7 @@ void tool_find_store(struct tool *t)
     char *why = NULL;
     if (store_exists(t->config, &t->arena)) {
         t->db = db_open(t->config->store, false, &why);
+        t->trouble = why != NULL ? arena_copy(&t->arena, str_of_c(why)) : (str){0};
         free(why);
     }
 }

@@ -15,6 +15,7 @@ struct tool {
     struct arena arena;
     struct config *config;
     struct db *db;  /* NULL: not asked for, or missing where that is allowed */
+    str trouble;    /* why tool_find_store() found a store that it cannot open */
     struct buf out; /* what tool_close() writes to standard output */
 };
 
@@ -28,7 +29,7 @@ enum tool_store {
 /* 0, or the exit code after the error was said on standard error. Close it in either case. */
 int tool_open(struct tool *t, const char *config_path, enum tool_store store);
 
-/* Opens the store when its file exists and it can be read; else t->db stays NULL. */
+/* Opens the store when it is there and can be read; else t->db stays NULL. */
 void tool_find_store(struct tool *t);
 
 /* Writes t->out to standard output and empties it; false: it was not taken. */

@@ -3,6 +3,7 @@
 #include "config/settings.h"
 
 #include "config/redis_url.h"
+#include "config/store_url.h"
 #include "config/url.h"
 
 const char *check_listen(struct arena *a, str *text)
@@ -35,9 +36,10 @@ const char *check_admin_key(struct arena *a, str *text)
 
 const char *check_store(struct arena *a, str *text)
 {
-    static const char allowed[] = "sqlite:PATH, or the path of a file";
-    if (str_starts(*text, STR("postgresql:")) || str_starts(*text, STR("postgres:"))) {
-        return "sqlite:PATH (PostgreSQL is not available in this version yet)";
+    static const char allowed[] = "sqlite:PATH, the path of a file, or "
+                                  "postgresql://USER:PASSWORD@HOST:PORT/DATABASE";
+    if (store_url_is_postgres(*text)) {
+        return store_url_fault(*text);
     }
     str path = *text;
     if (str_starts(path, STR("sqlite:"))) {

@@ -98,10 +98,11 @@ struct config {
         str key; /* configured admin key, or empty: data/admin-key */
         str listen;
     } admin;
-    str store;    /* "sqlite:PATH" */
-    str shared;   /* "memory" */
-    str data_dir; /* the folder of the sqlite file: "data"; admin-key, first-key and models are
-                     beside it */
+    str store;       /* "sqlite:PATH", or "postgresql://…" with its password */
+    str shared;      /* "memory" */
+    str local_store; /* the store when it is a file; else where it would be: what lies beside it
+                        is found by this */
+    str data_dir;    /* its folder: "data"; admin-key, first-key and models are in it */
     struct {
         str dir;
         int64_t sync_ms; /* 0: always */

@@ -1,5 +1,8 @@
 /* finish.c - checks across settings, and the folders that follow from the store's path. */
 #include "config/loader.h"
+#include "config/store_url.h"
+
+#define LOCAL_STORE "sqlite:data/relay.db"
 
 /* The node that set a dotted path, or NULL when the file did not. */
 static const struct node *node_at(const struct node *root, str path)
@@ -37,8 +40,8 @@ static str folder_of(struct arena *a, str path)
 bool loader_finish(struct loader *l, const struct node *root)
 {
     struct config *c = l->config;
-    str store = str_sub(c->store, sizeof "sqlite:" - 1, c->store.len);
-    c->data_dir = folder_of(&c->arena, store);
+    c->local_store = store_url_is_postgres(c->store) ? STR(LOCAL_STORE) : c->store;
+    c->data_dir = folder_of(&c->arena, store_url_path(c->local_store));
     if (!was_set(l, "journal.dir")) {
         const char *slash = str_ends(c->data_dir, STR("/")) ? "" : "/";
         c->journal.dir = arena_printf(&c->arena, STR_FMT "%sjournal", STR_ARG(c->data_dir), slash);

@@ -69,13 +69,14 @@ const struct setting config_settings[] = {
          "Admin key; when empty, one is made at the first start and kept in `data/admin-key`."),
     TEXT("admin.listen", SETTING_RESTART, admin.listen, "", check_listen_or_empty,
          "An address of their own for the dashboard, the admin API and `/metrics`."),
-    TEXT("store", SETTING_RESTART, store, "sqlite:data/relay.db", check_store,
-         "Keys and request log: `sqlite:PATH`. The folder of PATH also holds the generated keys."),
+    TEXT("store", SETTING_RESTART | SETTING_LOCATOR, store, "sqlite:data/relay.db", check_store,
+         "Keys and request log: `sqlite:PATH`, or `postgresql://USER:PASSWORD@HOST:PORT/DATABASE` "
+         "for many gateways. The folder of PATH (else `data`) also holds the generated keys."),
     TEXT("shared", SETTING_RESTART | SETTING_LOCATOR, shared, "memory", check_shared,
          "Where several gateways share their cache: a Redis 8, or `memory` for one gateway alone. "
          "Limits are each gateway's own."),
     TEXT("journal.dir", SETTING_RESTART, journal.dir, "data/journal", NULL,
-         "Folder of the journal; when not set, `journal` beside the file of the store."),
+         "Folder of the journal; when not set, `journal` beside the generated keys."),
     ZERO(SETTING_TIME, "journal.sync", SETTING_RESTART, journal.sync_ms, "1s", 1, HOUR, "always",
          "How often the journal is forced to disk: an interval, or `always` (before each answer "
          "ends)."),

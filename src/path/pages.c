@@ -25,15 +25,16 @@ static void health(struct worker *w, struct exchange *x)
     page(w, x, 200, "application/json", STR("{\"status\":\"ok\"}"));
 }
 
-/* Ready: the configuration is loaded, and the store is reachable or the journal takes rows. Without
- * the shared cache requests are served all the same. */
+/* Ready: the configuration and the keys are loaded, and the store is reachable or the journal takes
+ * rows. Without the shared cache requests are served all the same. */
 static void ready(struct worker *w, struct exchange *x)
 {
     struct gateway *g = w->gateway;
-    bool store = g->store != NULL && store_is_reachable(g->store);
+    bool loaded = store_is_loaded(g->store);
+    bool store = store_is_reachable(g->store);
     bool journal = !journal_is_refusing(g->journal);
     bool draining = atomic_load_explicit(&g->draining, memory_order_relaxed);
-    bool ok = (store || journal) && !draining;
+    bool ok = loaded && (store || journal) && !draining;
     str trouble = w->shared != NULL ? redis_answers_trouble(w->shared) : (str){0};
     struct buf body;
     buf_init(&body, 4096);

@@ -52,11 +52,21 @@ struct db *db_open(str url, bool create, char **why)
     return db_open_as(url, DB_TOOL, create, NULL, why);
 }
 
+struct db *db_open_or_away(str url, bool create, bool *away, char **why)
+{
+    return db_open_as(url, DB_TOOL, create, away, why);
+}
+
 void db_close(struct db *d)
 {
     if (d != NULL) {
         d->driver->close(d);
     }
+}
+
+str db_server(const struct db *d, struct arena *a)
+{
+    return d->driver->server(d, a);
 }
 
 bool keys_seen_is_lost(const struct keys_seen *seen, const struct keys_seen *now)

@@ -27,7 +27,7 @@ struct ledger_sum {
 
 /* Which of the keys' changes are known. All zero: none. */
 struct keys_seen {
-    int64_t version; /* of the whole store, where a look at it is cheaper than one at the keys */
+    int64_t version; /* of the whole store, as one connection tells it; 0: look at the keys */
     int64_t changes, deletions; /* the store's counters, plus one */
 };
 
@@ -53,6 +53,7 @@ struct db_driver {
 
     /* It is still the store that was opened, as far as can be told without asking it. */
     bool (*is_there)(struct db *d);
+    str (*server)(const struct db *d, struct arena *a); /* as db_server() */
     /* What the last call that failed found. */
     const char *(*problem)(const struct db *d);
     /* A descriptor that becomes readable when keys may have changed; -1: there is none. */
@@ -130,6 +131,11 @@ static inline bool db_is_there(struct db *d)
 static inline const char *db_problem(const struct db *d)
 {
     return d->driver->problem(d);
+}
+
+static inline int db_notices(const struct db *d)
+{
+    return d->driver->notices(d);
 }
 
 static inline bool db_keys_read(struct db *d, struct keys_seen *seen, bool *all, key_loaded_fn *fn,

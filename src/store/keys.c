@@ -135,11 +135,10 @@ static void grow(struct stripe *s)
     free(old);
 }
 
-void keys_put(struct keys *k, struct key *take, int64_t changed)
+/* Returns the key that is not wanted: the older one of two. */
+static struct key *put_in(struct stripe *s, struct key *take, int64_t changed)
 {
-    struct stripe *s = stripe_of(k, &take->hash);
     struct key *drop = take;
-    pthread_mutex_lock(&s->lock);
     struct entry *e = find_entry(s, &take->hash);
     if (e == NULL) {
         if (s->count >= s->bucket_count) {
@@ -158,28 +157,47 @@ void keys_put(struct keys *k, struct key *take, int64_t changed)
         e->key = take;
         e->changed = changed;
     }
+    return drop;
+}
+
+void keys_put(struct keys *k, struct key *take, int64_t changed)
+{
+    struct stripe *s = stripe_of(k, &take->hash);
+    pthread_mutex_lock(&s->lock);
+    struct key *drop = put_in(s, take, changed);
     pthread_mutex_unlock(&s->lock);
     key_unref(drop);
 }
 
-void keys_clear(struct keys *k)
+static void free_entries(struct entry **buckets, size_t count)
 {
+    for (size_t at = 0; at < count; at++) {
+        for (struct entry *e = buckets[at], *next; e != NULL; e = next) {
+            next = e->next;
+            key_unref(e->key);
+            free(e);
+        }
+    }
+    free(buckets);
+}
+
+void keys_replace(struct keys *k, const struct changed_key *all, size_t count)
+{
+    struct stripe fresh[STRIPES] = {{.bucket_count = 0}};
+    for (size_t at = 0; at < count; at++) {
+        struct stripe *s = &fresh[stripe_of(k, &all[at].key->hash) - k->stripes];
+        key_unref(put_in(s, all[at].key, all[at].changed));
+    }
     for (unsigned i = 0; i < STRIPES; i++) {
         struct stripe *s = &k->stripes[i];
         pthread_mutex_lock(&s->lock);
         struct entry **buckets = s->buckets;
-        size_t count = s->bucket_count;
-        s->buckets = NULL;
-        s->bucket_count = s->count = 0;
+        size_t bucket_count = s->bucket_count;
+        s->buckets = fresh[i].buckets;
+        s->bucket_count = fresh[i].bucket_count;
+        s->count = fresh[i].count;
         pthread_mutex_unlock(&s->lock);
-        for (size_t at = 0; at < count; at++) {
-            for (struct entry *e = buckets[at], *next; e != NULL; e = next) {
-                next = e->next;
-                key_unref(e->key);
-                free(e);
-            }
-        }
-        free(buckets);
+        free_entries(buckets, bucket_count);
     }
 }
 
@@ -196,7 +214,7 @@ struct keys *keys_new(keys_enqueue_fn *enqueue, void *ctx)
 
 void keys_free(struct keys *k)
 {
-    keys_clear(k);
+    keys_replace(k, NULL, 0);
     for (unsigned i = 0; i < STRIPES; i++) {
         pthread_mutex_destroy(&k->stripes[i].lock);
     }

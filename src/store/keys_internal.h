@@ -18,8 +18,13 @@ void keys_free(struct keys *k);
 /* Puts a key in, unless the one there is as new. Takes the reference. */
 void keys_put(struct keys *k, struct key *take, int64_t changed);
 
-/* Throws out the keys that are not in the store any more: call before loading all of them anew. */
-void keys_clear(struct keys *k);
+/* Puts these in the place of all there are; takes the references. Keys that are in both stay usable
+ * throughout. */
+struct changed_key {
+    struct key *key;
+    int64_t changed;
+};
+void keys_replace(struct keys *k, const struct changed_key *all, size_t count);
 
 /* The store does not answer: unknown keys are STORE_AWAY. After an hour of that (`stale`) so are
  * all. */

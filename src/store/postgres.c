@@ -60,6 +60,15 @@ static bool is_there(struct db *base)
     return !d->lost && PQstatus(d->conn) == CONNECTION_OK;
 }
 
+static str server(const struct db *base, struct arena *a)
+{
+    const struct postgres_db *d = (const struct postgres_db *)(const void *)base;
+    const char *version = PQparameterStatus(d->conn, "server_version");
+    return arena_printf(a, "PostgreSQL %s at %s:%s, database %s as %s",
+                        version != NULL ? version : "", PQhost(d->conn), PQport(d->conn),
+                        PQdb(d->conn), PQuser(d->conn));
+}
+
 static const char *problem(const struct db *base)
 {
     return ((const struct postgres_db *)(const void *)base)->problem;
@@ -84,6 +93,7 @@ const struct db_driver postgres_driver = {
     .open = open_db,
     .close = close_db,
     .is_there = is_there,
+    .server = server,
     .problem = problem,
     .notices = notices,
     .keys_read = postgres_keys_read,

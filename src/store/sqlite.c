@@ -141,6 +141,7 @@ static void close_db(struct db *base)
     }
     sqlite3_close(d->sql);
     free(d->spend);
+    free(d->path);
     free(d);
 }
 
@@ -178,7 +179,14 @@ static struct db *open_db(str url, enum db_role role, bool create, const struct 
         close_db(&d->base);
         return NULL;
     }
+    d->path = xmemdup0(path, strlen(path));
     return &d->base;
+}
+
+static str server(const struct db *base, struct arena *a)
+{
+    const struct sqlite_db *d = (const struct sqlite_db *)(const void *)base;
+    return arena_printf(a, "sqlite:%s", d->path);
 }
 
 static const char *problem(const struct db *base)
@@ -200,6 +208,7 @@ const struct db_driver sqlite_driver = {
     .open = open_db,
     .close = close_db,
     .is_there = sqlite_is_there,
+    .server = server,
     .problem = problem,
     .notices = notices,
     .keys_read = sqlite_keys_read,

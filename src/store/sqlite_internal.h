@@ -27,6 +27,7 @@ enum sqlite_statement {
 
 struct sqlite_db {
     struct db base;
+    char *path; /* as the URL has it */
     sqlite3 *sql;
     sqlite3_stmt *kept[SQLITE_STATEMENTS];
     /* Spend of the batch under way, one slot per key and day (sqlite_ledger.c). */

@@ -26,6 +26,7 @@
 #define BACKOFF_MS_MAX   5000u
 #define BATCHES_IN_A_ROW 16
 #define NICENESS         5
+#define AWAY_SHARE       4 /* of the time to stop: what a store gets that is away */
 #define STALE_AFTER_NS   (UINT64_C(3600) * 1000 * NS_PER_MS)
 
 /* ---- the state of things, told once ---- */
@@ -59,22 +60,59 @@ static void judge(struct store *s, uint64_t now_ns)
 
 /* ---- the thread ---- */
 
+/* Everything that an earlier process left; then what the keys have spent, and the keys, which may
+ * be used from then on. */
+static bool load(struct store *s)
+{
+    memcpy(s->identity, s->db->identity, sizeof s->identity);
+    int64_t rows = 0, all = 0;
+    do {
+        if (!store_copy_batch(s, &rows)) {
+            return false;
+        }
+        all += rows;
+    } while (rows > 0);
+    journal_read_commit(s->journal);
+    if (!store_drop_segments(s)) {
+        return false;
+    }
+    if (all > 0) {
+        LOG(s->log, LOG_INFO, "copied what an earlier run left in the journal", LOG_I("rows", all));
+    }
+    if (!ledger_load_spend(s->db, s->limits, clock_utc_us())) {
+        store_note_problem(s);
+        return false;
+    }
+    s->loaded = store_poll_keys(s);
+    return s->loaded;
+}
+
+static void note_refusal(struct store *s, char *why)
+{
+    snprintf(s->problem, sizeof s->problem, "%s", why);
+    free(why);
+}
+
 static bool reopen(struct store *s)
 {
     char *why = NULL;
     db_close(s->db);
-    /* Not made anew: a store that is gone is away, and its keys stay valid until it is back. */
-    s->db = db_open_as(s->url, DB_WRITER, false, NULL, &why);
+    /* Not made anew: a store that is gone is away, and its keys stay valid until it is back. Only
+     * one that was never there may still want its tables. */
+    s->db = db_open_waiting(s->url, DB_WRITER, !s->loaded, &s->waiter, NULL, &why);
     if (s->db == NULL) {
-        snprintf(s->problem, sizeof s->problem, "%s", why);
-        free(why);
+        note_refusal(s, why);
         return false;
+    }
+    if (!s->loaded) {
+        return load(s);
     }
     if (memcmp(s->identity, s->db->identity, sizeof s->identity) != 0) {
         journal_read_again(s->journal);
         memcpy(s->identity, s->db->identity, sizeof s->identity);
+        s->keys_seen = (struct keys_seen){0};
     }
-    s->keys_seen = (struct keys_seen){0};
+    s->keys_seen.version = 0;
     return true;
 }
 
@@ -87,11 +125,13 @@ static void back_off(struct store *s, uint64_t now_ns)
     s->retry_at_ns = now_ns + s->backoff_ms * NS_PER_MS;
 }
 
-/* Copies what there is; false when the store failed. */
-static bool copy_all(struct store *s)
+/* Copies what there is, as long as the keys can wait; false when the store failed. */
+static bool copy_all(struct store *s, uint64_t until_ns)
 {
     int64_t rows = STORE_BATCH_ROWS;
-    for (int i = 0; i < BATCHES_IN_A_ROW && rows == STORE_BATCH_ROWS; i++) {
+    for (int i = 0;
+         i < BATCHES_IN_A_ROW && rows == STORE_BATCH_ROWS && (i == 0 || clock_mono_ns() < until_ns);
+         i++) {
         if (!store_copy_batch(s, &rows)) {
             return false;
         }
@@ -107,16 +147,37 @@ static void write_answers(struct store *s)
     }
 }
 
+/* The journal on the disk, and the answers' file. */
+static void do_own_duties(struct store *s, uint64_t now)
+{
+    if (s->journal->sync_ms > 0 && now >= s->sync_at_ns) {
+        journal_sync(s->journal);
+        s->sync_at_ns = now + (uint64_t)s->journal->sync_ms * NS_PER_MS;
+    }
+    journal_probe(s->journal);
+    write_answers(s);
+}
+
+/* While a store that is far away does not answer: a db_waiter. */
+static bool go_on(void *ctx)
+{
+    struct store *s = ctx;
+    uint64_t now = clock_mono_ns();
+    do_own_duties(s, now);
+    return !atomic_load_explicit(&s->stopping, memory_order_acquire) ||
+           now < atomic_load_explicit(&s->stop_by_ns, memory_order_relaxed);
+}
+
 static void do_duties(struct store *s)
 {
     uint64_t now = clock_mono_ns();
     if (now >= s->retry_at_ns) {
         /* A connection that failed may be of no more use. */
         bool open = !(s->copy_fails || s->poll_fails) || reopen(s);
-        s->copy_fails = !open || !copy_all(s);
-        if (open && now >= s->poll_at_ns) {
+        s->copy_fails = !open || !copy_all(s, s->poll_at_ns);
+        if (open && clock_mono_ns() >= s->poll_at_ns) {
             s->poll_fails = !store_poll_keys(s);
-            s->poll_at_ns = now + STORE_KEY_POLL_MS * NS_PER_MS;
+            s->poll_at_ns = clock_mono_ns() + STORE_KEY_POLL_MS * NS_PER_MS;
         }
         if (open && !s->copy_fails && now >= s->retain_at_ns) {
             bool more = false;
@@ -129,24 +190,24 @@ static void do_duties(struct store *s)
             s->backoff_ms = 0;
         }
     }
-    if (s->journal->sync_ms > 0 && now >= s->sync_at_ns) {
-        journal_sync(s->journal);
-        s->sync_at_ns = now + (uint64_t)s->journal->sync_ms * NS_PER_MS;
-    }
-    journal_probe(s->journal);
-    judge(s, now);
-    write_answers(s);
+    judge(s, clock_mono_ns());
+    do_own_duties(s, clock_mono_ns());
 }
 
-/* Until the time, or a notice when `woken` (else only stopping ends it early). */
+/* Until the time, or a notice: of a worker, of stopping, or of the store that keys changed. */
 static void sleep_until(struct store *s, uint64_t until_ns)
 {
     uint64_t now = clock_mono_ns();
     int timeout_ms = until_ns <= now ? 0 : (int)((until_ns - now + NS_PER_MS - 1) / NS_PER_MS);
-    struct pollfd p = {.fd = s->wake_read, .events = POLLIN};
-    if (poll(&p, 1, timeout_ms) > 0) {
+    bool works = s->db != NULL && !s->copy_fails && !s->poll_fails;
+    struct pollfd p[] = {{.fd = s->wake_read, .events = POLLIN},
+                         {.fd = works ? db_notices(s->db) : -1, .events = POLLIN}};
+    if (poll(p, 2, timeout_ms) > 0) {
         char drained[16];
         (void)!read(s->wake_read, drained, sizeof drained);
+        if (p[1].revents != 0) {
+            s->poll_at_ns = 0;
+        }
     }
 }
 
@@ -192,9 +253,14 @@ static void wait_for_work(struct store *s)
 static void finish(struct store *s)
 {
     uint64_t by = atomic_load_explicit(&s->stop_by_ns, memory_order_acquire);
+    uint64_t now = clock_mono_ns();
     bool ok = s->db != NULL && db_is_there(s->db);
+    if (!atomic_load_explicit(&s->reachable, memory_order_relaxed) && by > now) {
+        by = now + (by - now) / AWAY_SHARE; /* it was away before: no hurry will bring it back */
+        atomic_store_explicit(&s->stop_by_ns, by, memory_order_relaxed);
+    }
     while ((!ok || journal_has_unread(s->journal)) && clock_mono_ns() < by) {
-        ok = (ok || reopen(s)) && copy_all(s);
+        ok = (ok || reopen(s)) && copy_all(s, by);
         if (!ok) {
             poll(NULL, 0, (int)BACKOFF_MS_MIN);
         }
@@ -250,31 +316,6 @@ static bool open_pipe(struct store *s)
     return true;
 }
 
-/* Everything that an earlier process left, then the keys and what they have spent. */
-static bool load(struct store *s)
-{
-    memcpy(s->identity, s->db->identity, sizeof s->identity);
-    int64_t rows = 0, all = 0;
-    do {
-        if (!store_copy_batch(s, &rows)) {
-            return false;
-        }
-        all += rows;
-    } while (rows > 0);
-    journal_read_commit(s->journal);
-    if (!store_drop_segments(s) || !store_poll_keys(s)) {
-        return false;
-    }
-    if (all > 0) {
-        LOG(s->log, LOG_INFO, "copied what an earlier run left in the journal", LOG_I("rows", all));
-    }
-    if (!ledger_load_spend(s->db, s->limits, clock_utc_us())) {
-        store_note_problem(s);
-        return false;
-    }
-    return true;
-}
-
 static void free_store(struct store *s)
 {
     readers_stop(&s->readers);
@@ -301,6 +342,42 @@ static bool start_thread(struct store *s)
     return error == 0;
 }
 
+/* False: *why. A store that cannot be reached is waited for. */
+static bool open_db(struct store *s, char **why)
+{
+    bool away;
+    s->db = db_open_waiting(s->url, DB_WRITER, true, &s->waiter, &away, why);
+    if (s->db != NULL) {
+        if (!load(s)) {
+            *why = xmemdup0(s->problem, strlen(s->problem));
+        }
+        return *why == NULL;
+    }
+    if (!away) {
+        return false;
+    }
+    note_refusal(s, *why);
+    *why = NULL;
+    s->copy_fails = true;
+    s->reachable = false;
+    s->away_since_ns = clock_mono_ns();
+    keys_set_away(s->keys, true, false);
+    LOG(s->log, LOG_ERROR,
+        "the store cannot be reached; until it is, no client key is known and all are answered 503",
+        LOG_S("reason", str_of_c(s->problem)));
+    return true;
+}
+
+static bool start_threads(struct store *s, char **why)
+{
+    static const char text[] = "cannot start the store's threads";
+    bool ok = open_pipe(s) && readers_start(&s->readers, s->keys, s->url) && start_thread(s);
+    if (!ok) {
+        *why = xmemdup0(text, sizeof text - 1);
+    }
+    return ok;
+}
+
 struct store *store_open(const struct store_options *options, char **why)
 {
     struct store *s = xcalloc(1, sizeof *s);
@@ -312,21 +389,13 @@ struct store *store_open(const struct store_options *options, char **why)
     s->group = xcalloc(1, sizeof *s->group);
     s->wake_read = s->wake_write = -1;
     s->reachable = true;
+    s->waiter = (struct db_waiter){go_on, s};
     store_set_retention(s, options->retention_ms, options->content_retention_ms);
     pthread_mutex_init(&s->readers.lock, NULL);
     pthread_cond_init(&s->readers.more, NULL);
     s->readers.last = &s->readers.first;
     s->keys = keys_new(readers_enqueue, &s->readers);
-    s->db = db_open_as(s->url, DB_WRITER, true, NULL, why);
-    if (s->db != NULL && !load(s)) {
-        *why = xmemdup0(s->problem, strlen(s->problem));
-    }
-    if (*why == NULL &&
-        (!open_pipe(s) || !readers_start(&s->readers, s->keys, s->url) || !start_thread(s))) {
-        const char *text = "cannot start the store's threads";
-        *why = xmemdup0(text, strlen(text));
-    }
-    if (*why != NULL) {
+    if (!open_db(s, why) || !start_threads(s, why)) {
         free_store(s);
         return NULL;
     }
@@ -358,6 +427,11 @@ void store_set_retention(struct store *s, int64_t retention_ms, int64_t content_
 {
     atomic_store_explicit(&s->retention_ms, retention_ms, memory_order_relaxed);
     atomic_store_explicit(&s->content_retention_ms, content_retention_ms, memory_order_relaxed);
+}
+
+bool store_is_loaded(const struct store *s)
+{
+    return atomic_load_explicit(&s->loaded, memory_order_acquire);
 }
 
 bool store_is_reachable(const struct store *s)

@@ -30,7 +30,8 @@ struct store_options {
 };
 
 /* Opens, migrates, replays the journal that an earlier process left, loads keys and spend, starts
- * the threads. NULL: *why (allocated, caller frees). */
+ * the threads. A store that cannot be reached, as a server that is not up yet, is waited for: until
+ * it is loaded no key is known. NULL: *why (allocated, caller frees). */
 struct store *store_open(const struct store_options *options, char **why);
 struct keys *store_keys(struct store *s);
 
@@ -44,6 +45,7 @@ void store_set_retention(struct store *s, int64_t retention_ms, int64_t content_
 struct answers_file;
 void store_set_answers_file(struct store *s, struct answers_file *f);
 
+bool store_is_loaded(const struct store *s);    /* it was reached at least once */
 bool store_is_reachable(const struct store *s); /* the last batch or poll worked */
 struct store_stats {
     int64_t rows_committed, rows_failed, lag_rows;
@@ -59,7 +61,11 @@ void store_close(struct store *s, int64_t wait_ms);
 
 struct db;
 struct db *db_open(str url, bool create, char **why); /* migrates when it may create */
+/* The same; *away: the store cannot be reached, which may pass. */
+struct db *db_open_or_away(str url, bool create, bool *away, char **why);
 void db_close(struct db *d);
+/* Which store it is, for people: without anything secret. */
+str db_server(const struct db *d, struct arena *a);
 
 struct key_draft {
     str name, cache_group;

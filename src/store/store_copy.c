@@ -110,10 +110,7 @@ bool store_retain(struct store *s, int64_t now_us, bool *more)
 
 /* What a poll read; it goes into the table only when all of it was read. */
 struct polled {
-    struct {
-        struct key *key;
-        int64_t changed;
-    } * keys;
+    struct changed_key *keys;
     size_t count, cap;
 };
 
@@ -134,21 +131,21 @@ bool store_poll_keys(struct store *s)
     struct keys_seen seen = s->keys_seen;
     bool all = false;
     bool ok = db_keys_read(s->db, &seen, &all, take_key, &p);
-    if (!ok) {
-        store_note_problem(s);
-    } else if (all) {
-        keys_clear(s->keys);
+    if (ok && all) {
+        keys_replace(s->keys, p.keys, p.count);
     }
     for (size_t i = 0; i < p.count; i++) {
-        if (ok) {
+        if (ok && !all) {
             keys_put(s->keys, p.keys[i].key, p.keys[i].changed);
-        } else {
+        } else if (!ok) {
             key_unref(p.keys[i].key);
         }
     }
     free(p.keys);
     if (ok) {
         s->keys_seen = seen;
+    } else {
+        store_note_problem(s);
     }
     return ok;
 }

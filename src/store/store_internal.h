@@ -51,11 +51,13 @@ struct store {
     pthread_t thread;
     int wake_read, wake_write;
     _Atomic bool sleeping, stopping, reachable;
+    _Atomic bool loaded; /* keys and spend were read once */
     _Atomic uint64_t stop_by_ns;
     _Atomic(struct answers_file *) answers_file; /* NULL: the cache is in memory only */
     _Atomic int64_t rows_committed, rows_failed, batches, retention_ms, content_retention_ms;
 
     /* The store thread's own. */
+    struct db_waiter waiter;
     struct db *db;
     uint64_t identity[2]; /* of the store that rows went to */
     struct group *group;

@@ -6,8 +6,11 @@
 #include <limits.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/thread.h"
 #include "store/store_internal.h"
+
+#define AT_ONCE_NS UINT64_C(200000000)
 
 bool readers_enqueue(void *ctx, struct key_wait *w)
 {
@@ -45,24 +48,53 @@ static struct key_wait *next_lookup(struct readers *r)
     return w;
 }
 
-/* A connection that failed is opened anew the next time. */
-static void look_up(struct readers *r, struct db **d, struct key_wait *w)
+/* Those that wait, when the store does not answer: trying it for each of them would take as long
+ * each time. */
+static void answer_all_away(struct readers *r)
 {
-    if (*d == NULL) {
-        char *why = NULL;
-        *d = db_open_as(r->url, DB_READER, false, NULL, &why);
-        free(why);
+    pthread_mutex_lock(&r->lock);
+    struct loop_post_node *node = r->first;
+    r->first = NULL;
+    r->last = &r->first;
+    r->waiting = 0;
+    pthread_mutex_unlock(&r->lock);
+    while (node != NULL) {
+        struct loop_post_node *next = node->next;
+        keys_answer(node->arg, KEY_STORE_AWAY, NULL);
+        node = next;
     }
-    struct key *key = NULL;
-    int64_t changed = 0;
-    bool ok = false;
-    if (*d != NULL) {
-        ok = db_key_by_hash(*d, &w->hash, &key, &changed);
-    }
-    if (!ok) {
+}
+
+/* A connection that was lost while nobody used it is opened anew. */
+static bool read_key(struct readers *r, struct db **d, const struct digest *hash, struct key **key,
+                     int64_t *changed)
+{
+    for (;;) {
+        bool fresh = *d == NULL;
+        uint64_t begun_ns = clock_mono_ns();
+        if (fresh) {
+            char *why = NULL;
+            *d = db_open_as(r->url, DB_READER, false, NULL, &why);
+            free(why);
+        }
+        if (*d != NULL && db_key_by_hash(*d, hash, key, changed)) {
+            return true;
+        }
         db_close(*d);
         *d = NULL;
+        if (fresh || clock_mono_ns() - begun_ns > AT_ONCE_NS) {
+            return false;
+        }
+    }
+}
+
+static void look_up(struct readers *r, struct db **d, struct key_wait *w)
+{
+    struct key *key = NULL;
+    int64_t changed = 0;
+    if (!read_key(r, d, &w->hash, &key, &changed)) {
         keys_answer(w, KEY_STORE_AWAY, NULL);
+        answer_all_away(r);
     } else if (key == NULL) {
         keys_answer(w, KEY_UNKNOWN, NULL);
     } else {

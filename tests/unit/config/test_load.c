@@ -264,7 +264,9 @@ TEST(the_folder_of_the_store)
     } rows[] = {{"sqlite:relay.db", ".", "./journal"},
                 {"sqlite:/relay.db", "/", "/journal"},
                 {"/var/lib/relay/r.db", "/var/lib/relay", "/var/lib/relay/journal"},
-                {"sqlite:///srv/r.db", "/srv", "/srv/journal"}};
+                {"sqlite:///srv/r.db", "/srv", "/srv/journal"},
+                {"postgresql://u:p%40@h:5432/db?sslmode=require", "data", "data/journal"},
+                {"postgres://h,i/db", "data", "data/journal"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char text[128];
         snprintf(text, sizeof text, "store: %s", rows[i].store);

@@ -3,6 +3,12 @@
 
 #define BLOCK_MAX 80
 
+#define STORE_ALLOWED                                                                              \
+    "sqlite:PATH, the path of a file, or postgresql://USER:PASSWORD@HOST:PORT/DATABASE."
+#define POSTGRES_ENCODED                                                                           \
+    "a PostgreSQL URL whose password has its special characters percent-encoded (@ as %40, / as "  \
+    "%2F)."
+
 struct refusal {
     const char *text, *want;
     int line;
@@ -94,13 +100,15 @@ static const struct refusal refusals[] = {
       "relay.yaml:1:14: admin.key must be 16 to 256 characters without blanks, or empty."),
     R("admin: {listen: \"127.0.0.1:8080\"}",
       "relay.yaml:1:17: admin.listen must be another address than server.listen, or empty."),
-    R("store: postgresql://u@h/db",
-      "relay.yaml:1:8: store must be sqlite:PATH (PostgreSQL is not available in "
-      "this version yet), not \"postgresql://u@h/db\"."),
-    R("store: \"sqlite:\"",
-      "relay.yaml:1:8: store must be sqlite:PATH, or the path of a file, not \"sqlite:\"."),
-    R("store: mysql://h/db",
-      "relay.yaml:1:8: store must be sqlite:PATH, or the path of a file, not \"mysql://h/db\"."),
+    R("store: postgresql://u:p@w@h/db", "relay.yaml:1:8: store must be " POSTGRES_ENCODED),
+    R("store: postgresql://u:p/w@h/db", "relay.yaml:1:8: store must be " POSTGRES_ENCODED),
+    R("store: \"postgres://u:p w@h/db\"", "relay.yaml:1:8: store must be " POSTGRES_ENCODED),
+    R("store: postgresql://h/db?user=u&Password=secret",
+      "relay.yaml:1:8: store must be a PostgreSQL URL with its password before the @, or none "
+      "(then "
+      "PGPASSWORD or a password file has it), but not among its parameters."),
+    R("store: \"sqlite:\"", "relay.yaml:1:8: store must be " STORE_ALLOWED),
+    R("store: mysql://u:secret@h/db", "relay.yaml:1:8: store must be " STORE_ALLOWED),
     R("shared: redis://h:6379/x",
       "relay.yaml:1:9: shared must be memory, or redis://[user:password@]host[:port][/database] "
       "(rediss:// with TLS, and ?ca_file=PATH there)."),
@@ -282,11 +290,8 @@ TEST(sources_besides_the_file_are_named)
     check_refused("", env,
                   "RELAY_LIMITS_RPM: limits.rpm must be a whole number from 0 to 1000000000.",
                   __LINE__);
-    static const char *const store[] = {"RELAY_STORE=postgresql://u:secret@h/db", NULL};
-    check_refused(
-        "", store,
-        "RELAY_STORE: store must be sqlite:PATH (PostgreSQL is not available in this version yet).",
-        __LINE__);
+    static const char *const store[] = {"RELAY_STORE=postgresql://u:se@cret@h/db", NULL};
+    check_refused("", store, "RELAY_STORE: store must be " POSTGRES_ENCODED, __LINE__);
     static const struct config_override bad[] = {{"server.listen", "here"}};
     static const struct config_override unknown[] = {{"server.port", "1"}};
     char *error;

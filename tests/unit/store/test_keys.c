@@ -57,9 +57,30 @@ TEST(many_keys_are_found_and_replaced_only_by_newer_ones)
     key_unref(found);
     key_unref(again);
     CHECK_INT(keys_count(k), 5000);
-    keys_clear(k);
+    keys_replace(k, NULL, 0);
     CHECK_INT(keys_count(k), 0);
     CHECK_INT(find(k, 7, &found), KEY_PENDING);
+    keys_free(k);
+}
+
+TEST(all_keys_are_replaced_by_others)
+{
+    struct queue q = {0};
+    struct keys *k = keys_new(enqueue, &q);
+    struct changed_key all[600];
+    const struct key *found = NULL;
+    for (int i = 0; i < 1000; i++) {
+        keys_put(k, key_named("old", i), 10);
+    }
+    for (int i = 0; i < 600; i++) {
+        all[i] = (struct changed_key){key_named("restored", i + 500), 3};
+    }
+    keys_replace(k, all, 600);
+    CHECK_INT(keys_count(k), 600);
+    REQUIRE(find(k, 700, &found) == KEY_FOUND); /* though its number is lower */
+    CHECK_STR(found->name, "restored");
+    key_unref(found);
+    CHECK_INT(find(k, 499, &found), KEY_PENDING);
     keys_free(k);
 }
 
