@@ -1,8 +1,9 @@
 # shellcheck shell=bash
-# Debian's packages for the other scripts, which source this: the machine's own through apt-get, and
-# those of another suite (a newer release, or the rolling one) unpacked into a folder of the build.
+# Debian's packages for the other scripts, which source this: the machine's own through apt-get,
+# installed or only unpacked into a folder of the build, and those of another suite (a newer release, or
+# the rolling one), unpacked into such a folder.
 #
-# For the second, apt-get runs with a private configuration whose package lists and archives live in
+# For the last, apt-get runs with a private configuration whose package lists and archives live in
 # build/apt for the moment; the mirror and the keyring are read from the machine's own sources. The
 # system's package sources are never changed and nothing is installed.
 #
@@ -30,6 +31,22 @@ update_lists() {
     say "updating the package lists"
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update
     lists_updated=yes
+}
+
+# fetch_own DIRECTORY PACKAGE...: unpacks packages of the machine's own sources into a directory. Nothing
+# is installed, so no service of theirs starts.
+fetch_own() {
+    local into=$1 debs=$PWD/build/apt-own archive
+    shift
+    update_lists
+    say "fetching $* into $into"
+    rm -rf "$debs" "$into"
+    mkdir -p "$debs" "$into"
+    (cd "$debs" && apt-get -q -o APT::Sandbox::User= download "$@")
+    for archive in "$debs"/*.deb; do
+        dpkg -x "$archive" "$into"
+    done
+    rm -rf "$debs"
 }
 
 # Prints "URI KEYRING" of the machine's own Debian mirror, whichever form its sources are written in.

@@ -2,16 +2,18 @@
 # Installs what Relay needs on this machine, and nothing that is there already.
 #
 #   scripts/setup.sh build   compiler, CMake and the libraries Relay is linked with
-#   scripts/setup.sh test    that, and what the tests and the static checks need, PostgreSQL and
-#                          a Redis 8 among it
-#   scripts/setup.sh bench   that, and nginx, the benchmark's yardstick
+#   scripts/setup.sh stack   that, and what `make stack` starts: PostgreSQL, Redis 8, nginx, Prometheus
+#   scripts/setup.sh test    that, and what the tests and the static checks need
+#   scripts/setup.sh bench   the same: the benchmark's yardstick is nginx
 #
 # On Debian and Ubuntu the packages come from the system's own sources, through apt-get (as root, or
 # with sudo). Debian 12 has neither yyjson nor llhttp: these two are fetched from the next release by
 # a private apt configuration that lives in build/apt and are unpacked into build/deps. So is the Redis 8
 # of the tests, on every Debian: installing its package would start a server. PostgreSQL's package is
 # installed, where there is no server program yet, in a way that makes no database cluster and starts
-# nothing. The system's package sources are never changed. On macOS the same things come from Homebrew.
+# nothing. nginx and Prometheus are unpacked into build/deps, too, where the machine has none: their
+# packages would start services. The system's package sources are never changed. On macOS the same
+# things come from Homebrew.
 #
 # Running it again is cheap: when nothing is missing it asks no network and needs no root.
 set -euo pipefail
@@ -19,9 +21,9 @@ cd "$(dirname "$0")/.."
 
 mode=${1:-build}
 case $mode in
-build | test | bench) ;;
+build | stack | test | bench) ;;
 *)
-    echo "usage: scripts/setup.sh build|test|bench" >&2
+    echo "usage: scripts/setup.sh build|stack|test|bench" >&2
     exit 2
     ;;
 esac
@@ -103,6 +105,17 @@ setup_postgres() {
     has_postgres || die "found no PostgreSQL 15 or newer to install"
 }
 
+# unpack_program PACKAGE PATH OPTION: where the machine has no such program, the package's files in
+# build/deps/PACKAGE; OPTION makes it print its version. The libraries that it wants are those which the
+# build has installed already.
+unpack_program() {
+    local root=build/deps/$1 program=$2 option=$3
+    ! command -v "$(basename "$program")" >/dev/null && [ ! -x "/$program" ] && [ ! -e "$root/.complete" ] || return 0
+    fetch_own "$root" "$1"
+    "$root/$program" "$option" >/dev/null 2>&1 || die "the fetched $1 does not run"
+    touch "$root/.complete"
+}
+
 setup_apt() {
     local build_packages=(gcc libc6-dev make cmake ninja-build pkg-config libuv1-dev libssl-dev
         libsqlite3-dev libpq-dev libyaml-dev libhiredis-dev ca-certificates)
@@ -123,16 +136,17 @@ setup_apt() {
     python3 -c 'import venv, ensurepip' 2>/dev/null || install_packages python3 python3-venv
     [ "$mode" = build ] && return
 
+    setup_postgres
+    setup_redis
+    unpack_program nginx usr/sbin/nginx -v
+    unpack_program prometheus usr/bin/prometheus --version
+    [ "$mode" = stack ] && return
+
     local clang_major
     clang_major=$(apt-cache depends clang 2>/dev/null | sed -nE 's/.*Depends: clang-([0-9]+).*/\1/p' | head -1)
     install_packages g++ clang clang-format clang-tidy "libclang-rt-${clang_major:-14}-dev" \
         shellcheck openssl curl
     { node --version && npm --version; } >/dev/null 2>&1 || install_packages nodejs npm
-    setup_postgres
-    setup_redis
-    [ "$mode" = test ] && return
-
-    [ -x /usr/sbin/nginx ] || install_packages nginx-light
 }
 
 # --- macOS ---------------------------------------------------------------------------------------
@@ -140,8 +154,8 @@ setup_apt() {
 setup_brew() {
     command -v brew >/dev/null || die "needs Homebrew (https://brew.sh)"
     local wanted=(cmake ninja pkg-config libuv openssl@3 sqlite libpq libyaml yyjson llhttp hiredis) missing=() name
-    [ "$mode" != build ] && wanted+=(llvm shellcheck python node redis postgresql@17)
-    [ "$mode" = bench ] && wanted+=(nginx)
+    [ "$mode" != build ] && wanted+=(redis postgresql@17 nginx prometheus)
+    case $mode in test | bench) wanted+=(llvm shellcheck python node) ;; esac
     for name in "${wanted[@]}"; do
         brew list --versions "$name" >/dev/null 2>&1 || missing+=("$name")
     done

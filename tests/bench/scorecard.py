@@ -250,6 +250,12 @@ class Bench:
             side.stop()
 
 
+def find_nginx():
+    """The machine's, else the one that scripts/setup.sh unpacked."""
+    unpacked = Path(__file__).resolve().parents[2] / "build/deps/nginx/usr/sbin/nginx"
+    return shutil.which("nginx") or (str(unpacked) if unpacked.exists() else "/usr/sbin/nginx")
+
+
 def machine(options):
     def first_line(*command):
         done = subprocess.run(command, capture_output=True, text=True)
@@ -270,7 +276,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name in ("relay", "sim", "load"):
         parser.add_argument(f"--{name}", required=True, type=os.path.abspath)
-    parser.add_argument("--nginx", default=shutil.which("nginx") or "/usr/sbin/nginx")
+    parser.add_argument("--nginx", default=find_nginx())
     parser.add_argument("--rounds", type=int, default=15, help="that count, after one that does not")
     parser.add_argument("--quick", action="store_true", help="about a minute, for a first look")
     parser.add_argument("--million", action="store_true", help="the memory row over a million requests")
