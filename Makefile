@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 export JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-real bench bench-encoder bench-cache asan tsan fuzz check format install newcomer clean
+.PHONY: help run build stack stack-stop deploy-check test test-real bench bench-encoder bench-cache asan tsan fuzz check format install newcomer clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -17,6 +17,15 @@ build: ## install what the build needs and build: build/relay and build/relay-si
 	@scripts/setup.sh build
 	@scripts/build.sh release
 	@scripts/model.sh || true
+
+stack: ## the served set-up on this machine: PostgreSQL, Redis, two gateways, nginx, Prometheus
+	@scripts/setup.sh stack
+	@scripts/build.sh release
+	@scripts/model.sh || true
+	@scripts/stack.sh start
+
+stack-stop: ## stop what make stack started; its data stays in build/stack
+	@scripts/stack.sh stop
 
 test: ## install what the tests need and run them all (the second command of the README)
 	@scripts/test.sh
@@ -50,6 +59,10 @@ check: ## the static checks: layers, lengths, banned calls, format, clang-tidy, 
 	@scripts/setup.sh test
 	@scripts/check.sh
 
+deploy-check: ## check deploy/ (image, compose, chart, unit, nginx, alerts) with the programs that read it
+	@scripts/setup.sh stack
+	@scripts/deploy_check.sh
+
 format: ## clang-format everything
 	@scripts/setup.sh test
 	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
@@ -60,5 +73,5 @@ install: build ## install under PREFIX (default /usr/local); DESTDIR is honoured
 newcomer: ## by hand, as root: both README commands inside a bare Debian folder
 	@scripts/newcomer.sh
 
-clean: ## remove everything that was built (the packages fetched into build/deps stay)
-	@find build -mindepth 1 -maxdepth 1 ! -name deps -exec rm -rf {} +
+clean: ## remove everything that was built (build/deps and build/stack stay)
+	@find build -mindepth 1 -maxdepth 1 ! -name deps ! -name stack -exec rm -rf {} +

@@ -52,6 +52,7 @@ for rule in layers guards lengths banned words globals tables bugs; do
 done
 sed -n '/ten longest/,$p' build/check-logs/lengths.log
 attempt docs python3 scripts/check_docs.py
+attempt deploy scripts/deploy_check.sh fast
 if clang-format --version 2>/dev/null | grep -q "version $format_release\\."; then
     attempt format check_format
 else
