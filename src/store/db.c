@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 
-static const struct db_driver *const drivers[] = {&sqlite_driver};
+static const struct db_driver *const drivers[] = {&sqlite_driver, &postgres_driver};
 
 static const struct db_driver *driver_of(str url)
 {

@@ -139,8 +139,12 @@ static bool refuse(struct postgres_db *d, const char *what, char **why)
 /* 0: there are no tables yet. -1: it cannot be read. */
 static int read_version(struct postgres_db *d)
 {
-    PGresult *r =
-        postgres_query(d, POSTGRES_ONCE, "SELECT to_regclass('schema_version') IS NOT NULL", NULL);
+    /* The catalogue's rows, and not what the session remembers of names: another one may just have
+     * made the table. */
+    PGresult *r = postgres_query(d, POSTGRES_ONCE,
+                                 "SELECT EXISTS (SELECT FROM pg_class WHERE relname ="
+                                 " 'schema_version' AND pg_table_is_visible(oid))",
+                                 NULL);
     if (r == NULL) {
         return -1;
     }

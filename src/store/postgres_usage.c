@@ -22,27 +22,18 @@
     "(percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY " c ")" filter ")[1],"              \
     "(percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY " c ")" filter ")[2]"
 
-/* Its first column is the group, or NULL for the sums over all of them. */
+/* Its first column is the group, or NULL for the sums over all of them, which come first. */
+/* clang-format off */
 #define USAGE(group, filter)                                                                       \
-    "SELECT CASE WHEN grouping(" group ") = 0 THEN " group " END AS name, count(*),"               \
+    "SELECT CASE WHEN grouping(" group ") = 0 THEN " group " END COLLATE \"C\", count(*),"         \
     " count(*) FILTER (WHERE status >= 400), count(*) FILTER (WHERE " IS_HIT "),"                  \
-    " " SUM("prompt_tokens") ", " SUM("completion_tokens") ", " SUM(                               \
-        "cost_pusd") ","                                                                           \
-                     " " SUM("cache_saved_pusd") ", " SUM(                                         \
-                         "routing_saved_pusd") ","                                                 \
-                                               " count(*) FILTER (WHERE cost_pusd IS "             \
-                                               "NULL), " QUANTILES(                                \
-                                                   "ttft_ms",                                      \
-                                                   filter) ","                                     \
-                                                           " " QUANTILES(                          \
-                                                               "latency_ms",                       \
-                                                               filter) " FROM request_log WHERE "  \
-                                                                       "id >= $1 AND id < $2"      \
-                                                                       " GROUP BY GROUPING SETS "  \
-                                                                       "((" group                  \
-                                                                       "), ()) ORDER BY name "     \
-                                                                       "COLLATE \"C\" NULLS "      \
-                                                                       "FIRST LIMIT $3"
+    " " SUM("prompt_tokens") ", " SUM("completion_tokens") ", " SUM("cost_pusd") ","               \
+    " " SUM("cache_saved_pusd") ", " SUM("routing_saved_pusd") ","                                 \
+    " count(*) FILTER (WHERE cost_pusd IS NULL), " QUANTILES("ttft_ms", filter) ","                \
+    " " QUANTILES("latency_ms", filter)                                                            \
+    " FROM request_log WHERE id >= $1 AND id < $2"                                                 \
+    " GROUP BY GROUPING SETS ((" group "), ()) ORDER BY 1 NULLS FIRST LIMIT $3"
+/* clang-format on */
 
 /* What a hit took says nothing about the speed of whom its answer came from. */
 #define NO_HITS " FILTER (WHERE NOT " IS_HIT ")"
@@ -51,7 +42,7 @@ static const char *const usage_sql[] = {
     [USAGE_BY_HOUR] = USAGE("(at_us / 3600000000)::text", ""),
     [USAGE_BY_DAY] = USAGE("(at_us / 86400000000)::text", ""),
     [USAGE_BY_PROVIDER] = USAGE("coalesce(provider, '')", NO_HITS),
-    [USAGE_BY_MODEL] = USAGE("(coalesce(provider || '/', '') || coalesce(model, ''))", NO_HITS),
+    [USAGE_BY_MODEL] = USAGE("coalesce(provider || '/', '') || coalesce(model, '')", NO_HITS),
     [USAGE_BY_KEY] = USAGE("coalesce(key_id, '00000000-0000-0000-0000-000000000000')::text", ""),
 };
 

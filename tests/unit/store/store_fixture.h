@@ -232,10 +232,10 @@ struct rig {
     struct store *store;
 };
 
-static inline bool rig_open(struct rig *g, unsigned writers)
+/* With the store that g->url names. */
+static inline bool rig_open_url(struct rig *g, unsigned writers)
 {
     char *why = NULL;
-    text_of(g->url, sizeof g->url, "sqlite:%s/data/relay.db", g->dir.path);
     text_of(g->journal_dir, sizeof g->journal_dir, "%s/journal", g->dir.path);
     log_init(&g->log, 2, LOG_OFF, LOG_JSON);
     struct journal_options jo = {.dir = str_of_c(g->journal_dir),
@@ -259,6 +259,12 @@ static inline bool rig_open(struct rig *g, unsigned writers)
         return false;
     }
     return true;
+}
+
+static inline bool rig_open(struct rig *g, unsigned writers)
+{
+    text_of(g->url, sizeof g->url, "sqlite:%s/data/relay.db", g->dir.path);
+    return rig_open_url(g, writers);
 }
 
 static inline void rig_close(struct rig *g)

@@ -1,29 +1,6 @@
 /* Groups of rows: what they leave in the tables is what the same rows leave one by one. */
+#include "backends.h"
 #include "check.h"
-#include "store_fixture.h"
-
-#include "store/sqlite_internal.h"
-
-static struct db *open_in(const struct temp_dir *dir)
-{
-    char url[300], *why = NULL;
-    text_of(url, sizeof url, "sqlite:%s/x.db", dir->path);
-    struct db *d = db_open_as(str_of_c(url), DB_WRITER, true, NULL, &why);
-    if (d == NULL) {
-        fprintf(stderr, "%s\n", why);
-        free(why);
-    }
-    return d;
-}
-
-static int64_t number(struct db *d, const char *sql)
-{
-    sqlite3_stmt *s = sqlite_prepare(sqlite_of(d), sql, NULL, NULL);
-    CHECK_INT(sqlite3_step(s), SQLITE_ROW);
-    int64_t value = sqlite3_column_int64(s, 0);
-    sqlite3_finalize(s);
-    return value;
-}
 
 static struct record *sixteen(void)
 {
@@ -35,10 +12,13 @@ static struct record *sixteen(void)
     return rows;
 }
 
-TEST(a_group_is_stored_with_attempts_and_spend)
+TEST_BOTH(a_group_is_stored_with_attempts_and_spend)
 {
-    struct temp_dir dir = temp_dir_make();
-    struct db *d = open_in(&dir);
+    struct place p;
+    if (!place_make(&p, kind)) {
+        return;
+    }
+    struct db *d = place_open(&p, DB_WRITER);
     REQUIRE(d != NULL);
     struct record *rows = sixteen();
     sample_add_attempt(&rows[3], "groq", 500);
@@ -49,18 +29,21 @@ TEST(a_group_is_stored_with_attempts_and_spend)
     CHECK(ledger_commit(d, &sum));
     CHECK_INT(sum.stored, 16);
     CHECK_INT(sum.refused, 0);
-    CHECK_INT(number(d, "SELECT count(*) FROM request_log"), 16);
-    CHECK_INT(number(d, "SELECT count(*) FROM attempt_log"), 2);
-    CHECK_INT(number(d, "SELECT sum(pusd) FROM key_spend"), 136); /* 1 + … + 16 */
+    CHECK_INT(place_number(&p, "SELECT count(*) FROM request_log"), 16);
+    CHECK_INT(place_number(&p, "SELECT count(*) FROM attempt_log"), 2);
+    CHECK_INT(place_number(&p, "SELECT sum(pusd) FROM key_spend"), 136); /* 1 + … + 16 */
     db_close(d);
     free(rows);
-    remove_tree(dir.path);
+    place_remove(&p);
 }
 
-TEST(a_group_with_rows_that_are_known_adds_the_others_once)
+TEST_BOTH(a_group_with_rows_that_are_known_adds_the_others_once)
 {
-    struct temp_dir dir = temp_dir_make();
-    struct db *d = open_in(&dir);
+    struct place p;
+    if (!place_make(&p, kind)) {
+        return;
+    }
+    struct db *d = place_open(&p, DB_WRITER);
     REQUIRE(d != NULL);
     struct record *rows = sixteen();
     struct ledger_sum sum = {0};
@@ -72,37 +55,45 @@ TEST(a_group_with_rows_that_are_known_adds_the_others_once)
         CHECK(ledger_begin(d));
         CHECK(ledger_add_rows(d, rows, LEDGER_GROUP, &sum));
         CHECK(ledger_commit(d, &sum));
-        CHECK_INT(number(d, "SELECT count(*) FROM request_log"), 16);
-        CHECK_INT(number(d, "SELECT sum(pusd) FROM key_spend"), 136);
+        CHECK_INT(place_number(&p, "SELECT count(*) FROM request_log"), 16);
+        CHECK_INT(place_number(&p, "SELECT sum(pusd) FROM key_spend"), 136);
     }
     CHECK_INT(sum.stored, 3 + 16 + 16);
     CHECK_INT(sum.refused, 0);
     db_close(d);
     free(rows);
-    remove_tree(dir.path);
+    place_remove(&p);
 }
 
-TEST(a_group_that_is_rolled_back_left_nothing)
+TEST_BOTH(a_group_that_is_rolled_back_left_nothing)
 {
-    struct temp_dir dir = temp_dir_make();
-    struct db *d = open_in(&dir);
+    struct place p;
+    if (!place_make(&p, kind)) {
+        return;
+    }
+    struct db *d = place_open(&p, DB_WRITER);
     REQUIRE(d != NULL);
     struct record *rows = sixteen();
     struct ledger_sum sum = {0};
     CHECK(ledger_begin(d));
     CHECK(ledger_add_rows(d, rows, LEDGER_GROUP, &sum));
     ledger_rollback(d);
-    CHECK_INT(number(d, "SELECT count(*) FROM request_log"), 0);
+    CHECK_INT(place_number(&p, "SELECT count(*) FROM request_log"), 0);
     db_close(d);
     free(rows);
-    remove_tree(dir.path);
+    place_remove(&p);
 }
 
 /* Through the journal: groups that are cut by a long row, by the end of a block and by the end. */
-TEST(rows_of_any_length_arrive)
+TEST_BOTH(rows_of_any_length_arrive)
 {
-    struct rig g = {.dir = temp_dir_make()};
-    REQUIRE(rig_open(&g, 1));
+    struct place p;
+    if (!place_make(&p, kind)) {
+        return;
+    }
+    struct rig g = {.dir = p.dir};
+    snprintf(g.url, sizeof g.url, "%s", p.url);
+    REQUIRE(rig_open_url(&g, 1));
     static char text[RECORD_CONTENT_MAX];
     memset(text, 'x', sizeof text);
     struct journal_writer *w = journal_writer_get(g.journal, 0);
@@ -120,14 +111,10 @@ TEST(rows_of_any_length_arrive)
     CHECK_INT(journal_stats(g.journal).bytes, 0);
     journal_close(g.journal);
     limits_free(g.limits);
-    char *why = NULL;
-    struct db *d = db_open_as(str_of_c(g.url), DB_TOOL, false, NULL, &why);
-    REQUIRE(d != NULL);
-    CHECK_INT(number(d, "SELECT count(*) FROM request_log"), 300);
-    CHECK_INT(number(d, "SELECT count(*) FROM content_log WHERE answer LIKE 'x%x'"), 8);
-    CHECK_INT(number(d, "SELECT count(DISTINCT at_us) FROM request_log"), 300);
-    db_close(d);
-    remove_tree(g.dir.path);
+    CHECK_INT(place_number(&p, "SELECT count(*) FROM request_log"), 300);
+    CHECK_INT(place_number(&p, "SELECT count(*) FROM content_log WHERE answer LIKE 'x%x'"), 8);
+    CHECK_INT(place_number(&p, "SELECT count(DISTINCT at_us) FROM request_log"), 300);
+    place_remove(&p);
 }
 
 CHECK_MAIN
