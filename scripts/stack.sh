@@ -234,13 +234,14 @@ prepare() {
     make_secret postgres-admin ""
     make_secret postgres ""
     make_secret redis ""
+    make_secret redis-admin ""
     make_secret admin-key gla_
     write_nginx
     cp deploy/prometheus/prometheus.yml deploy/prometheus/alerts.yml "$dir/prometheus/"
     printf '[{"targets": ["127.0.0.1:%s", "127.0.0.1:%s"]}]\n' "$relay1_port" "$relay2_port" \
         >"$dir/prometheus/relay.json"
-    fill deploy/redis/redis.conf.template \
-        "REDIS_PASSWORD_SHA256=$(printf %s "$(secret redis)" | sum_of)" >"$dir/redis/redis.conf"
+    fill deploy/redis/redis.conf.template "RELAY_SHA256=$(printf %s "$(secret redis)" | sum_of)" \
+        "ADMIN_SHA256=$(printf %s "$(secret redis-admin)" | sum_of)" >"$dir/redis/redis.conf"
 }
 
 # --- PostgreSQL ----------------------------------------------------------------------------------
