@@ -25,7 +25,8 @@ struct db *db_open_waiting(str url, enum db_role role, bool create, const struct
                            bool *away, char **why)
 {
     static const char unknown[] =
-        "the store must be written as sqlite:PATH, like sqlite:data/relay.db";
+        "the store must be written as sqlite:PATH, like sqlite:data/relay.db, or as "
+        "postgresql://USER:PASSWORD@HOST:PORT/DATABASE";
     const struct db_driver *driver = driver_of(url);
     bool ignored;
     away = away != NULL ? away : &ignored;

@@ -1,6 +1,12 @@
 /* postgres.c - the driver of postgresql:// URLs. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/mem.h"
 #include "store/postgres_internal.h"
+
+#define INSUFFICIENT_PRIVILEGE "42501"
 
 /* Rows that were committed are there for another connection to the same database of the same run of
  * the server. After a restart, or on a server that took another one's place, that is not known. */
@@ -26,6 +32,26 @@ static void close_db(struct db *base)
     postgres_disconnect(postgres_of(base));
 }
 
+/* What a statement at the opening failed of; a sentence that there is already stays, unless it is
+ * the user's rights that lack. */
+static void explain(struct postgres_db *d, char **why)
+{
+    char text[1024];
+    if (strcmp(d->state, INSUFFICIENT_PRIVILEGE) == 0) {
+        snprintf(
+            text, sizeof text,
+            "store: PostgreSQL does not let the user %s make or use Relay's tables (%s); make it "
+            "the database's owner, or GRANT CREATE ON SCHEMA public to it.",
+            PQuser(d->conn), d->problem);
+    } else if (*why == NULL) {
+        snprintf(text, sizeof text, "store: PostgreSQL does not work: %s.", d->problem);
+    } else {
+        return;
+    }
+    free(*why);
+    *why = xmemdup0(text, strlen(text));
+}
+
 static struct db *open_db(str url, enum db_role role, bool create, const struct db_waiter *waiter,
                           bool *away, char **why)
 {
@@ -39,15 +65,8 @@ static struct db *open_db(str url, enum db_role role, bool create, const struct 
         ok = read_identity(d) && postgres_script(d, "LISTEN " POSTGRES_CHANNEL);
     }
     if (!ok) {
-        if (*why == NULL) {
-            struct arena a;
-            str text;
-            arena_init(&a, 0);
-            postgres_fail(d, "store: PostgreSQL does not work", &a, &text);
-            *why = xmemdup0(text.p, text.len);
-            arena_deinit(&a);
-        }
         *away = d->lost || PQstatus(d->conn) != CONNECTION_OK;
+        explain(d, why);
         postgres_disconnect(d);
         return NULL;
     }

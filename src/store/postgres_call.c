@@ -21,16 +21,17 @@
 static void note(struct postgres_db *d, const char *state, const char *text)
 {
     d->has_constraint = false;
+    str rest = str_of_c(text != NULL ? text : ""), line;
+    size_t used = 0;
     snprintf(d->state, sizeof d->state, "%s", state != NULL ? state : "");
-    /* One line: where libpq tells of several hosts it has one for each. */
-    size_t len = strcspn(text != NULL ? text : "", "\0");
-    while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == ' ')) {
-        len--;
-    }
-    snprintf(d->problem, sizeof d->problem, "%.*s", (int)len, len > 0 ? text : "it does not say");
-    for (char *p = d->problem; *p != '\0'; p++) {
-        if ((unsigned char)*p < ' ') {
-            *p = ' ';
+    snprintf(d->problem, sizeof d->problem, "it does not say why");
+    /* libpq has a line for each host; what is indented is its advice. */
+    while (rest.len > 0 && used < sizeof d->problem) {
+        str_cut(rest, '\n', &line, &rest);
+        if (line.len > 0 && (unsigned char)line.p[0] > ' ') {
+            int len = snprintf(d->problem + used, sizeof d->problem - used, "%s" STR_FMT,
+                               used > 0 ? "; " : "", STR_ARG(line));
+            used += len > 0 ? (size_t)len : 0;
         }
     }
 }

@@ -126,7 +126,8 @@ static char *failure(struct postgres_db *d, struct settings *s, bool *away)
                 says(d, "too many connections");
     bool standby = says(d, "read-only") || says(d, "standby");
     bool tls = says(d, "server does not support SSL") || says(d, "certificate");
-    if (ping == PQPING_NO_ATTEMPT) {
+    if (ping == PQPING_NO_ATTEMPT || says(d, "invalid port number") ||
+        says(d, "invalid integer value")) {
         return bad_url(d->problem);
     }
     *away = full || standby || (ping != PQPING_OK && !tls);
