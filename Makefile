@@ -49,7 +49,7 @@ bench-cache: ## what the semantic cache serves, and how much of it is wrong: DAT
 asan: ## unit and path tests under AddressSanitizer and UBSan
 	@scripts/test.sh asan
 
-tsan: ## the threaded tests under ThreadSanitizer
+tsan: ## the threaded tests, and many clients at once, under ThreadSanitizer
 	@scripts/test.sh tsan
 
 fuzz: ## run every fuzzer for FUZZ_SECONDS (default 60) and keep what it finds in build/fuzz-corpus

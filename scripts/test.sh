@@ -3,7 +3,7 @@
 #
 #   unit    unit and path tests, and the fuzzers' corpora replayed, in the dev build
 #   asan    the same under AddressSanitizer and UBSan
-#   tsan    those with threads (test_*_threads.c) under ThreadSanitizer
+#   tsan    those with threads (test_*_threads.c), and many clients at once, under ThreadSanitizer
 #   fuzz    every fuzzer for FUZZ_SECONDS (default 5)
 #   embed   the encoder beside a reference in Python, and the NEON kernels under qemu
 #   wire    pytest against the real binary, with the official SDKs; then against the ASan build
@@ -81,9 +81,12 @@ part_asan() {
 }
 
 part_tsan() {
-    build tsan threaded_tests || return 0
+    build tsan threaded_tests relay relay-sim || return 0
     export TSAN_OPTIONS=second_deadlock_stack=1
     run_ctest tsan tsan -L threads
+    prepare_wire tsan true || return 0 # without Node.js
+    export PYTHONDONTWRITEBYTECODE=1
+    run_pytest wire-tsan build/tsan tests/wire/test_at_once.py
 }
 
 part_fuzz() {
@@ -175,9 +178,10 @@ run_pytest() {
     note "$name" "${passed:-0}" "$failed" "$(count skipped "$line" | sed 's/$/ skipped/')"
 }
 
+# prepare_wire NAME [COMMAND]
 prepare_wire() {
     title "prepare $1"
-    { prepare_python && prepare_node && scripts/model.sh; } >"$logs/prepare.log" 2>&1 && return
+    { prepare_python && ${2:-prepare_node} && scripts/model.sh; } >"$logs/prepare.log" 2>&1 && return
     tail -40 "$logs/prepare.log" >&2
     note "prepare $1" 0 1 "$logs/prepare.log"
     return 1
