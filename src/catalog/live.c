@@ -22,19 +22,6 @@
 
 #define RELAXED memory_order_relaxed
 
-struct decayed {
-    float exact[HISTOGRAM_BUCKETS], at_least[HISTOGRAM_BUCKETS];
-    float sum;
-};
-
-struct live_memory {
-    uint32_t exact[MEASURED_COUNT][HISTOGRAM_BUCKETS]; /* taken over from the shards so far */
-    uint32_t at_least[MEASURED_COUNT][HISTOGRAM_BUCKETS];
-    uint64_t tokens, answers;
-    struct decayed recent[MEASURED_COUNT], memory[MEASURED_COUNT];
-    double decayed_tokens, decayed_answers;
-};
-
 struct live *live_new(unsigned workers)
 {
     struct live *l = xcalloc(1, sizeof *l);
@@ -45,6 +32,7 @@ struct live *live_new(unsigned workers)
     l->memories = xcalloc(LIVE_SLOTS_MAX, sizeof *l->memories);
     l->out_until_ms = xcalloc(LIVE_SLOTS_MAX, sizeof *l->out_until_ms);
     l->slot_ids = xcalloc(LIVE_SLOTS_MAX, sizeof *l->slot_ids);
+    l->imports = live_imports_new();
     pthread_mutex_init(&l->slots_lock, NULL);
     map_init(&l->slots);
     l->health = health_table_new();
@@ -60,6 +48,8 @@ void live_free(struct live *l)
         free(atomic_load_explicit(&l->shards[i], RELAXED));
     for (unsigned i = 0; i < LIVE_SLOTS_MAX; i++) {
         free(atomic_load_explicit(&l->summaries[i], RELAXED));
+        if (l->memories[i] != NULL)
+            free(l->memories[i]->others);
         free(l->memories[i]);
         free(l->slot_ids[i]);
     }
@@ -69,6 +59,7 @@ void live_free(struct live *l)
     free(l->memories);
     free(l->out_until_ms);
     free(l->slot_ids);
+    live_imports_free(l->imports);
     map_deinit(&l->slots);
     pthread_mutex_destroy(&l->slots_lock);
     health_table_free(l->health);
@@ -90,6 +81,15 @@ unsigned live_slot(struct live *l, str model_id)
         map_put(&l->slots, str_of(l->slot_ids[slot], model_id.len), &l->slot_ids[slot]);
         atomic_store_explicit(&l->slot_count, count + 1, memory_order_release);
     }
+    pthread_mutex_unlock(&l->slots_lock);
+    return slot;
+}
+
+unsigned live_slot_find(struct live *l, str model_id)
+{
+    pthread_mutex_lock(&l->slots_lock);
+    char **entry = map_find(&l->slots, model_id);
+    unsigned slot = entry != NULL ? (unsigned)(entry - l->slot_ids) : LIVE_SLOTS_MAX;
     pthread_mutex_unlock(&l->slots_lock);
     return slot;
 }
@@ -168,19 +168,36 @@ static void decay(struct decayed *d, float factor)
     }
 }
 
-static void add_new(struct live_memory *m, unsigned kind, unsigned bucket, uint32_t exact,
+struct live_factors live_factors(double age_ms)
+{
+    return (struct live_factors){(float)exp(-age_ms / RECENT_MS), (float)exp(-age_ms / MEMORY_MS)};
+}
+
+static void decay_all(struct live_counts *c, struct live_factors f)
+{
+    for (unsigned kind = 0; kind < MEASURED_COUNT; kind++) {
+        decay(&c->recent[kind], f.recent);
+        decay(&c->memory[kind], f.memory);
+    }
+    c->tokens *= (double)f.memory;
+    c->answers *= (double)f.memory;
+}
+
+/* Returns whether there is something new. */
+static bool add_new(struct live_memory *m, unsigned kind, unsigned bucket, uint32_t exact,
                     uint32_t at_least)
 {
     float more = (float)(uint32_t)(exact - m->exact[kind][bucket]);
     float more_cut = (float)(uint32_t)(at_least - m->at_least[kind][bucket]);
     m->exact[kind][bucket] = exact;
     m->at_least[kind][bucket] = at_least;
-    struct decayed *both[2] = {&m->recent[kind], &m->memory[kind]};
+    struct decayed *both[2] = {&m->own.recent[kind], &m->own.memory[kind]};
     for (unsigned i = 0; i < 2 && more + more_cut > 0; i++) {
         both[i]->exact[bucket] += more;
         both[i]->at_least[bucket] += more_cut;
         both[i]->sum += more + more_cut;
     }
+    return more + more_cut > 0;
 }
 
 static void take_over(struct live *l, unsigned slot, struct live_memory *m)
@@ -195,7 +212,8 @@ static void take_over(struct live *l, unsigned slot, struct live_memory *m)
                 exact += atomic_load_explicit(&shard->exact[kind][i], RELAXED);
                 at_least += atomic_load_explicit(&shard->at_least[kind][i], RELAXED);
             }
-            add_new(m, kind, i, exact, at_least);
+            if (add_new(m, kind, i, exact, at_least))
+                l->page_changed[slot / LIVE_PAGE_SLOTS] = true;
         }
     }
     uint64_t tokens = 0, answers = 0;
@@ -206,8 +224,8 @@ static void take_over(struct live *l, unsigned slot, struct live_memory *m)
         tokens += atomic_load_explicit(&shard->tokens, RELAXED);
         answers += atomic_load_explicit(&shard->answers, RELAXED);
     }
-    m->decayed_tokens += (double)(tokens - m->tokens);
-    m->decayed_answers += (double)(answers - m->answers);
+    m->own.tokens += (double)(tokens - m->tokens);
+    m->own.answers += (double)(answers - m->answers);
     m->tokens = tokens;
     m->answers = answers;
 }
@@ -220,9 +238,9 @@ static float quantile(const float *share, float q)
     return share[HISTOGRAM_BUCKETS - 1] > 0 ? (float)histogram_value(HISTOGRAM_BUCKETS - 1) : NAN;
 }
 
-static void publish(const struct live_memory *m, unsigned kind, struct live_summary *out)
+static void publish(const struct live_counts *c, unsigned kind, struct live_summary *out)
 {
-    const struct decayed *recent = &m->recent[kind], *memory = &m->memory[kind];
+    const struct decayed *recent = &c->recent[kind], *memory = &c->memory[kind];
     float fast[HISTOGRAM_BUCKETS], slow[HISTOGRAM_BUCKETS];
     histogram_shares(recent->exact, recent->at_least, fast);
     histogram_shares(memory->exact, memory->at_least, slow);
@@ -240,45 +258,68 @@ static void publish(const struct live_memory *m, unsigned kind, struct live_summ
     atomic_store_explicit(&out->p95_ms[kind], quantile(slow, 0.95f), RELAXED);
 }
 
-static void merge_slot(struct live *l, unsigned slot, float recent, float memory)
+static void add_decayed(struct decayed *to, const struct decayed *from)
+{
+    if (from->sum <= 0)
+        return;
+    to->sum += from->sum;
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        to->exact[i] += from->exact[i];
+        to->at_least[i] += from->at_least[i];
+    }
+}
+
+static void add_counts(struct live_counts *to, const struct live_counts *from)
+{
+    for (unsigned kind = 0; kind < MEASURED_COUNT; kind++) {
+        add_decayed(&to->recent[kind], &from->recent[kind]);
+        add_decayed(&to->memory[kind], &from->memory[kind]);
+    }
+    to->tokens += from->tokens;
+    to->answers += from->answers;
+}
+
+static void merge_slot(struct live *l, unsigned slot, struct live_factors f)
 {
     struct live_memory *m = l->memories[slot];
     struct live_summary *out = atomic_load_explicit(&l->summaries[slot], RELAXED);
-    if (m == NULL) {
+    if (m == NULL)
         m = l->memories[slot] = xcalloc(1, sizeof *m);
+    if (out == NULL)
         out = xcalloc(1, sizeof *out);
-    }
-    for (unsigned kind = 0; kind < MEASURED_COUNT; kind++) {
-        decay(&m->recent[kind], recent);
-        decay(&m->memory[kind], memory);
-    }
-    m->decayed_tokens *= memory;
-    m->decayed_answers *= memory;
+    decay_all(&m->own, f);
     take_over(l, slot, m);
+    struct live_counts both;
+    const struct live_counts *all = &m->own;
+    if (m->others != NULL) {
+        decay_all(m->others, f);
+        both = m->own;
+        add_counts(&both, m->others);
+        all = &both;
+    }
     for (unsigned kind = 0; kind < MEASURED_COUNT; kind++)
-        publish(m, kind, out);
-    double mean = m->decayed_answers > 0 ? m->decayed_tokens / m->decayed_answers : 0;
-    atomic_store_explicit(&l->answers[slot].count, (float)m->decayed_answers, RELAXED);
+        publish(all, kind, out);
+    double mean = all->answers > 0 ? all->tokens / all->answers : 0;
+    atomic_store_explicit(&l->answers[slot].count, (float)all->answers, RELAXED);
     atomic_store_explicit(&l->answers[slot].mean_tokens, (float)mean, RELAXED);
     atomic_store_explicit(&l->summaries[slot], out, memory_order_release);
 }
 
 void live_merge(struct live *l, uint64_t now_ms)
 {
-    double elapsed =
-        l->merged_ms > 0 && now_ms > l->merged_ms ? (double)(now_ms - l->merged_ms) : 0;
-    float recent = (float)exp(-elapsed / RECENT_MS);
-    float memory = (float)exp(-elapsed / MEMORY_MS);
+    bool later = l->merged_ms > 0 && now_ms > l->merged_ms;
+    struct live_factors f = live_factors(later ? (double)(now_ms - l->merged_ms) : 0);
+    live_imports_apply(l, later ? l->merged_ms : now_ms);
     l->merged_ms = now_ms;
     unsigned count = atomic_load_explicit(&l->slot_count, memory_order_acquire);
     for (unsigned slot = 0; slot < LIVE_SLOTS_MAX; slot++) {
         if (slot >= count && slot < LIVE_SLOTS_MAX - 1)
             slot = LIVE_SLOTS_MAX - 1; /* the shared one comes last */
-        bool used = false;
+        bool used = l->memories[slot] != NULL;
         for (unsigned w = 0; w < l->workers && !used; w++)
             used = shard_if_any(l, w, slot) != NULL;
         if (used)
-            merge_slot(l, slot, recent, memory);
+            merge_slot(l, slot, f);
     }
     atomic_fetch_add_explicit(&l->merges, 1, memory_order_release);
 }

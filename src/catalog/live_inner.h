@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "catalog/histogram.h"
 #include "catalog/live.h"
+#include "catalog/peers.h"
 
 /* What is measured apart. */
 enum measured { MEASURED_TTFT, MEASURED_PLAIN, MEASURED_STREAM, MEASURED_COUNT };
@@ -35,7 +36,34 @@ struct live_answers {
     _Atomic float count, mean_tokens;
 };
 
-struct live_memory; /* of the merge, per slot */
+/* Counts whose weight falls with their age, over one of two horizons. */
+struct decayed {
+    float exact[HISTOGRAM_BUCKETS], at_least[HISTOGRAM_BUCKETS];
+    float sum;
+};
+
+/* What was measured of one slot. */
+struct live_counts {
+    struct decayed recent[MEASURED_COUNT], memory[MEASURED_COUNT];
+    double tokens, answers; /* as `memory` */
+};
+
+/* Of the merge, per slot. */
+struct live_memory {
+    uint32_t exact[MEASURED_COUNT][HISTOGRAM_BUCKETS]; /* taken over from the shards so far */
+    uint32_t at_least[MEASURED_COUNT][HISTOGRAM_BUCKETS];
+    uint64_t tokens, answers;
+    struct live_counts own;
+    struct live_counts *others; /* of other processes; NULL: none */
+};
+
+/* The factors by which counts of this age have lost weight. */
+struct live_factors {
+    float recent, memory;
+};
+struct live_factors live_factors(double age_ms);
+
+struct live_imports; /* peers.c: what other processes sent */
 
 struct live {
     unsigned workers;
@@ -43,6 +71,8 @@ struct live {
     _Atomic(struct live_summary *) *summaries;
     struct live_answers *answers;
     struct live_memory **memories;
+    bool page_changed[LIVE_PAGES]; /* since it was last exported */
+    struct live_imports *imports;
     uint64_t merged_ms;      /* when the last merge ran; 0: never */
     _Atomic uint64_t merges; /* how many were finished: what was derived from the summaries and the
                                 answers holds until it changes */
@@ -92,6 +122,14 @@ static inline double answer_tokens(struct answer_length a, double fallback)
 {
     return (a.told + ANSWERS_WEIGHT * fallback) / a.telling;
 }
+
+/* The slot of this id, or LIVE_SLOTS_MAX: none was made. */
+unsigned live_slot_find(struct live *l, str model_id);
+
+struct live_imports *live_imports_new(void);
+void live_imports_free(struct live_imports *i);
+/* Puts what was imported, as of as_of_ms, into the memories where it has changed. */
+void live_imports_apply(struct live *l, uint64_t as_of_ms);
 
 struct health_table *health_table_new(void);
 void health_table_free(struct health_table *t);

@@ -1,12 +1,18 @@
-/* peers.c - what the gateways on one Redis server know of each other. */
+/* peers.c - what gateways on one Redis server tell each other: how many they are, and what each has
+ * measured.
+ *
+ * All of it happens on the control loop, which also merges measurements, and a little with every
+ * beat: a fresh gateway that finds many pages asks for them beat after beat without a pause. */
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "catalog/peers.h"
 #include "cli/runtime.h"
 #include "store/redis_peers.h"
 #include "store/redis_purge.h"
 
-#define BEAT_EVERY_MS 1000u
+#define BEAT_EVERY_MS  1000u
+#define PAGES_PER_BEAT 4u /* that are written */
 
 struct peers {
     struct runtime *runtime;
@@ -15,24 +21,86 @@ struct peers {
     struct redis_purges *purges; /* until this one leaves */
     struct loop_timer timer;
     struct peers_count count;
+    unsigned next_page; /* where to look first for one that has changed */
 };
 
-static void on_seen(void *ctx, unsigned gateways)
+static void count_one(_Atomic int64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+/* ---- from others ---- */
+
+static void on_seen(void *ctx, unsigned gateways, bool more)
 {
     struct peers *p = ctx;
     struct gateway *g = &p->runtime->gateway;
     unsigned before = p->count.known;
     peers_count_note(&p->count, gateways, loop_now_ms(p->runtime->control));
-    if (p->count.known == before)
-        return;
-    atomic_store_explicit(&g->gateways_seen, p->count.known, memory_order_relaxed);
-    LOG(g->log, LOG_INFO, "gateways on this Redis server", LOG_I("count", p->count.known));
+    if (p->count.known != before) {
+        atomic_store_explicit(&g->gateways_seen, p->count.known, memory_order_relaxed);
+        LOG(g->log, LOG_INFO, "gateways on this Redis server", LOG_I("count", p->count.known));
+    }
+    if (more && !p->runtime->stopping)
+        loop_timer_start(&p->timer, 0);
+}
+
+static void on_page(void *ctx, const struct uuid *peer, unsigned page, str bytes, uint64_t age_ms)
+{
+    struct peers *p = ctx;
+    struct gateway *g = &p->runtime->gateway;
+    bool ok = live_import(g->live, peer, page, bytes, age_ms, loop_now_ms(p->runtime->control));
+    count_one(ok ? &g->pages_taken : &g->pages_ignored);
+}
+
+/* ---- to others ---- */
+
+static void on_put_failed(void *ctx, unsigned page)
+{
+    struct peers *p = ctx;
+    live_export_again(p->runtime->gateway.live, page);
+}
+
+static void on_emptied(void *ctx)
+{
+    struct peers *p = ctx;
+    live_export_all_again(p->runtime->gateway.live);
+}
+
+static bool put_page(struct peers *p, unsigned page)
+{
+    struct gateway *g = &p->runtime->gateway;
+    struct buf bytes;
+    buf_init(&bytes, LIVE_PAGE_BYTES_MAX);
+    live_export(g->live, page, &bytes);
+    bool sent =
+        !bytes.full && redis_peers_put(p->link, page, buf_str(&bytes), LIVE_IMPORT_AGE_MAX_MS);
+    if (sent)
+        count_one(&g->pages_sent);
+    else
+        live_export_again(g->live, page);
+    buf_deinit(&bytes);
+    return sent;
+}
+
+static void put_changed(struct peers *p)
+{
+    const struct live *live = p->runtime->gateway.live;
+    for (unsigned i = 0; i < PAGES_PER_BEAT && redis_is_up(p->redis); i++) {
+        unsigned page = live_export_next(live, p->next_page);
+        if (page == LIVE_PAGES)
+            page = live_export_next(live, 0);
+        if (page == LIVE_PAGES || !put_page(p, page))
+            return;
+        p->next_page = page + 1;
+    }
 }
 
 static void on_timer(struct loop_timer *t)
 {
     struct peers *p = LIST_ITEM(t, struct peers, timer);
     redis_peers_beat(p->link);
+    put_changed(p);
     loop_timer_start(t, BEAT_EVERY_MS);
 }
 
@@ -42,6 +110,8 @@ static void on_changed(void *ctx, struct redis *r)
     if (redis_is_up(r) && !p->runtime->stopping)
         loop_timer_start(&p->timer, 0);
 }
+
+/* ---- lifetime ---- */
 
 void peers_open(struct runtime *rt)
 {
@@ -55,7 +125,11 @@ void peers_open(struct runtime *rt)
     p->runtime = rt;
     arena_init(&scratch, 0);
     if (redis_url_parse(&scratch, rt->config->shared, &options.url)) {
-        struct redis_peers_options link = {.seen = on_seen, .ctx = p};
+        struct redis_peers_options link = {.seen = on_seen,
+                                           .page = on_page,
+                                           .put_failed = on_put_failed,
+                                           .emptied = on_emptied,
+                                           .ctx = p};
         loop_timer_init(&p->timer, rt->control, on_timer);
         p->redis = redis_new(rt->control, &options);
         link.redis = p->redis;

@@ -45,6 +45,7 @@ struct gateway {
     str encoder_version;                /* its vectors compare only with each other */
     struct redis *redis[WORKERS_MAX];   /* the workers', for what is counted; NULL: none */
     _Atomic unsigned gateways_seen;     /* gateway_peers() */
+    _Atomic int64_t pages_sent, pages_taken, pages_ignored; /* between gateways */
     unsigned worker_count;
     struct digest admin_hash; /* of the admin key */
     bool has_admin_key;

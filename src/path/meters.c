@@ -41,6 +41,7 @@ static const struct metric_desc table[METER_COUNT] = {
     [METER_COST_UNKNOWN]    = {"relay_cost_unknown_total", "Attempts that may have cost something nobody told.", METRIC_COUNTER, {NULL}, NULL, 1},
     [METER_UNKNOWN_EVENTS]  = {"relay_upstream_unknown_events_total", "Events of providers' streams of a kind that Relay does not know and passed over.", METRIC_COUNTER, {"provider"}, NULL, 1},
     [METER_GATEWAYS]        = {"relay_gateways", "Gateways that share one Redis server, this one among them, as last seen.", METRIC_GAUGE, {NULL}, NULL, 1},
+    [METER_GATEWAY_PAGES]   = {"relay_gateway_pages_total", "Pages of measurements and health sent to other gateways, taken from them, and ignored because they could not be read.", METRIC_COUNTER, {"result"}, NULL, 1},
     [METER_SHARED_UP]       = {"relay_shared_up", "Workers whose connection to the shared cache answers.", METRIC_GAUGE, {NULL}, NULL, 1},
     [METER_SHARED_COMMANDS] = {"relay_shared_commands_total", "Commands sent to the shared cache, by how they ended.", METRIC_COUNTER, {"result"}, NULL, 1},
     [METER_SHARED_CONNECTS] = {"relay_shared_connects_total", "Connections made to the shared cache.", METRIC_COUNTER, {NULL}, NULL, 1},
@@ -135,6 +136,13 @@ unsigned meters_request_series(struct meters *m, unsigned endpoint, int status)
     return made;
 }
 
+static void set_pages(struct gateway *g, const char *result, const _Atomic int64_t *count)
+{
+    struct metrics *x = g->meters.metrics;
+    metrics_set(x, series(x, METER_GATEWAY_PAGES, result),
+                atomic_load_explicit(count, memory_order_relaxed));
+}
+
 /* What the workers' connections have counted; nothing where there are none. */
 static void set_shared(struct gateway *g)
 {
@@ -144,6 +152,9 @@ static void set_shared(struct gateway *g)
     metrics_set(x, series(x, METER_GATEWAYS, NULL), gateway_peers(g));
     if (g->redis[0] == NULL)
         return;
+    set_pages(g, "sent", &g->pages_sent);
+    set_pages(g, "taken", &g->pages_taken);
+    set_pages(g, "ignored", &g->pages_ignored);
     for (unsigned i = 0; i < g->worker_count; i++) {
         struct redis_counts c = redis_counts(g->redis[i]);
         up += c.up;

@@ -1,9 +1,11 @@
 """Several gateways on one Redis 8: how many there are, and what they tell each other."""
 
+import json
+
 import pytest
 
 from redis_server import Redis, needs_redis
-from support import model, provider, wait_for
+from support import ask, model, provider, stream, wait_for
 
 pytestmark = needs_redis
 
@@ -53,3 +55,45 @@ def test_gateways_are_counted(start, redis):
     sees(one, 2)
     sees(two, 2)
     assert '"gateways on this Redis server","count":3' in one.log()
+
+
+def is_measured(http, name):
+    return http.get(f"/v1/models/{name}").json()["latency"]["first_token"] is not None
+
+
+def decision(relay, http, word):
+    answer, _, cut = stream(http, "any", word, routing={"max_latency_ms": 500})
+    assert answer.status_code == 200 and not cut
+    row = relay.row(answer.headers["x-relay-id"])
+    said = json.loads(row["decision"])
+    chances = [c["chance"] for c in (said["chosen"], *said["others"])]
+    return row["provider"], row["route"], chances
+
+
+def test_a_fresh_gateway_routes_as_an_old_one(start, redis, word):
+    slow, fast = start.sim("--latency", "1000"), start.sim("--latency", "5")
+    config = {"providers": {"slow": provider(slow), "fast": provider(fast)}, "shared": redis.url,
+              "models": [model("slow/m", input=1), model("fast/m", input=5, output=9)],
+              "aliases": {"any": ["slow/m", "fast/m"]}}
+    old = start.relay(config)
+    with old.http(old.first_key) as c:
+        for i in range(12):
+            last = decision(old, c, f"{word} {i}")
+        asked = slow.count()
+        assert last[0] == "fast" and asked > 0
+        fresh = start.relay(config)
+        with fresh.http(fresh.first_key) as d:
+            wait_for(lambda: is_measured(d, "slow/m") and is_measured(d, "fast/m"))
+            for i in range(3):
+                got, want = (decision(relay, http, f"{word} again {i}")
+                             for relay, http in ((fresh, d), (old, c)))
+                assert got[0] == "fast" and slow.count() == asked
+                assert got[:2] == want[:2] and got[2] == pytest.approx(want[2], abs=0.05)
+    assert fresh.metric("relay_gateway_pages_total", result="taken") > 0
+    assert fresh.metric("relay_gateway_pages_total", result="ignored") == 0
+    # What cannot be read is counted and changes nothing.
+    redis.ask("SET", "rl:{gateways}:04040404-0404-0404-0404-040404040404:0", "1 rubbish")
+    number = int(redis.ask("HGET", "rl:{gateways}:n", "n")[1]) + 1
+    redis.ask("HSET", "rl:{gateways}:n", "n", str(number))
+    redis.ask("ZADD", "rl:{gateways}:changed", str(number), "04040404-0404-0404-0404-040404040404:0")
+    wait_for(lambda: fresh.metric("relay_gateway_pages_total", result="ignored") == 1)

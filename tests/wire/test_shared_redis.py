@@ -137,7 +137,7 @@ def test_a_purge_from_anywhere_reaches_every_gateway(start, redis, word, tmp_pat
     followed()
     assert purge("--all") >= 1
     followed()
-    assert sorted(redis.keys()) == ["rl:{gateways}:purges", "rl:{gateways}:seen"]
+    assert all(key.startswith("rl:{gateways}:") for key in redis.keys())
     # A gateway's own command line reaches its file and Redis; a server that is away is told.
     assert source("a", 0, 0) is None
     wait_for(lambda: len(redis.keys("rl:{*}:r:*")) == 1)
