@@ -209,7 +209,8 @@ static bool is_readable(const char *url, char **why)
     return options != NULL;
 }
 
-static void connect_to(struct postgres_db *d, const char *url, bool *away, char **why)
+/* One attempt. False: *why. */
+static bool connect_once(struct postgres_db *d, const char *url, bool *away, char **why)
 {
     struct settings s = settings_of(url, d->role);
     unsigned limit_ms = d->role == DB_READER ? DB_READER_LIMIT_MS : POSTGRES_CONNECT_MS;
@@ -217,7 +218,7 @@ static void connect_to(struct postgres_db *d, const char *url, bool *away, char 
     d->conn = PQconnectStartParams(s.names, s.values, 1);
     if (d->conn == NULL) {
         *why = sentence("store: there is no memory for a connection to PostgreSQL.");
-        return;
+        return false;
     }
     enum postgres_wait how = finish_connecting(d, until);
     if (how != POSTGRES_WAIT_READY) {
@@ -225,12 +226,30 @@ static void connect_to(struct postgres_db *d, const char *url, bool *away, char 
         snprintf(d->problem, sizeof d->problem, "it has not answered within %u s",
                  hosts_of(url) * limit_ms / 1000);
         *why = unreachable(d);
-        return;
+        return false;
     }
     if (PQstatus(d->conn) != CONNECTION_OK) {
         postgres_note_connection(d);
         *why = failure(d, &s, away);
-        return;
+        return false;
+    }
+    return true;
+}
+
+static void connect_to(struct postgres_db *d, const char *url, bool *away, char **why)
+{
+    if (!connect_once(d, url, away, why)) {
+        if (*away || d->conn == NULL) {
+            return;
+        }
+        /* A server that was starting when it refused may have been up when it was pinged; one that
+         * refuses again means it. */
+        free(*why);
+        *why = NULL;
+        PQfinish(d->conn);
+        if (!connect_once(d, url, away, why)) {
+            return;
+        }
     }
     *why = unfit(d);
     if (*why != NULL) {
