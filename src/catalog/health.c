@@ -7,55 +7,18 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "catalog/live_inner.h"
-#include "config/config.h"
+#include "catalog/health_inner.h"
 
-#define STRIPES                  16u
-#define WINDOW_S                 30u
 #define RATE_REQUESTS_MIN        20u
 #define CONNECT_FAILURES_MAX     3u
-#define OPEN_FIRST_MS            5000u
 #define OPEN_MAX_MS              60000u
 #define PROBE_MS                 30000u
 #define PROVIDERS_PER_STRIPE_MAX 1024u
 
-struct second {
-    uint64_t at; /* in seconds */
-    uint32_t good, bad;
-};
-
-struct resting_key {
-    struct digest key;
-    uint64_t until_ms;
-    bool credential;
-};
-
-struct provider_health {
-    char *name;
-    struct second seconds[WINDOW_S];
-    unsigned connect_failures;
-    bool open;
-    uint64_t open_until_ms, open_ms, probe_until_ms;
-    uint64_t rest_until_ms; /* the latest of its keys */
-    unsigned key_count;
-    struct resting_key keys[CONFIG_PROVIDER_KEYS_MAX];
-};
-
-struct stripe {
-    pthread_mutex_t lock;
-    struct map providers;
-};
-
-struct health_table {
-    struct stripe stripes[STRIPES];
-    _Atomic int open_count;         /* breakers */
-    _Atomic uint64_t rest_until_ms; /* the latest of all keys */
-};
-
 struct health_table *health_table_new(void)
 {
     struct health_table *t = xcalloc(1, sizeof *t);
-    for (unsigned i = 0; i < STRIPES; i++) {
+    for (unsigned i = 0; i < HEALTH_STRIPES; i++) {
         pthread_mutex_init(&t->stripes[i].lock, NULL);
         map_init(&t->stripes[i].providers);
     }
@@ -64,7 +27,7 @@ struct health_table *health_table_new(void)
 
 void health_table_free(struct health_table *t)
 {
-    for (unsigned i = 0; i < STRIPES; i++) {
+    for (unsigned i = 0; i < HEALTH_STRIPES; i++) {
         size_t at = 0;
         str name;
         void *value;
@@ -79,16 +42,15 @@ void health_table_free(struct health_table *t)
     free(t);
 }
 
-static struct stripe *lock_stripe(struct live *l, str provider)
+struct stripe *health_lock(struct live *l, str provider)
 {
     uint32_t hash = crc32c(0, provider.p, provider.len);
-    struct stripe *s = &l->health->stripes[hash % STRIPES];
+    struct stripe *s = &l->health->stripes[hash % HEALTH_STRIPES];
     pthread_mutex_lock(&s->lock);
     return s;
 }
 
-/* The entry, made when it is new; NULL only beyond the maximum, and then nothing is remembered. */
-static struct provider_health *take_entry(struct stripe *s, str provider)
+struct provider_health *health_entry(struct stripe *s, str provider)
 {
     struct provider_health *p = map_find(&s->providers, provider);
     if (p != NULL || s->providers.count >= PROVIDERS_PER_STRIPE_MAX)
@@ -102,7 +64,7 @@ static struct provider_health *take_entry(struct stripe *s, str provider)
 static void count_result(struct provider_health *p, bool good, uint64_t now_ms)
 {
     uint64_t now_s = now_ms / 1000;
-    struct second *second = &p->seconds[now_s % WINDOW_S];
+    struct second *second = &p->seconds[now_s % HEALTH_WINDOW_S];
     if (second->at != now_s)
         *second = (struct second){.at = now_s};
     second->good += good;
@@ -112,8 +74,8 @@ static void count_result(struct provider_health *p, bool good, uint64_t now_ms)
 static bool fails_by_rate(const struct provider_health *p, uint64_t now_ms)
 {
     uint64_t now_s = now_ms / 1000, good = 0, bad = 0;
-    for (unsigned i = 0; i < WINDOW_S; i++) {
-        if (p->seconds[i].at + WINDOW_S > now_s) {
+    for (unsigned i = 0; i < HEALTH_WINDOW_S; i++) {
+        if (p->seconds[i].at + HEALTH_WINDOW_S > now_s) {
             good += p->seconds[i].good;
             bad += p->seconds[i].bad;
         }
@@ -121,26 +83,37 @@ static bool fails_by_rate(const struct provider_health *p, uint64_t now_ms)
     return good + bad >= RATE_REQUESTS_MIN && bad > good;
 }
 
+static void tell_others(struct health_table *t)
+{
+    atomic_fetch_add_explicit(&t->changes, 1, memory_order_relaxed);
+}
+
 static void open_breaker(struct health_table *t, struct provider_health *p, uint64_t now_ms)
 {
     if (!p->open) {
-        p->open_ms = OPEN_FIRST_MS;
+        p->open_ms = HEALTH_OPEN_FIRST_MS;
         atomic_fetch_add_explicit(&t->open_count, 1, memory_order_relaxed);
     } else {
         p->open_ms = p->open_ms * 2 < OPEN_MAX_MS ? p->open_ms * 2 : OPEN_MAX_MS;
     }
     p->open = true;
+    p->hearsay = false;
+    p->opened_ms = now_ms;
     p->open_until_ms = now_ms + p->open_ms;
     p->probe_until_ms = 0;
+    tell_others(t);
 }
 
-static void close_breaker(struct health_table *t, struct provider_health *p)
+static void close_breaker(struct health_table *t, struct provider_health *p, uint64_t now_ms)
 {
     p->open = false;
+    p->hearsay = false;
+    p->closed_ms = now_ms;
+    tell_others(t);
     atomic_fetch_sub_explicit(&t->open_count, 1, memory_order_relaxed);
     p->connect_failures = 0;
     p->probe_until_ms = 0;
-    for (unsigned i = 0; i < WINDOW_S; i++)
+    for (unsigned i = 0; i < HEALTH_WINDOW_S; i++)
         p->seconds[i] = (struct second){0};
 }
 
@@ -148,15 +121,18 @@ static void close_breaker(struct health_table *t, struct provider_health *p)
 static bool note(struct health_table *t, struct provider_health *p, enum health_event e,
                  uint64_t now_ms)
 {
+    if (e == HEALTH_OK)
+        p->last_good_ms = now_ms;
     if (p->open) {
+        bool first_hand = !p->hearsay;
         if (now_ms < p->open_until_ms)
             return false; /* of an attempt from before: what counts now is the probe */
         if (e == HEALTH_OK) {
-            close_breaker(t, p);
-            return true;
+            close_breaker(t, p, now_ms);
+            return first_hand;
         }
         open_breaker(t, p, now_ms);
-        return false;
+        return !first_hand;
     }
     count_result(p, e == HEALTH_OK, now_ms);
     p->connect_failures = e == HEALTH_CONNECT_FAILED ? p->connect_failures + 1 : 0;
@@ -168,8 +144,8 @@ static bool note(struct health_table *t, struct provider_health *p, enum health_
 
 bool health_note(struct live *l, str provider, enum health_event e, uint64_t now_ms, bool *up)
 {
-    struct stripe *s = lock_stripe(l, provider);
-    struct provider_health *p = take_entry(s, provider);
+    struct stripe *s = health_lock(l, provider);
+    struct provider_health *p = health_entry(s, provider);
     bool changed = p != NULL && note(l->health, p, e, now_ms);
     if (up != NULL)
         *up = p == NULL || !p->open;
@@ -203,7 +179,7 @@ bool health_all_well(const struct live *l, uint64_t now_ms)
 
 enum health health_look(struct live *l, str provider, uint64_t now_ms, bool *keys_rest)
 {
-    struct stripe *s = lock_stripe(l, provider);
+    struct stripe *s = health_lock(l, provider);
     const struct provider_health *p = map_find(&s->providers, provider);
     enum health state = state_of(p, now_ms);
     *keys_rest = p != NULL && p->rest_until_ms > now_ms;
@@ -221,7 +197,7 @@ bool health_enter(struct live *l, str provider, uint64_t now_ms)
 {
     if (all_are_up(l))
         return true;
-    struct stripe *s = lock_stripe(l, provider);
+    struct stripe *s = health_lock(l, provider);
     struct provider_health *p = map_find(&s->providers, provider);
     enum health state = state_of(p, now_ms);
     if (state == HEALTH_PROBE)
@@ -232,7 +208,7 @@ bool health_enter(struct live *l, str provider, uint64_t now_ms)
 
 /* ---- keys ---- */
 
-static struct resting_key *find_key(struct provider_health *p, const struct digest *key)
+struct resting_key *health_find_key(struct provider_health *p, const struct digest *key)
 {
     for (unsigned i = 0; i < p->key_count; i++)
         if (memcmp(&p->keys[i].key, key, sizeof *key) == 0)
@@ -242,7 +218,7 @@ static struct resting_key *find_key(struct provider_health *p, const struct dige
 
 static struct resting_key *take_key(struct provider_health *p, const struct digest *key)
 {
-    struct resting_key *k = find_key(p, key);
+    struct resting_key *k = health_find_key(p, key);
     if (k != NULL)
         return k;
     if (p->key_count < CONFIG_PROVIDER_KEYS_MAX)
@@ -254,20 +230,27 @@ static struct resting_key *take_key(struct provider_health *p, const struct dige
     return k;
 }
 
+void health_rest(struct health_table *t, struct provider_health *p, const struct resting_key *k)
+{
+    *take_key(p, &k->key) = *k;
+    if (k->until_ms > p->rest_until_ms)
+        p->rest_until_ms = k->until_ms;
+    uint64_t latest = atomic_load_explicit(&t->rest_until_ms, memory_order_relaxed);
+    while (k->until_ms > latest &&
+           !atomic_compare_exchange_weak_explicit(&t->rest_until_ms, &latest, k->until_ms,
+                                                  memory_order_relaxed, memory_order_relaxed)) {
+    }
+}
+
 void key_rest(struct live *l, str provider, const struct digest *key, uint64_t until_ms,
               bool credential)
 {
-    struct stripe *s = lock_stripe(l, provider);
-    struct provider_health *p = take_entry(s, provider);
+    struct stripe *s = health_lock(l, provider);
+    struct provider_health *p = health_entry(s, provider);
     if (p != NULL) {
-        *take_key(p, key) = (struct resting_key){*key, until_ms, credential};
-        if (until_ms > p->rest_until_ms)
-            p->rest_until_ms = until_ms;
-        uint64_t latest = atomic_load_explicit(&l->health->rest_until_ms, memory_order_relaxed);
-        while (until_ms > latest &&
-               !atomic_compare_exchange_weak_explicit(&l->health->rest_until_ms, &latest, until_ms,
-                                                      memory_order_relaxed, memory_order_relaxed)) {
-        }
+        health_rest(l->health, p, &(struct resting_key){*key, until_ms, credential, false});
+        if (!credential)
+            tell_others(l->health);
     }
     pthread_mutex_unlock(&s->lock);
 }
@@ -277,9 +260,9 @@ uint64_t key_resting_until(struct live *l, str provider, const struct digest *ke
 {
     if (no_key_rests(l, now_ms))
         return 0;
-    struct stripe *s = lock_stripe(l, provider);
+    struct stripe *s = health_lock(l, provider);
     struct provider_health *p = map_find(&s->providers, provider);
-    const struct resting_key *k = p != NULL ? find_key(p, key) : NULL;
+    const struct resting_key *k = p != NULL ? health_find_key(p, key) : NULL;
     uint64_t until = k != NULL && k->until_ms > now_ms ? k->until_ms : 0;
     if (until != 0 && credential != NULL)
         *credential = k->credential;
@@ -303,7 +286,7 @@ static void forget_credentials(struct provider_health *p)
 
 void health_reload(struct live *l)
 {
-    for (unsigned i = 0; i < STRIPES; i++) {
+    for (unsigned i = 0; i < HEALTH_STRIPES; i++) {
         struct stripe *s = &l->health->stripes[i];
         pthread_mutex_lock(&s->lock);
         size_t at = 0;

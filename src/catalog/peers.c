@@ -2,7 +2,7 @@
  *
  * A page: the mark with its version, the number of slots, then per slot its id, answers and tokens,
  * and of each kind its buckets in ascending order, each with four weights (memory and recent, exact
- * and at least). Numbers are LEB128 varints, weights in 64ths; empty buckets and slots are left
+ * and at least), in 64ths; empty buckets and slots are left
  * out. The reader wants every byte to have a meaning: a page that was cut or changed is none. */
 #include "catalog/peers.h"
 
@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "catalog/live_inner.h"
+#include "catalog/peers_codec.h"
 
 #define WEIGHT_UNIT  64.0
 #define WEIGHT_MAX   (UINT64_C(1) << 34)
@@ -21,15 +22,6 @@
 static const str mark = STR_INIT("relay-live-1\n");
 
 /* ---- writing ---- */
-
-static void put_number(struct buf *out, uint64_t v)
-{
-    while (v >= 128) {
-        (void)buf_add_char(out, (char)(unsigned char)(v | 128));
-        v >>= 7;
-    }
-    (void)buf_add_char(out, (char)(unsigned char)v);
-}
 
 static uint64_t units(double weight, uint64_t most)
 {
@@ -57,13 +49,13 @@ static void put_kind(struct buf *out, const struct live_counts *c, unsigned kind
     unsigned count = 0;
     for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
         count += weights_of(c, kind, i, weights);
-    put_number(out, count);
+    peers_put_number(out, count);
     for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
         if (!weights_of(c, kind, i, weights))
             continue;
-        put_number(out, i);
+        peers_put_number(out, i);
         for (unsigned w = 0; w < WEIGHTS; w++)
-            put_number(out, weights[w]);
+            peers_put_number(out, weights[w]);
     }
 }
 
@@ -84,16 +76,15 @@ void live_export(struct live *l, unsigned page, struct buf *out)
     for (unsigned slot = first; slot < first + LIVE_PAGE_SLOTS; slot++)
         count += is_told(l, slot);
     (void)buf_add(out, mark);
-    put_number(out, count);
+    peers_put_number(out, count);
     for (unsigned slot = first; slot < first + LIVE_PAGE_SLOTS; slot++) {
         if (!is_told(l, slot))
             continue;
         const struct live_counts *own = &l->memories[slot]->own;
         str id = str_of_c(l->slot_ids[slot]);
-        put_number(out, id.len);
-        (void)buf_add(out, id);
-        put_number(out, units(own->answers, WEIGHT_MAX));
-        put_number(out, units(own->tokens, TOKENS_MAX));
+        peers_put_text(out, id);
+        peers_put_number(out, units(own->answers, WEIGHT_MAX));
+        peers_put_number(out, units(own->tokens, TOKENS_MAX));
         for (unsigned kind = 0; kind < MEASURED_COUNT; kind++)
             put_kind(out, own, kind);
     }
@@ -120,55 +111,19 @@ void live_export_all_again(struct live *l)
             l->page_changed[slot / LIVE_PAGE_SLOTS] = true;
 }
 
-/* ---- reading: `rest` shrinks; `ok` falls at the first thing that cannot be ---- */
+/* ---- reading ---- */
 
-struct reader {
-    str rest;
-    bool ok;
-};
-
-/* At most `most`, and no longer than it must be. */
-static uint64_t take_number(struct reader *r, uint64_t most)
+static float take_weight(struct peers_reader *r)
 {
-    uint64_t v = 0;
-    for (unsigned i = 0; r->ok && i < 9; i++) {
-        if (i >= r->rest.len)
-            break;
-        unsigned char c = (unsigned char)r->rest.p[i];
-        v |= (uint64_t)(c & 127) << (7 * i);
-        if (c >= 128)
-            continue;
-        r->rest = str_sub(r->rest, i + 1, r->rest.len);
-        r->ok = v <= most && (c > 0 || i == 0);
-        return r->ok ? v : 0;
-    }
-    r->ok = false;
-    return 0;
+    return (float)((double)peers_take_number(r, WEIGHT_MAX) / WEIGHT_UNIT);
 }
 
-static str take_text(struct reader *r, uint64_t most)
+static void take_kind(struct peers_reader *r, struct decayed *memory, struct decayed *recent)
 {
-    uint64_t len = take_number(r, most);
-    if (!r->ok || len > r->rest.len) {
-        r->ok = false;
-        return (str){0};
-    }
-    str out = str_of(r->rest.p, (size_t)len);
-    r->rest = str_sub(r->rest, (size_t)len, r->rest.len);
-    return out;
-}
-
-static float take_weight(struct reader *r)
-{
-    return (float)((double)take_number(r, WEIGHT_MAX) / WEIGHT_UNIT);
-}
-
-static void take_kind(struct reader *r, struct decayed *memory, struct decayed *recent)
-{
-    uint64_t count = take_number(r, HISTOGRAM_BUCKETS);
+    uint64_t count = peers_take_number(r, HISTOGRAM_BUCKETS);
     uint64_t next = 0; /* the lowest bucket that may follow */
     for (uint64_t i = 0; r->ok && i < count; i++) {
-        uint64_t bucket = take_number(r, HISTOGRAM_BUCKETS - 1);
+        uint64_t bucket = peers_take_number(r, HISTOGRAM_BUCKETS - 1);
         if (!r->ok || bucket < next) {
             r->ok = false;
             return;
@@ -191,16 +146,13 @@ static void take_kind(struct reader *r, struct decayed *memory, struct decayed *
 typedef void take_slot_fn(void *ctx, str id, const struct live_counts *counts);
 static bool read_page(str bytes, take_slot_fn *take, void *ctx)
 {
-    struct reader r = {bytes, str_starts(bytes, mark)};
-    if (!r.ok)
-        return false;
-    r.rest = str_sub(bytes, mark.len, bytes.len);
-    uint64_t slots = take_number(&r, LIVE_PAGE_SLOTS);
+    struct peers_reader r = peers_read(bytes, mark);
+    uint64_t slots = peers_take_number(&r, LIVE_PAGE_SLOTS);
     for (uint64_t i = 0; r.ok && i < slots; i++) {
         struct live_counts counts = {0};
-        str id = take_text(&r, ID_BYTES_MAX);
-        counts.answers = (double)take_number(&r, WEIGHT_MAX) / WEIGHT_UNIT;
-        counts.tokens = (double)take_number(&r, TOKENS_MAX) / WEIGHT_UNIT;
+        str id = peers_take_text(&r, ID_BYTES_MAX);
+        counts.answers = (double)peers_take_number(&r, WEIGHT_MAX) / WEIGHT_UNIT;
+        counts.tokens = (double)peers_take_number(&r, TOKENS_MAX) / WEIGHT_UNIT;
         for (unsigned kind = 0; kind < MEASURED_COUNT; kind++)
             take_kind(&r, &counts.memory[kind], &counts.recent[kind]);
         if (r.ok && take != NULL)

@@ -36,4 +36,27 @@ void live_export_all_again(struct live *l);
 bool live_import(struct live *l, const struct uuid *peer, unsigned page, str bytes, uint64_t age_ms,
                  uint64_t now_ms);
 
+/* ---- health: any thread ----
+ *
+ * Which providers are down or up again, and which keys rest after a 429. It is hearsay where it is
+ * imported: at most it makes a provider half-open (health_peers.c). */
+
+#define HEALTH_PAGE_BYTES_MAX (64u << 10)
+
+uint64_t health_changes(const struct live *l); /* grows with everything that others should hear */
+/* Appends a page; false: it says nothing. */
+bool health_export(struct live *l, uint64_t now_ms, struct buf *out);
+
+struct health_listener {
+    /* The configuration has this provider, and, unless it is NULL, this key of it: the digest of
+     * the key, or zeros for a provider without one. */
+    bool (*knows)(void *ctx, str provider, const struct digest *key);
+    /* Another process was believed: the provider is half-open here from now on. */
+    void (*heard)(void *ctx, str provider, bool up_again);
+    void *ctx;
+};
+/* A page as a peer exported it age_ms ago. False: the bytes are none, and nothing has changed. */
+bool health_import(struct live *l, const struct health_listener *to, str bytes, uint64_t age_ms,
+                   uint64_t now_ms);
+
 #endif

@@ -14,6 +14,12 @@
 #define BEAT_EVERY_MS  1000u
 #define PAGES_PER_BEAT 4u /* that are written */
 
+/* The page after those of measurements. It is written anew while it says something, so that who
+ * starts later finds it, and does not outlive its writer for long. */
+#define HEALTH_PAGE     LIVE_PAGES
+#define HEALTH_EVERY_MS 30000u
+#define HEALTH_TTL_MS   120000u
+
 struct peers {
     struct runtime *runtime;
     struct redis *redis;
@@ -21,7 +27,9 @@ struct peers {
     struct redis_purges *purges; /* until this one leaves */
     struct loop_timer timer;
     struct peers_count count;
-    unsigned next_page; /* where to look first for one that has changed */
+    unsigned next_page;                 /* where to look first for one that has changed */
+    bool health_told;                   /* the last page said something */
+    uint64_t health_changes, health_ms; /* as of then */
 };
 
 static void count_one(_Atomic int64_t *counter)
@@ -45,11 +53,46 @@ static void on_seen(void *ctx, unsigned gateways, bool more)
         loop_timer_start(&p->timer, 0);
 }
 
+static const struct provider_config *find_provider(const struct config *c, str name)
+{
+    for (unsigned i = 0; i < c->provider_count; i++)
+        if (str_eq(c->providers[i].name, name) && c->providers[i].state == PROVIDER_ON)
+            return &c->providers[i];
+    return NULL;
+}
+
+static bool knows(void *ctx, str name, const struct digest *key)
+{
+    struct peers *p = ctx;
+    static const struct digest no_key;
+    const struct provider_config *provider = find_provider(p->runtime->config, name);
+    if (provider == NULL || key == NULL)
+        return provider != NULL;
+    for (unsigned i = 0; i < provider->api_key_count; i++) {
+        struct digest d = digest_of(provider->api_keys[i]);
+        if (memcmp(&d, key, sizeof d) == 0)
+            return true;
+    }
+    return provider->api_key_count == 0 && memcmp(key, &no_key, sizeof no_key) == 0;
+}
+
+static void on_heard(void *ctx, str provider, bool up_again)
+{
+    struct peers *p = ctx;
+    LOG(p->runtime->gateway.log, LOG_INFO,
+        up_again ? "another gateway reaches a provider again: the next request tries it"
+                 : "another gateway cannot use a provider: the next request tries it",
+        LOG_S("provider", provider));
+}
+
 static void on_page(void *ctx, const struct uuid *peer, unsigned page, str bytes, uint64_t age_ms)
 {
     struct peers *p = ctx;
     struct gateway *g = &p->runtime->gateway;
-    bool ok = live_import(g->live, peer, page, bytes, age_ms, loop_now_ms(p->runtime->control));
+    const struct health_listener listener = {knows, on_heard, p};
+    uint64_t now_ms = loop_now_ms(p->runtime->control);
+    bool ok = page == HEALTH_PAGE ? health_import(g->live, &listener, bytes, age_ms, now_ms)
+                                  : live_import(g->live, peer, page, bytes, age_ms, now_ms);
     count_one(ok ? &g->pages_taken : &g->pages_ignored);
 }
 
@@ -58,12 +101,16 @@ static void on_page(void *ctx, const struct uuid *peer, unsigned page, str bytes
 static void on_put_failed(void *ctx, unsigned page)
 {
     struct peers *p = ctx;
-    live_export_again(p->runtime->gateway.live, page);
+    if (page == HEALTH_PAGE)
+        p->health_changes = 0;
+    else
+        live_export_again(p->runtime->gateway.live, page);
 }
 
 static void on_emptied(void *ctx)
 {
     struct peers *p = ctx;
+    p->health_changes = 0;
     live_export_all_again(p->runtime->gateway.live);
 }
 
@@ -96,10 +143,30 @@ static void put_changed(struct peers *p)
     }
 }
 
+static void put_health(struct peers *p)
+{
+    struct gateway *g = &p->runtime->gateway;
+    uint64_t changes = health_changes(g->live), now_ms = loop_now_ms(p->runtime->control);
+    bool again = p->health_told && now_ms - p->health_ms >= HEALTH_EVERY_MS;
+    if ((changes == p->health_changes && !again) || !redis_is_up(p->redis))
+        return;
+    struct buf bytes;
+    buf_init(&bytes, HEALTH_PAGE_BYTES_MAX);
+    bool told = health_export(g->live, now_ms, &bytes);
+    if (redis_peers_put(p->link, HEALTH_PAGE, buf_str(&bytes), HEALTH_TTL_MS)) {
+        p->health_changes = changes;
+        p->health_told = told;
+        p->health_ms = now_ms;
+        count_one(&g->pages_sent);
+    }
+    buf_deinit(&bytes);
+}
+
 static void on_timer(struct loop_timer *t)
 {
     struct peers *p = LIST_ITEM(t, struct peers, timer);
     redis_peers_beat(p->link);
+    put_health(p);
     put_changed(p);
     loop_timer_start(t, BEAT_EVERY_MS);
 }

@@ -1,5 +1,6 @@
-/* Any bytes as measurements of another process: what is taken leaves shares that are shares, and
- * nothing is read beyond the bytes. */
+/* Any bytes as measurements, or as the health of providers, of another process: what is taken
+ * leaves shares that are shares and providers that at worst are probed, and nothing is read beyond
+ * the bytes. */
 #include <assert.h>
 #include <math.h>
 #include <stdint.h>
@@ -23,6 +24,17 @@ static void look(struct live *l, str id)
     assert(live_answer_tokens(l, slot, 100) >= 0);
 }
 
+static bool knows(void *ctx, str provider, const struct digest *key)
+{
+    (void)ctx;
+    return provider.len < 8 && (key == NULL || key->b[0] < 128);
+}
+
+static void heard(void *ctx, str provider, bool up_again)
+{
+    assert(health_of(ctx, provider, 1000) == HEALTH_PROBE && !up_again);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct live *l = live_new(1);
@@ -35,6 +47,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         look(l, STR("p/m"));
         look(l, STR("q/n"));
     }
+    const struct health_listener listener = {knows, heard, l};
+    (void)health_import(l, &listener, str_of(copy, size), size % 200000, 1000);
     free(copy);
     live_free(l);
     return 0;

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from redis_server import Redis, needs_redis
-from support import ask, model, provider, stream, wait_for
+from support import ask, free_port, model, provider, stream, wait_for
 
 pytestmark = needs_redis
 
@@ -97,3 +97,31 @@ def test_a_fresh_gateway_routes_as_an_old_one(start, redis, word):
     redis.ask("HSET", "rl:{gateways}:n", "n", str(number))
     redis.ask("ZADD", "rl:{gateways}:changed", str(number), "04040404-0404-0404-0404-040404040404:0")
     wait_for(lambda: fresh.metric("relay_gateway_pages_total", result="ignored") == 1)
+
+
+def test_what_one_finds_out_about_providers_the_others_hear(start, redis, word):
+    limited, good = start.sim(), start.sim()
+    nobody = {"kind": "openai", "api_key": "x", "base_url": f"http://127.0.0.1:{free_port()}/v1"}
+    config = {"providers": {"gone": nobody, "limited": provider(limited), "good": provider(good)},
+              "shared": redis.url,
+              "models": [model("gone/m", input=1), model("limited/m", input=2),
+                         model("good/m", input=100, output=900)],
+              "aliases": {"one": ["gone/m", "good/m"], "two": ["limited/m", "good/m"]}}
+    old = start.relay(config)
+    limited.set(status=429, retry_after="200")
+    with old.http(old.first_key) as c:
+        assert ask(c, "two", word).headers["x-relay-attempts"] == "2"
+        for i in range(4):
+            assert ask(c, "one", f"{word} {i}").headers["x-relay-provider"] == "good"
+        wait_for(lambda: "provider is down" in old.log())
+    fresh = start.relay(config)
+    with fresh.http(fresh.first_key) as d:
+        wait_for(lambda: "another gateway cannot use a provider" in fresh.log())
+        # One request tries the provider, and its failure is enough.
+        assert fresh.metric("relay_provider_up", provider="gone") == 1
+        assert ask(d, "one", word).headers["x-relay-attempts"] == "2"
+        wait_for(lambda: "provider is down" in fresh.log())
+        # The key rests here too: nobody asks with it.
+        asked = limited.count()
+        assert ask(d, "two", word).headers["x-relay-attempts"] == "1"
+        assert limited.count() == asked
