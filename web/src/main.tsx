@@ -1,0 +1,11 @@
+import './css/tokens.css'
+import './css/base.css'
+import './css/shell.css'
+import './css/parts.css'
+import './css/charts.css'
+import { render } from 'solid-js/web'
+import { App } from './App'
+import { followAddress } from './lib/address'
+
+followAddress()
+render(() => <App />, document.getElementById('root')!)
