@@ -209,6 +209,13 @@ static bool is_readable(const char *url, char **why)
     return options != NULL;
 }
 
+/* libpq would print warnings to standard error. */
+static void ignore_notice(void *arg, const char *message)
+{
+    (void)arg;
+    (void)message;
+}
+
 /* One attempt. False: *why. */
 static bool connect_once(struct postgres_db *d, const char *url, bool *away, char **why)
 {
@@ -220,6 +227,7 @@ static bool connect_once(struct postgres_db *d, const char *url, bool *away, cha
         *why = sentence("store: there is no memory for a connection to PostgreSQL.");
         return false;
     }
+    PQsetNoticeProcessor(d->conn, ignore_notice, NULL);
     enum postgres_wait how = finish_connecting(d, until);
     if (how != POSTGRES_WAIT_READY) {
         *away = true;

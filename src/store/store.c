@@ -26,7 +26,7 @@
 #define BACKOFF_MS_MAX   5000u
 #define BATCHES_IN_A_ROW 16
 #define NICENESS         5
-#define AWAY_SHARE       4 /* of the time to stop: what a store gets that is away */
+#define AWAY_SHARE       4 /* of the time to stop: for a store that is away to come back */
 #define STALE_AFTER_NS   (UINT64_C(3600) * 1000 * NS_PER_MS)
 
 /* ---- the state of things, told once ---- */
@@ -254,12 +254,14 @@ static void finish(struct store *s)
 {
     uint64_t by = atomic_load_explicit(&s->stop_by_ns, memory_order_acquire);
     uint64_t now = clock_mono_ns();
+    uint64_t away_by = by > now ? now + (by - now) / AWAY_SHARE : now;
+    bool works = atomic_load_explicit(&s->reachable, memory_order_relaxed);
     bool ok = s->db != NULL && db_is_there(s->db);
-    if (!atomic_load_explicit(&s->reachable, memory_order_relaxed) && by > now) {
-        by = now + (by - now) / AWAY_SHARE; /* it was away before: no hurry will bring it back */
-        atomic_store_explicit(&s->stop_by_ns, by, memory_order_relaxed);
+    if (!works) {
+        /* A server that does not answer is not waited for any longer than one that refuses. */
+        atomic_store_explicit(&s->stop_by_ns, away_by, memory_order_relaxed);
     }
-    while ((!ok || journal_has_unread(s->journal)) && clock_mono_ns() < by) {
+    while ((!ok || journal_has_unread(s->journal)) && clock_mono_ns() < (ok ? by : away_by)) {
         ok = (ok || reopen(s)) && copy_all(s, by);
         if (!ok) {
             poll(NULL, 0, (int)BACKOFF_MS_MIN);
