@@ -125,7 +125,11 @@ static void print_work(struct tool *t)
     line(t, "limits",
          arena_printf(a, STR_FMT " and " STR_FMT " per minute for keys that set none%s",
                       STR_ARG(rpm), STR_ARG(tpm),
-                      redis_url_is(c->shared) ? "; limits are this gateway's own" : ""));
+                      !redis_url_is(c->shared)    ? ""
+                      : c->limits.share_when_away ? "; counted in Redis, and in equal shares by "
+                                                    "each gateway while it is away"
+                                                  : "; counted in Redis, and requests are refused "
+                                                    "while it is away"));
     str why = {0};
     str folder = model_check(c, a, &why);
     print_cache(t, folder.len > 0);

@@ -201,8 +201,7 @@ static void first_models(struct runtime *rt)
              "cache.scope is global: every key may get answers that were made for another");
     if (rt->workers[0].worker.redis != NULL)
         LOG0(&rt->log, LOG_INFO,
-             "shared is a Redis server: answers are shared through it; limits and budgets are this "
-             "gateway's own");
+             "shared is a Redis server: limits, budgets and answers are shared through it");
     peers_open(rt);
     workers_start(rt);
     loop_timer_start(&rt->tick, TICK_MS);

@@ -36,6 +36,15 @@ static void changed(void *arg, struct redis *r)
     tell(arg);
 }
 
+static void limits_lost(void *arg, int64_t count)
+{
+    const struct worker *w = arg;
+    LOG(w->gateway->log, LOG_ERROR,
+        "Redis was not told how requests ended; their tokens and reserved money are given back by "
+        "time, and budgets catch up from the request log",
+        LOG_I("requests", count));
+}
+
 void shared_open(struct worker *w, const struct config *c, struct tls_client *tls,
                  struct resolver *resolver)
 {
@@ -48,14 +57,24 @@ void shared_open(struct worker *w, const struct config *c, struct tls_client *tl
         const struct redis_answers_options answers = {
             .redis = w->redis, .features = features_of, .changed = tell, .ctx = w};
         w->shared = redis_answers_new(&answers);
+        const struct redis_limits_options limits = {
+            .redis = w->redis, .loop = w->loop, .lost = limits_lost, .ctx = w};
+        w->shared_limits = redis_limits_new(&limits);
     }
     arena_deinit(&scratch);
 }
 
+bool shared_rest(struct worker *w)
+{
+    return w->redis == NULL || redis_limits_rest(w->shared_limits);
+}
+
 void shared_close(struct worker *w)
 {
-    if (w->redis != NULL)
-        redis_close(w->redis);
+    if (w->redis == NULL)
+        return;
+    redis_close(w->redis);
+    redis_limits_close(w->shared_limits);
 }
 
 void shared_free(struct worker *w)
@@ -63,6 +82,7 @@ void shared_free(struct worker *w)
     if (w->redis == NULL)
         return;
     redis_answers_free(w->shared);
+    redis_limits_free(w->shared_limits);
     redis_free(w->redis);
 }
 

@@ -11,6 +11,7 @@
  * thread when it has no request left, freed after its loop has ended. */
 void shared_open(struct worker *w, const struct config *c, struct tls_client *tls,
                  struct resolver *resolver);
+bool shared_rest(struct worker *w); /* Redis knows how all requests ended, or is away */
 void shared_close(struct worker *w);
 void shared_free(struct worker *w);
 

@@ -41,6 +41,7 @@ void workers_make(struct runtime *rt)
         worker_init(w, &rt->gateway, i, rt->catalog);
         shared_open(w, rt->config, rt->tls_client, rt->resolver);
         rt->gateway.redis[i] = w->redis;
+        rt->gateway.shared_limits[i] = w->shared_limits;
         t->handler = path_http_handler;
         t->handler.ctx = w;
         w->server = server_new(w->loop, &t->handler, limits_of(rt->config, rt->worker_count));
@@ -102,7 +103,7 @@ static void drain_look(struct loop_timer *timer)
         worker_abandon_requests(w);
     if (now >= t->drain_until_ms + DRAIN_LAST_MS)
         server_close_all(w->server);
-    if (!list_is_empty(&w->requests) || !server_is_idle(w->server)) {
+    if (!list_is_empty(&w->requests) || !server_is_idle(w->server) || !shared_rest(w)) {
         loop_timer_start(timer, DRAIN_LOOK_MS);
         return;
     }

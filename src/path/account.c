@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "path/audit.h"
+#include "path/limit.h"
 #include "path/record.h"
 #include "path/request.h"
 #include "path/resemble.h"
@@ -222,14 +223,13 @@ bool account_flush(struct worker *w)
 
 enum flow account_write(struct request *r)
 {
-    struct gateway *g = r->worker->gateway;
     upstream_stop(r);
     attempt_end(r, r->fault != OK ? r->fault : OK);
     int64_t now_us = clock_utc_us();
     keep_and_land(r, now_us);
     struct spent spent = sum_attempts(r);
     r->cost = r->hit != NULL ? 0 : spent.cost;
-    limits_settle(g->limits, &r->reservation, spent.tokens, spent.cost, spent.completion, now_us);
+    limit_settle(r, spent.tokens, spent.cost, spent.completion, now_us);
     remember(r);
 
     struct record row;

@@ -1,12 +1,13 @@
 /* call.c - the next candidate is called; on failure the one after it, as long as the client has got
  * no content.
  *
- * asks:    the next candidate's provider, with one of its keys that does not rest
- * answers: a plain answer that is whole and valid, or a stream's first content
- * fails with: NO_MODEL_AVAILABLE, BUDGET_EXCEEDED, or what the last attempt failed with, after all
- * fallbacks
- * may jump to: call (the next candidate), account (a count that nobody tells is estimated) */
+ * asks:    the next candidate's provider, with one of its keys that does not rest; before that
+ * Redis, where it keeps the key's budget answers: a plain answer that is whole and valid, or a
+ * stream's first content fails with: NO_MODEL_AVAILABLE, BUDGET_EXCEEDED, OVERLOADED, or what the
+ * last attempt failed with, after all fallbacks may jump to: call (the next candidate), account (a
+ * count that nobody tells is estimated) */
 #include "base/clock.h"
+#include "path/limit.h"
 #include "path/local.h"
 
 #define NO_KEY_READY UINT32_MAX
@@ -79,9 +80,26 @@ static enum flow give_up(struct request *r)
     r->fault_param = r->call_param;
     r->fault_code = r->call_code;
     r->fault_status = r->call_status;
-    if (r->call_err != ERR_UPSTREAM_RATE_LIMIT && r->call_err != ERR_NO_MODEL_AVAILABLE)
+    if (r->call_err == ERR_OVERLOADED)
+        r->retry_after_ms = AWAY_RETRY_MS;
+    else if (r->call_err != ERR_UPSTREAM_RATE_LIMIT && r->call_err != ERR_NO_MODEL_AVAILABLE)
         r->retry_after_ms = -1;
     return request_fail(r, r->call_err, STR_FMT, STR_ARG(r->call_message));
+}
+
+/* Calls the candidate if there is money for it. */
+static bool begin(struct request *r, struct candidate *c, enum money money)
+{
+    str why = {0}, param = {0};
+    enum err err = money == MONEY_FITS    ? upstream_start(r, c, r->key_chosen, &why, &param)
+                   : money == MONEY_SHORT ? ERR_BUDGET_EXCEEDED
+                                          : ERR_OVERLOADED;
+    if (err == ERR_OVERLOADED)
+        why = STR("The Redis server that counts budgets for all gateways does not answer; try "
+                  "again.");
+    if (err != OK)
+        note_not_started(r, err, why, param);
+    return err == OK;
 }
 
 /* Takes the next candidate with a key that is ready. */
@@ -97,21 +115,37 @@ enum flow call_ask(struct request *r)
         struct upstream *u = upstream_of(r, c);
         uint64_t until = 0;
         bool refused = false;
-        unsigned key = ready_key(r, u, &until, &refused);
-        str why = {0}, param = {0};
-        if (key == NO_KEY_READY) {
+        r->key_chosen = ready_key(r, u, &until, &refused);
+        if (r->key_chosen == NO_KEY_READY) {
             note_resting(r, u, until, refused);
         } else if (health_enter(r->worker->gateway->live, u->config->name,
                                 loop_now_ms(r->worker->loop)) ||
                    c->unhealthy) {
-            enum err err = upstream_start(r, c, key, &why, &param);
-            if (err == OK)
+            enum money money = limit_hold(r, c);
+            if (money == MONEY_ASKED)
+                return request_wait(r, limit_leave);
+            if (begin(r, c, money))
                 return request_wait(r, upstream_stop);
-            note_not_started(r, err, why, param);
         }
         next_pass(r);
     }
     return give_up(r);
+}
+
+/* Redis was asked for the candidate's money. */
+static enum flow take_money(struct request *r)
+{
+    struct candidate *c = &r->candidates[r->next_candidate];
+    enum money money = limit_held(r, c);
+    if (money == MONEY_ASKED)
+        return request_wait(r, limit_leave);
+    if (r->out_of_time)
+        note_not_started(r, ERR_UPSTREAM_TIMEOUT, (str){0}, (str){0});
+    else if (begin(r, c, money))
+        return request_wait(r, upstream_stop);
+    else
+        next_pass(r);
+    return request_jump(r, STEP_CALL);
 }
 
 static void count_fallback(struct request *r, const struct attempt *t, enum err err)
@@ -213,6 +247,8 @@ enum flow call_answer(struct request *r)
 {
     if (r->is_local)
         return local_answer(r);
+    if (limit_is_asked(r))
+        return take_money(r);
     const struct attempt *t = request_try(r);
     if (r->out_of_time || r->timed_out)
         return after(r, failure_judge(r, ERR_UPSTREAM_TIMEOUT, (str){0}));

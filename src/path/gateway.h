@@ -27,6 +27,7 @@
 #include "path/meters.h"
 #include "store/answers.h"
 #include "store/redis_answers.h"
+#include "store/redis_limits.h"
 #include "store/store.h"
 
 #define WORKERS_MAX 8u
@@ -44,7 +45,10 @@ struct gateway {
     struct embed_pool *_Atomic encoder; /* NULL: no model; may come while workers run, then stays */
     str encoder_version;                /* its vectors compare only with each other */
     struct redis *redis[WORKERS_MAX];   /* the workers', for what is counted; NULL: none */
-    _Atomic unsigned gateways_seen;     /* gateway_peers() */
+    struct redis_limits *shared_limits[WORKERS_MAX]; /* likewise */
+    _Atomic bool limits_alone;                       /* the last request had no answer of Redis */
+    _Atomic int64_t limits_told_s;                   /* when that changed, and was logged */
+    _Atomic unsigned gateways_seen;                  /* gateway_peers() */
     _Atomic int64_t pages_sent, pages_taken, pages_ignored; /* between gateways */
     unsigned worker_count;
     struct digest admin_hash; /* of the admin key */
@@ -96,6 +100,7 @@ struct worker {
     struct journal_writer *journal;
     struct redis *redis; /* NULL: `shared` is `memory` */
     struct redis_answers *shared;
+    struct redis_limits *shared_limits;
     struct view *view;    /* the current one */
     struct list ready;    /* requests whose turn it is */
     struct list requests; /* all in flight */

@@ -46,6 +46,10 @@ static const struct metric_desc table[METER_COUNT] = {
     [METER_SHARED_COMMANDS] = {"relay_shared_commands_total", "Commands sent to the shared cache, by how they ended.", METRIC_COUNTER, {"result"}, NULL, 1},
     [METER_SHARED_CONNECTS] = {"relay_shared_connects_total", "Connections made to the shared cache.", METRIC_COUNTER, {NULL}, NULL, 1},
     [METER_SHARED_SECONDS]  = {"relay_shared_seconds", "Time a request waited for the shared cache, each time it asked.", METRIC_HISTOGRAM, {NULL}, micro_bounds, NS},
+    [METER_LIMITS_SHARED]   = {"relay_limits_shared", "1 while limits and budgets are counted in Redis for all gateways, 0 while this one counts its share or refuses.", METRIC_GAUGE, {NULL}, NULL, 1},
+    [METER_LIMITS_ALONE]    = {"relay_limits_alone_total", "Requests that Redis did not count in time, by what was done instead.", METRIC_COUNTER, {"mode"}, NULL, 1},
+    [METER_LIMITS_UNSETTLED] = {"relay_limits_unsettled", "Ends of requests that Redis has not confirmed yet.", METRIC_GAUGE, {NULL}, NULL, 1},
+    [METER_LIMITS_LOST]     = {"relay_limits_lost_total", "Ends of requests that Redis was not told; budgets make up for them from the request log.", METRIC_COUNTER, {NULL}, NULL, 1},
     [METER_STEP]            = {"relay_step_seconds", "Time a request spent in a step of the path, waiting included.", METRIC_HISTOGRAM, {"step"}, micro_bounds, NS},
     [METER_BUILD_INFO]      = {"relay_build_info", "Always 1; the version is a label.", METRIC_GAUGE, {"version"}, NULL, 1},
 };
@@ -81,6 +85,8 @@ void meters_init(struct meters *m, unsigned workers, const char *version)
         m->audits[i] = series(m->metrics, METER_AUDITS, audit_result_text((enum audit_result)i));
     for (size_t i = 0; i < sizeof limited / sizeof *limited; i++)
         m->limited[i] = series(m->metrics, METER_LIMITED, limited[i]);
+    m->limits_alone[0] = series(m->metrics, METER_LIMITS_ALONE, "share");
+    m->limits_alone[1] = series(m->metrics, METER_LIMITS_ALONE, "refuse");
     for (unsigned i = 0; i < STEPS; i++)
         m->step[i] = series(m->metrics, METER_STEP, step_text((enum step_name)i));
     metrics_set(m->metrics, series(m->metrics, METER_BUILD_INFO, version), 1);
@@ -143,6 +149,24 @@ static void set_pages(struct gateway *g, const char *result, const _Atomic int64
                 atomic_load_explicit(count, memory_order_relaxed));
 }
 
+/* Where Redis counts limits. */
+static void set_limits(struct gateway *g, bool up)
+{
+    struct metrics *x = g->meters.metrics;
+    struct redis_limits_counts all = {0};
+    bool alone = atomic_load_explicit(&g->limits_alone, memory_order_relaxed);
+    if (g->shared_limits[0] == NULL)
+        return;
+    for (unsigned i = 0; i < g->worker_count; i++) {
+        struct redis_limits_counts c = redis_limits_counts(g->shared_limits[i]);
+        all.waiting += c.waiting;
+        all.lost += c.lost;
+    }
+    metrics_set(x, series(x, METER_LIMITS_SHARED, NULL), up && !alone);
+    metrics_set(x, series(x, METER_LIMITS_UNSETTLED, NULL), all.waiting);
+    metrics_set(x, series(x, METER_LIMITS_LOST, NULL), all.lost);
+}
+
 /* What the workers' connections have counted; nothing where there are none. */
 static void set_shared(struct gateway *g)
 {
@@ -170,6 +194,7 @@ static void set_shared(struct gateway *g)
     metrics_set(x, series(x, METER_SHARED_COMMANDS, "late"), all.late);
     metrics_set(x, series(x, METER_SHARED_COMMANDS, "lost"), all.lost);
     metrics_set(x, series(x, METER_SHARED_CONNECTS, NULL), all.connects);
+    set_limits(g, up > 0);
 }
 
 /* Only where there are audits: a ratio of nothing is no number. */

@@ -44,6 +44,10 @@ enum meter {
     METER_SHARED_COMMANDS,
     METER_SHARED_CONNECTS,
     METER_SHARED_SECONDS,
+    METER_LIMITS_SHARED,
+    METER_LIMITS_ALONE,
+    METER_LIMITS_UNSETTLED,
+    METER_LIMITS_LOST,
     METER_STEP,
     METER_BUILD_INFO,
     METER_COUNT
@@ -57,7 +61,8 @@ struct meters {
     unsigned cache[5];                /* by enum cache_kind */
     unsigned vetoes[GUARD_RULES + 1]; /* the last: the score */
     unsigned audits[AUDIT_RESULTS];
-    unsigned limited[4]; /* requests, tokens, budget, provider */
+    unsigned limited[4];      /* requests, tokens, budget, provider */
+    unsigned limits_alone[2]; /* share, refuse */
     unsigned step[STEPS];
     _Atomic unsigned requests[METER_ENDPOINTS]
                              [500]; /* series + 1 of endpoint and status - 100; 0: not made yet */

@@ -25,6 +25,15 @@ static void health(struct worker *w, struct exchange *x)
     page(w, x, 200, "application/json", STR("{\"status\":\"ok\"}"));
 }
 
+/* Who counts the limits at this moment, and what comes of it. */
+static const char *limits_text(const struct worker *w)
+{
+    bool alone = atomic_load_explicit(&w->gateway->limits_alone, memory_order_relaxed);
+    return redis_is_up(w->redis) && !alone           ? "shared"
+           : w->view->config->limits.share_when_away ? "share"
+                                                     : "refuse";
+}
+
 /* Ready: the configuration and the keys are loaded, and the store is reachable or the journal takes
  * rows. Without the shared cache requests are served all the same. */
 static void ready(struct worker *w, struct exchange *x)
@@ -48,6 +57,10 @@ static void ready(struct worker *w, struct exchange *x)
                      w->shared == NULL       ? "memory"
                      : redis_is_up(w->redis) ? "reachable"
                                              : "away");
+    if (w->shared_limits != NULL)
+        (void)buf_printf(&body, ",\"limits\":\"%s\"", limits_text(w));
+    if (trouble.len == 0 && w->shared_limits != NULL)
+        trouble = redis_limits_trouble(w->shared_limits);
     if (trouble.len > 0) {
         (void)buf_add(&body, STR(",\"trouble\":"));
         json_add_str(&body, trouble);

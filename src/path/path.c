@@ -32,7 +32,7 @@ static const struct step {
     /* read up to the limit, parse once */
     [STEP_RECEIVE]      = {"receive",      receive_ask,      receive_answer,      0},
     /* one request, estimated tokens: atomically */
-    [STEP_LIMIT]        = {"limit",        limit_reserve,    NULL,                0},
+    [STEP_LIMIT]        = {"limit",        limit_ask,        limit_answer,        0},
     /* candidates, scored, in order */
     [STEP_ROUTE]        = {"route",        route_pick,       NULL,                TO(STEP_CALL) | TO(STEP_ACCOUNT)},
     /* same question, same scope? or someone asking it right now */

@@ -142,6 +142,8 @@ struct request {
     struct limit_state limit;
     bool limited; /* limit has been filled */
     int64_t expected_answer;
+    struct shared_limit *shared_limit; /* NULL: nothing is limited, or in this process only */
+    uint64_t shared_waited_ns;         /* for Redis, limits and cache together */
 
     /* route */
     struct resolution among;
@@ -178,6 +180,7 @@ struct request {
 
     /* call */
     unsigned next_candidate; /* the one to call now */
+    unsigned key_chosen;     /* of its provider, while its money is being asked for */
     uint32_t passed;         /* bits of those that are done with */
     struct buf body;         /* of a refusal, or of a plain answer */
     enum call_failure failure;
@@ -284,8 +287,7 @@ struct cache_owner {
 struct cache_owner cache_owner_of(const struct request *r);
 
 /* upstream.c: one call of one candidate with one of its keys. Other than OK it did not begin: a
- * limit of the provider's, the key's budget, or the request cannot be said in its dialect (*why).
- */
+ * limit of the provider's, or the request cannot be said in its dialect (*why). */
 enum err upstream_start(struct request *r, struct candidate *c, unsigned key_index, str *why,
                         str *param);
 /* Stops the call under way without a word; its attempt must be ended by the caller. */

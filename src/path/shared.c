@@ -11,7 +11,6 @@ struct shared_question {
     struct redis_ask ask;
     struct request *request;
     uint64_t asked_ns;
-    unsigned waited_ms; /* by earlier asks */
     bool asked, here;
     uint64_t purges;    /* of this process's answers, when it was asked */
     struct digest home; /* the scope it lies with */
@@ -36,10 +35,19 @@ void shared_begin(struct request *r)
     r->shared = q;
 }
 
-/* 0: it has waited enough. */
-static unsigned wait_left(const struct shared_question *q)
+unsigned shared_wait_left(const struct request *r)
 {
-    return q->waited_ms < SHARED_WAIT_MS ? SHARED_WAIT_MS - q->waited_ms : 0;
+    uint64_t waited_ms = r->shared_waited_ns / 1000000;
+    return waited_ms < SHARED_WAIT_MS ? SHARED_WAIT_MS - (unsigned)waited_ms : 0;
+}
+
+void shared_note_waited(struct request *r, uint64_t since_ns)
+{
+    const struct meters *m = &r->worker->gateway->meters;
+    uint64_t waited_ns = clock_mono_ns() - since_ns;
+    r->shared_waited_ns += waited_ns;
+    r->waited_ns += waited_ns;
+    metrics_observe(m->metrics, r->worker->index, m->shared_seconds, (int64_t)waited_ns);
 }
 
 static bool note_asked(struct shared_question *q, bool asked)
@@ -56,18 +64,19 @@ static bool note_asked(struct shared_question *q, bool asked)
 bool shared_ask_same(struct request *r)
 {
     struct shared_question *q = r->shared;
-    return q != NULL &&
+    return q != NULL && shared_wait_left(r) > 0 &&
            note_asked(q, redis_answers_find(r->worker->shared, &q->ask, &q->home, &r->cache_key,
-                                            r->at_us, cache_not_before_us(r), wait_left(q)));
+                                            r->at_us, cache_not_before_us(r), shared_wait_left(r)));
 }
 
 bool shared_ask_like(struct request *r, const struct digest *scope, const float *vector,
                      float floor)
 {
     struct shared_question *q = r->shared;
-    return q != NULL && wait_left(q) > 0 &&
+    return q != NULL && shared_wait_left(r) > 0 &&
            note_asked(q, redis_answers_find_like(r->worker->shared, &q->ask, scope, vector, floor,
-                                                 r->at_us, cache_not_before_us(r), wait_left(q)));
+                                                 r->at_us, cache_not_before_us(r),
+                                                 shared_wait_left(r)));
 }
 
 bool shared_is_asked(const struct request *r)
@@ -77,13 +86,8 @@ bool shared_is_asked(const struct request *r)
 
 static void note_waited(struct request *r)
 {
-    struct shared_question *q = r->shared;
-    const struct meters *m = &r->worker->gateway->meters;
-    uint64_t waited_ns = clock_mono_ns() - q->asked_ns;
-    q->asked = false;
-    q->waited_ms += (unsigned)(waited_ns / 1000000);
-    r->waited_ns += waited_ns;
-    metrics_observe(m->metrics, r->worker->index, m->shared_seconds, (int64_t)waited_ns);
+    r->shared->asked = false;
+    shared_note_waited(r, r->shared->asked_ns);
 }
 
 static void let_go(struct redis_ask *ask)

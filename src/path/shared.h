@@ -1,14 +1,18 @@
-/* shared.h - what a request asks of the cache that gateways share, and what it keeps there. With
- * `shared: memory` none of these does anything. */
+/* shared.h - how long a request waits for Redis, what it asks of the cache that gateways share, and
+ * what it keeps there. With `shared: memory` none of these does anything. */
 #ifndef RELAY_PATH_SHARED_H
 #define RELAY_PATH_SHARED_H
 
 #include "path/request.h"
 #include "store/redis_answers.h"
 
-/* A request waits for the shared cache no longer than this in all, and a slot of the loop's timers.
- */
-#define SHARED_WAIT_MS 24u
+/* A request waits for Redis no longer than this in all, for limits and cache together, and a slot
+ * of the loop's timers: less than 50 ms. */
+#define SHARED_WAIT_MS 32u
+
+unsigned shared_wait_left(const struct request *r); /* in ms; 0: it has waited enough */
+/* It has waited, since then. */
+void shared_note_waited(struct request *r, uint64_t since_ns);
 
 /* Before any of the others, while the request's body is there. None of them does anything if the
  * server does not answer at this moment. */

@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "path/request.h"
+#include "path/limit.h"
 
 #define PLAIN_ANSWER_MAX  (64u << 20)
 #define REFUSAL_BYTES_MAX (64u << 10)
@@ -367,30 +367,23 @@ static void prepare_stream(struct request *r, const struct target *target, const
         path_watch_silence(r);
 }
 
-/* The provider's own limits of the configuration, and what is left of the key's budget. */
+/* The provider's own limits of the configuration, of which each gateway has its share. */
 static enum err reserve(struct request *r, struct attempt *t)
 {
-    struct limits *limits = r->worker->gateway->limits;
+    struct gateway *g = r->worker->gateway;
     const struct provider_config *p = t->upstream->config;
-    bool counts = r->chat.asked == ASKED_COUNT; /* which costs nothing */
-    if (!counts && r->audit == NULL && pusd_known(r->key->budget) &&
-        pusd_known(t->candidate->expected_cost) &&
-        !limits_reserve_money(limits, &r->reservation, t->candidate->expected_cost, r->key->budget,
-                              r->at_us))
-        return ERR_BUDGET_EXCEEDED;
     if (p->rpm == 0 && p->tpm == 0)
         return OK;
     struct limit_ask ask = {
         .id = t->upstream->limit_id,
-        .rpm = p->rpm,
-        .tpm = p->tpm,
-        .tokens = counts ? 0 : r->prompt_tokens + r->expected_answer,
+        .rpm = limit_share(g, p->rpm),
+        .tpm = limit_share(g, p->tpm),
+        .tokens = r->chat.asked == ASKED_COUNT ? 0 : r->prompt_tokens + r->expected_answer,
         .budget = PUSD_UNKNOWN,
     };
-    struct limit_state s = limits_reserve(limits, &ask, clock_utc_us(), &t->reservation);
+    struct limit_state s = limits_reserve(g->limits, &ask, clock_utc_us(), &t->reservation);
     if (s.verdict != LIMIT_OK)
-        metrics_add(r->worker->gateway->meters.metrics, r->worker->index,
-                    r->worker->gateway->meters.limited[3], 1);
+        metrics_add(g->meters.metrics, r->worker->index, g->meters.limited[3], 1);
     if (s.verdict != LIMIT_OK && (r->retry_after_ms < 0 || s.retry_after_ms < r->retry_after_ms))
         r->retry_after_ms = s.retry_after_ms;
     return s.verdict == LIMIT_OK ? OK : ERR_UPSTREAM_RATE_LIMIT;

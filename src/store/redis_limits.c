@@ -1,13 +1,8 @@
-/* redis_limits.c - the questions to limits.lua, and the settlements on their way to it.
- *
- * Questions are sent at once and have a deadline. Settlements wait a moment to go out in one write
- * with somebody's question, stay in a list until they are confirmed, and are sent again when that
- * does not come. Names and numbers are arguments of the script and never its text. */
-#include "store/redis_limits.h"
-
-#include <stdatomic.h>
+/* redis_limits.c - the questions to limits.lua: sent at once, each with a deadline. Names and
+ * numbers are arguments of the script and never its text. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
@@ -15,64 +10,26 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "store/limits_internal.h"
+#include "store/redis_limits_internal.h"
 
-#define WORDS_MAX        16u
-#define WORD_BYTES_MAX   64u
-#define SHA_LEN          40u
-#define LAZY_MS          8u   /* a settlement waits so long for company */
-#define RETRY_MS         250u /* and so long where Redis did not confirm it */
-#define CONFIRM_MS       500u
-#define AFTER_PERIOD_MS  (INT64_C(3600) * 1000)
-#define TOTAL_TTL_MS     (INT64_C(40) * 86400 * 1000)
-#define US_PER_DAY       INT64_C(86400000000)
-#define SETTLEMENTS_KEPT 256u /* freed ones, for the next */
+#define AFTER_PERIOD_MS (INT64_C(3600) * 1000)
+#define TOTAL_TTL_MS    (INT64_C(40) * 86400 * 1000)
+#define US_PER_DAY      INT64_C(86400000000)
 
 extern const unsigned char relay_limits_lua[];
 extern const size_t relay_limits_lua_len;
 
-struct settlement {
-    struct redis_command command;
-    struct list node;
-    struct redis_limits *limits;
-    struct shared_reservation reservation;
-    int64_t used;
-    pusd cost, spent;
-    int64_t ttl_ms;
-    uint64_t dead_ms; /* its reservation is given back by then */
-    bool whole_script;
-};
-
-struct redis_limits {
-    struct redis_limits_options options;
-    str script;
-    char sha[SHA_LEN + 1];
-    int64_t connects;    /* of the connection that the script was loaded on */
-    struct list waiting; /* settlements to send, oldest first */
-    struct list flying;  /* sent */
-    struct list spare;
-    unsigned spare_count;
-    struct loop_timer timer;
-    int64_t lost_unsaid;
-    _Atomic int64_t unconfirmed, lost;
-};
-
 /* ---- a command, word by word ---- */
-
-struct words {
-    str at[WORDS_MAX];
-    unsigned count;
-    char text[WORDS_MAX][WORD_BYTES_MAX];
-};
 
 static void add(struct words *w, str word)
 {
     w->at[w->count++] = word;
 }
 
-static void add_number(struct words *w, int64_t number)
+void words_add_number(struct words *w, int64_t number)
 {
     char *text = w->text[w->count];
-    int len = snprintf(text, WORD_BYTES_MAX, "%lld", (long long)number);
+    int len = snprintf(text, LIMIT_WORD_BYTES_MAX, "%lld", (long long)number);
     add(w, str_of(text, (size_t)len));
 }
 
@@ -94,18 +51,17 @@ static void add_key(struct words *w, const struct shared_reservation *r, char ki
         snprintf(period, sizeof period, ":%c%lld", day ? 'd' : 'm',
                  (long long)(start / US_PER_DAY));
     }
-    int len = snprintf(text, WORD_BYTES_MAX, "rl:{%s}:%c%s", hex, kind, period);
+    int len = snprintf(text, LIMIT_WORD_BYTES_MAX, "rl:{%s}:%c%s", hex, kind, period);
     add(w, str_of(text, (size_t)len));
 }
 
-/* The script by its sum, or all of it; its keys; and what every operation begins with. */
-static void begin(const struct redis_limits *l, struct words *w, bool whole, str operation,
-                  const struct shared_reservation *r)
+void words_begin(const struct redis_limits *l, struct words *w, bool whole, str operation,
+                 const struct shared_reservation *r)
 {
     bool has_budget = r->period != BUDGET_NONE;
     w->count = 0;
     add(w, whole ? STR("EVAL") : STR("EVALSHA"));
-    add(w, whole ? l->script : str_of(l->sha, SHA_LEN));
+    add(w, whole ? l->script : str_of(l->sha, LIMIT_SHA_LEN));
     add(w, has_budget ? STR("3") : STR("2"));
     add_key(w, r, 'w', false);
     add_key(w, r, 'z', has_budget);
@@ -114,11 +70,10 @@ static void begin(const struct redis_limits *l, struct words *w, bool whole, str
     }
     add(w, operation);
     add(w, str_of((const char *)r->id.b, sizeof r->id.b));
-    add_number(w, r->lease_ms);
+    words_add_number(w, r->lease_ms);
 }
 
-/* A connection's first command loads the script, so that none of those behind it misses it. */
-static void load_script(struct redis_limits *l)
+void limits_load_script(struct redis_limits *l)
 {
     int64_t connects = redis_counts(l->options.redis).connects;
     if (connects == l->connects) {
@@ -130,8 +85,30 @@ static void load_script(struct redis_limits *l)
     }
 }
 
-/* The money of a period is kept a little longer than the period. */
-static int64_t ttl_of(const struct shared_reservation *r, int64_t now_us)
+bool limits_script_is_missing(const struct redis_value *value)
+{
+    return value != NULL && value->kind == REDIS_REFUSAL &&
+           str_starts(value->text, STR("NOSCRIPT"));
+}
+
+/* Some of it is the peer's text. */
+void limits_note_reply(struct redis_limits *l, const struct redis_value *value, bool useful)
+{
+    str address = redis_address(l->options.redis);
+    if (useful) {
+        l->trouble[0] = '\0';
+        return;
+    }
+    str said = value->kind == REDIS_REFUSAL ? str_head(value->text, 120) : STR("nonsense");
+    snprintf(l->trouble, sizeof l->trouble,
+             "shared: the Redis server at " STR_FMT " does not count limits: " STR_FMT,
+             STR_ARG(address), STR_ARG(said));
+    for (char *at = l->trouble; *at != '\0'; at++) {
+        *at = *at >= ' ' && *at < 0x7f ? *at : '?';
+    }
+}
+
+int64_t reservation_ttl_ms(const struct shared_reservation *r, int64_t now_us)
 {
     int64_t end_us = budget_period_end(r->period, r->at_us);
     if (end_us == 0) {
@@ -140,7 +117,7 @@ static int64_t ttl_of(const struct shared_reservation *r, int64_t now_us)
     return AFTER_PERIOD_MS + (end_us > now_us ? (end_us - now_us) / 1000 : 0);
 }
 
-static bool is_over(const struct shared_reservation *r, int64_t now_us)
+bool reservation_is_over(const struct shared_reservation *r, int64_t now_us)
 {
     int64_t end_us = budget_period_end(r->period, r->at_us);
     return end_us != 0 && now_us >= end_us;
@@ -158,18 +135,18 @@ static bool ask(struct limit_call *c, bool whole)
     if (now_ms >= c->due_ms) {
         return false;
     }
-    begin(l, &w, whole, c->holds ? STR("money") : STR("reserve"), c->reservation);
+    words_begin(l, &w, whole, c->holds ? STR("money") : STR("reserve"), c->reservation);
     if (c->holds) {
-        add_number(&w, c->money);
+        words_add_number(&w, c->money);
     } else {
-        add_number(&w, c->ask.rpm);
-        add_number(&w, c->ask.tpm);
-        add_number(&w, c->ask.tokens);
+        words_add_number(&w, c->ask.rpm);
+        words_add_number(&w, c->ask.tpm);
+        words_add_number(&w, c->ask.tokens);
     }
     if (c->reservation->period != BUDGET_NONE) {
-        add_number(&w, c->ask.budget);
-        add_number(&w, c->spent);
-        add_number(&w, ttl_of(c->reservation, c->reservation->at_us));
+        words_add_number(&w, c->ask.budget);
+        words_add_number(&w, c->spent);
+        words_add_number(&w, reservation_ttl_ms(c->reservation, c->reservation->at_us));
     }
     c->again = whole;
     c->command = (struct redis_command){.done = on_answer};
@@ -231,10 +208,8 @@ static void on_answer(struct redis_command *command, const struct redis_value *v
 {
     struct limit_call *c = LIST_ITEM(command, struct limit_call, command);
     int64_t held = -1;
-    bool unknown =
-        value != NULL && value->kind == REDIS_REFUSAL && str_starts(value->text, STR("NOSCRIPT"));
-    if (unknown && !c->again && ask(c, true)) {
-        return; /* the server has forgotten the script, and learns it again with this */
+    if (!c->again && limits_script_is_missing(value) && ask(c, true)) {
+        return; /* it is learnt again with this */
     }
     if (value == NULL) {
         c->failed = true;
@@ -243,11 +218,10 @@ static void on_answer(struct redis_command *command, const struct redis_value *v
         c->fits = held == 1;
     } else {
         c->failed = !read_state(c, value, &c->state);
+        limits_note_reply(c->from, value, !c->failed);
     }
     c->done(c);
 }
-
-static void pump(struct redis_limits *l);
 
 static bool start(struct redis_limits *l, struct limit_call *c, unsigned within_ms)
 {
@@ -257,8 +231,8 @@ static bool start(struct redis_limits *l, struct limit_call *c, unsigned within_
     c->from = l;
     c->failed = false;
     c->due_ms = redis_now_ms(l->options.redis) + within_ms;
-    pump(l); /* what waits for company has it, and its tokens are free again */
-    load_script(l);
+    settlements_send(l); /* what waits for company has it, and its tokens are free again */
+    limits_load_script(l);
     return ask(c, false);
 }
 
@@ -288,7 +262,7 @@ bool redis_limits_hold(struct redis_limits *l, struct limit_call *c, struct shar
                        pusd money, pusd budget, pusd spent, int64_t now_us, unsigned within_ms)
 {
     /* A period that has ended asks for nothing more. */
-    bool over = is_over(r, now_us);
+    bool over = reservation_is_over(r, now_us);
     c->reservation = r;
     c->ask = (struct limit_ask){.budget = over ? INT64_MAX : budget};
     c->spent = over ? 0 : spent;
@@ -304,143 +278,9 @@ void redis_limits_leave(struct limit_call *c)
     }
 }
 
-/* ---- settlements ---- */
-
-static void settlement_free(struct settlement *s)
-{
-    struct redis_limits *l = s->limits;
-    list_remove(&s->node);
-    atomic_fetch_sub_explicit(&l->unconfirmed, 1, memory_order_relaxed);
-    if (l->spare_count == SETTLEMENTS_KEPT) {
-        free(s);
-        return;
-    }
-    l->spare_count++;
-    list_add_before(&l->spare, &s->node);
-}
-
-static void give_up(struct settlement *s)
-{
-    struct redis_limits *l = s->limits;
-    settlement_free(s);
-    atomic_fetch_add_explicit(&l->lost, 1, memory_order_relaxed);
-    l->lost_unsaid++;
-}
-
-static void wake_in(struct redis_limits *l, unsigned ms)
-{
-    if (!loop_timer_running(&l->timer)) {
-        loop_timer_start(&l->timer, ms);
-    }
-}
-
-static void on_settled(struct redis_command *c, const struct redis_value *value)
-{
-    struct settlement *s = LIST_ITEM(c, struct settlement, command);
-    struct redis_limits *l = s->limits;
-    if (value != NULL && value->kind == REDIS_INTEGER) {
-        settlement_free(s);
-        return;
-    }
-    s->whole_script =
-        value != NULL && value->kind == REDIS_REFUSAL && str_starts(value->text, STR("NOSCRIPT"));
-    list_remove(&s->node);
-    list_add_before(&l->waiting, &s->node);
-    wake_in(l, s->whole_script ? LAZY_MS : RETRY_MS);
-}
-
-static bool send_settlement(struct settlement *s)
-{
-    struct redis_limits *l = s->limits;
-    const struct shared_reservation *r = &s->reservation;
-    struct words w;
-    begin(l, &w, s->whole_script, STR("settle"), r);
-    add_number(&w, r->tokens);
-    add_number(&w, s->used);
-    if (r->period != BUDGET_NONE) {
-        add_number(&w, s->cost);
-        add_number(&w, s->spent);
-        add_number(&w, s->ttl_ms);
-    }
-    s->command = (struct redis_command){.done = on_settled};
-    return redis_send(l->options.redis, &s->command, w.at, w.count, CONFIRM_MS);
-}
-
-/* Sends what waits, as far as Redis takes it. */
-static void pump(struct redis_limits *l)
-{
-    uint64_t now_ms = redis_now_ms(l->options.redis);
-    bool up = redis_is_up(l->options.redis);
-    if (up && !list_is_empty(&l->waiting)) {
-        load_script(l);
-    }
-    while (up && !list_is_empty(&l->waiting)) {
-        struct settlement *s = LIST_ITEM(l->waiting.next, struct settlement, node);
-        if (now_ms >= s->dead_ms) {
-            give_up(s);
-        } else if (send_settlement(s)) {
-            list_remove(&s->node);
-            list_add_before(&l->flying, &s->node);
-        } else {
-            break;
-        }
-    }
-}
-
-static void on_timer(struct loop_timer *t)
-{
-    struct redis_limits *l = LIST_ITEM(t, struct redis_limits, timer);
-    pump(l);
-    if (l->lost_unsaid > 0 && l->options.lost != NULL) {
-        l->options.lost(l->options.ctx, l->lost_unsaid);
-    }
-    l->lost_unsaid = 0;
-    if (!list_is_empty(&l->waiting)) {
-        wake_in(l, RETRY_MS);
-    }
-}
-
-static struct settlement *settlement_new(struct redis_limits *l)
-{
-    int64_t others = atomic_fetch_add_explicit(&l->unconfirmed, 1, memory_order_relaxed);
-    if (others >= SETTLEMENTS_MAX && !list_is_empty(&l->waiting)) {
-        give_up(LIST_ITEM(l->waiting.next, struct settlement, node));
-    }
-    struct list *node = list_pop(&l->spare);
-    if (node == NULL) {
-        return xmalloc(sizeof(struct settlement));
-    }
-    l->spare_count--;
-    return LIST_ITEM(node, struct settlement, node);
-}
-
-void redis_limits_settle(struct redis_limits *l, struct shared_reservation *r, int64_t tokens,
-                         pusd cost, pusd spent, int64_t now_us)
-{
-    if (!r->sent) {
-        return;
-    }
-    r->sent = false;
-    struct settlement *s = settlement_new(l);
-    *s = (struct settlement){
-        .limits = l,
-        .reservation = *r,
-        .used = !r->has_tpm  ? r->tokens
-                : tokens > 0 ? tokens
-                             : 0,
-        .cost = pusd_known(cost) && cost > 0 ? cost : 0,
-        .spent = is_over(r, now_us) ? 0 : spent,
-        .ttl_ms = r->period != BUDGET_NONE ? ttl_of(r, now_us) : 0,
-        .dead_ms = redis_now_ms(l->options.redis) + (uint64_t)r->lease_ms,
-    };
-    list_init(&s->node);
-    list_add_before(&l->waiting, &s->node);
-    wake_in(l, LAZY_MS);
-}
-
 /* ---- lifetime ---- */
 
-static void sum_of(str text, char out[SHA_LEN + 1])
+static void sum_of(str text, char out[LIMIT_SHA_LEN + 1])
 {
     unsigned char sum[SHA_DIGEST_LENGTH];
     SHA1((const unsigned char *)text.p, text.len, sum);
@@ -458,38 +298,19 @@ struct redis_limits *redis_limits_new(const struct redis_limits_options *options
                     : str_of((const char *)relay_limits_lua, relay_limits_lua_len);
     l->connects = -1;
     sum_of(l->script, l->sha);
-    list_init(&l->waiting);
-    list_init(&l->flying);
-    list_init(&l->spare);
-    loop_timer_init(&l->timer, options->loop, on_timer);
+    settlements_init(l);
     return l;
-}
-
-bool redis_limits_rest(struct redis_limits *l)
-{
-    pump(l);
-    return !redis_is_up(l->options.redis) ||
-           (list_is_empty(&l->waiting) && list_is_empty(&l->flying));
-}
-
-void redis_limits_close(struct redis_limits *l)
-{
-    loop_timer_stop(&l->timer);
-}
-
-static void free_all(struct list *from)
-{
-    for (struct list *node; (node = list_pop(from)) != NULL;) {
-        free(LIST_ITEM(node, struct settlement, node));
-    }
 }
 
 void redis_limits_free(struct redis_limits *l)
 {
-    free_all(&l->waiting);
-    free_all(&l->flying);
-    free_all(&l->spare);
+    settlements_free(l);
     free(l);
+}
+
+str redis_limits_trouble(const struct redis_limits *l)
+{
+    return str_of_c(l->trouble);
 }
 
 struct redis_limits_counts redis_limits_counts(const struct redis_limits *l)

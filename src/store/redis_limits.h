@@ -86,6 +86,10 @@ void redis_limits_leave(struct limit_call *c);
 void redis_limits_settle(struct redis_limits *l, struct shared_reservation *r, int64_t tokens,
                          pusd cost, pusd spent, int64_t now_us);
 
+/* One sentence on why the server's answers cannot be used, or empty; redis_trouble() says what is
+ * wrong with the connection. */
+str redis_limits_trouble(const struct redis_limits *l);
+
 /* Any thread. */
 struct redis_limits_counts {
     int64_t waiting; /* settlements that are not confirmed */

@@ -40,8 +40,8 @@ static const struct scenario scenarios[] = {
      .answer = "[DONE]", .row = "cache=miss stream=1"},
     {.title = "silent", .warm = true, .body = ASK("one/small"), .shared = SHARED_SILENT, FRESH, .trail = TRAIL_MISS, .row = "cache=miss"},
     {.title = "silent with an encoder", .warm_body = SAY(ASKED), .body = SAY(ALIKE), .shared = SHARED_SILENT, FRESH, .trail = TRAIL_MISS, .row = "cache=miss"},
-    {.title = "later than anybody waits", .warm_body = SAY(ASKED), .body = SAY(ALIKE), .shared = SHARED_ANSWERS, .shared_ms = 30, FRESH, .row = "cache=miss"},
-    {.title = "too late for the second of two asks", .warm_body = SAY(ASKED), .body = SAY(ALIKE), .shared = SHARED_ANSWERS, .shared_ms = 15, FRESH, .row = "cache=miss"},
+    {.title = "later than anybody waits", .warm_body = SAY(ASKED), .body = SAY(ALIKE), .shared = SHARED_ANSWERS, .shared_ms = 40, FRESH, .row = "cache=miss"},
+    {.title = "too late for the second of two asks", .warm_body = SAY(ASKED), .body = SAY(ALIKE), .shared = SHARED_ANSWERS, .shared_ms = 20, FRESH, .row = "cache=miss"},
 };
 /* clang-format on */
 

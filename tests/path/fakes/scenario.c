@@ -86,10 +86,13 @@ bool world_balances(struct world *w, const char *title, const char *key)
     wrong |= unequal(title, "requests left", atomic_load(&w->gateway.inflight), 0);
     if (k == NULL || rows == 0 || wrong)
         return !wrong;
-    if (w->now_ms < WINDOW_SAFE_MS && k->tpm != 0)
-        wrong |= unequal(title, "tokens settled", world_tokens(w, key), tokens);
-    if (pusd_known(k->budget))
-        wrong |= unequal(title, "money settled", world_held(w, key), money);
+    struct limits *counts[] = {w->gateway.limits, world_truth(w)};
+    for (unsigned i = 0; i < 2 && counts[i] != NULL; i++) {
+        if (w->now_ms < WINDOW_SAFE_MS && k->tpm != 0)
+            wrong |= unequal(title, "tokens settled", world_tokens_in(w, counts[i], key), tokens);
+        if (pusd_known(k->budget))
+            wrong |= unequal(title, "money settled", world_held_in(w, counts[i], key), money);
+    }
     return !wrong;
 }
 
@@ -102,8 +105,12 @@ static struct visit *begin(struct world *w, const struct scenario *s)
         world_encoder(w, 1);
     if (s->shared != SHARED_NONE)
         world_shared(w, SHARED_ANSWERS, 0);
+    if (s->limits != SHARED_NONE)
+        world_shared_limits(w, SHARED_ANSWERS, 0);
     if (is_warm(s))
         warm_up(w, s);
+    if (s->limits != SHARED_NONE)
+        world_shared_limits(w, s->limits, s->limits_ms);
     if (s->shared != SHARED_NONE) {
         (void)answers_purge(w->gateway.answers, &(struct answers_purge){0});
         world_shared(w, s->shared, s->shared_ms);

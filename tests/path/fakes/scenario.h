@@ -26,6 +26,9 @@ struct scenario {
     /* There is a shared cache, which has what was answered before, and this process has not. */
     enum shared_mood shared;
     unsigned shared_ms;
+    /* Limits are counted there, until the request comes: then it is like this. */
+    enum shared_mood limits;
+    unsigned limits_ms;
 
     int status;        /* to the client; of a stream that was cut: 200 */
     const char *code;  /* of the error that the client gets; NULL: none */

@@ -28,7 +28,7 @@ static void note(struct request *r, enum step_name step)
 
 STEP(authenticate_ask, STEP_AUTHENTICATE)
 STEP(receive_ask, STEP_RECEIVE)
-STEP(limit_reserve, STEP_LIMIT)
+STEP(limit_ask, STEP_LIMIT)
 STEP(route_pick, STEP_ROUTE)
 STEP(recall_ask, STEP_RECALL)
 STEP(resemble_ask, STEP_RESEMBLE)

@@ -146,24 +146,34 @@ static void add_keys(struct world *w)
     add_pending(w, "away", KEY_STORE_AWAY);
 }
 
-int64_t world_tokens(struct world *w, const char *key)
+int64_t world_tokens_in(struct world *w, struct limits *count, const char *key)
 {
     struct limit_ask ask = {
         .id = world_key(w, key)->key.id, .tpm = INT64_C(1000000000000), .budget = PUSD_UNKNOWN};
     struct reservation held = {0};
-    struct limit_state s = limits_reserve(w->gateway.limits, &ask, clock_utc_us(), &held);
-    limits_settle(w->gateway.limits, &held, 0, 0, -1, clock_utc_us());
+    struct limit_state s = limits_reserve(count, &ask, clock_utc_us(), &held);
+    limits_settle(count, &held, 0, 0, -1, clock_utc_us());
     return ask.tpm - s.remaining_tokens;
 }
 
-pusd world_held(struct world *w, const char *key)
+pusd world_held_in(struct world *w, struct limits *count, const char *key)
 {
     const struct key *k = &world_key(w, key)->key;
     struct limit_ask ask = {.id = k->id, .budget = 1000 * PUSD_PER_USD, .period = k->period};
     struct reservation held = {0};
-    struct limit_state s = limits_reserve(w->gateway.limits, &ask, clock_utc_us(), &held);
-    limits_settle(w->gateway.limits, &held, 0, 0, -1, clock_utc_us());
+    struct limit_state s = limits_reserve(count, &ask, clock_utc_us(), &held);
+    limits_settle(count, &held, 0, 0, -1, clock_utc_us());
     return ask.budget - s.budget_left;
+}
+
+int64_t world_tokens(struct world *w, const char *key)
+{
+    return world_tokens_in(w, w->gateway.limits, key);
+}
+
+pusd world_held(struct world *w, const char *key)
+{
+    return world_held_in(w, w->gateway.limits, key);
 }
 
 enum health world_health(struct world *w, const char *provider)
@@ -230,6 +240,7 @@ void world_close(struct world *w)
     fake_client_free(&w->client);
     embed_pool_stop(w->gateway.encoder);
     fake_shared_free(w);
+    fake_limits_free(w);
     answers_free(w->gateway.answers); /* asserts that no flight is left */
     audits_free(w->gateway.audits);
     limits_free(w->gateway.limits);
@@ -264,6 +275,7 @@ static bool turn(struct world *w)
     any |= fake_loop_timers(&w->loop);
     any |= fake_encoder_turn(w);
     any |= fake_shared_turn(w);
+    any |= fake_limits_turn(w);
     any |= fake_loop_posts(&w->loop);
     any |= fake_keys_turn(w);
     any |= fake_client_turn(&w->client);
@@ -290,7 +302,8 @@ static uint64_t next_ms(const struct world *w)
     uint64_t timer = fake_loop_next_ms(&w->loop);
     uint64_t call = fake_client_next_ms(&w->client);
     uint64_t text = fake_encoder_next_ms(w), first = timer < call ? timer : call;
-    uint64_t shared = fake_shared_next_ms(w);
+    uint64_t shared = fake_shared_next_ms(w), limits = fake_limits_next_ms(w);
+    shared = shared < limits ? shared : limits;
     first = first < text ? first : text;
     return first < shared ? first : shared;
 }

@@ -190,9 +190,13 @@ void world_encoder_fails(struct world *w); /* its model cannot be opened */
 
 /* There is a cache that other gateways share: it answers so late, or nobody is there, or it never
  * says anything. */
-enum shared_mood { SHARED_NONE, SHARED_ANSWERS, SHARED_AWAY, SHARED_SILENT };
+enum shared_mood { SHARED_NONE, SHARED_ANSWERS, SHARED_AWAY, SHARED_SILENT, SHARED_REFUSES };
 void world_shared(struct world *w, enum shared_mood mood, unsigned late_ms);
 unsigned world_shared_kept(const struct world *w);
+/* Gateways share their limits too: there it counts, in its own struct limits, also what it answers
+ * too late; SHARED_REFUSES: its answers are of no use. */
+void world_shared_limits(struct world *w, enum shared_mood mood, unsigned late_ms);
+struct limits *world_truth(const struct world *w); /* NULL: it does not count at this moment */
 
 /* A client asks. `key` names one of the world's keys or is NULL; `headers` are more lines. The
  * method and path are "POST /v1/chat/completions" when `line` is NULL. */
@@ -220,6 +224,9 @@ struct fake_key *world_key(struct world *w, const char *name);
 /* Tokens in the window, and money spent with what is still reserved. */
 int64_t world_tokens(struct world *w, const char *key);
 pusd world_held(struct world *w, const char *key);
+/* The same of another count. */
+int64_t world_tokens_in(struct world *w, struct limits *count, const char *key);
+pusd world_held_in(struct world *w, struct limits *count, const char *key);
 
 enum health world_health(struct world *w, const char *provider);
 
@@ -246,6 +253,9 @@ uint64_t fake_encoder_next_ms(const struct world *w);
 bool fake_shared_turn(struct world *w);
 uint64_t fake_shared_next_ms(const struct world *w);
 void fake_shared_free(struct world *w);
+bool fake_limits_turn(struct world *w);
+uint64_t fake_limits_next_ms(const struct world *w);
+void fake_limits_free(struct world *w);
 void fake_visit_free(struct visit *v);
 bool fake_keys_turn(struct world *w);
 void fake_clock_set(const struct world *w);
