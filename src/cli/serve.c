@@ -155,6 +155,7 @@ static int open_store(struct runtime *rt)
         .log = &rt->log,
         .retention_ms = c->log.retention_ms,
         .content_retention_ms = c->log.content_retention_ms,
+        .is_shared = redis_url_is(c->shared),
     };
     g->store = store_open(&store, &why);
     if (g->store == NULL)

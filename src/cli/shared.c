@@ -32,8 +32,10 @@ static void tell(void *arg)
 
 static void changed(void *arg, struct redis *r)
 {
-    (void)r;
-    tell(arg);
+    struct worker *w = arg;
+    if (redis_is_up(r))
+        atomic_store_explicit(&w->gateway->limits_alone, false, memory_order_relaxed);
+    tell(w);
 }
 
 static void limits_lost(void *arg, int64_t count)

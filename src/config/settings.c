@@ -73,8 +73,8 @@ const struct setting config_settings[] = {
          "Keys and request log: `sqlite:PATH`, or `postgresql://USER:PASSWORD@HOST:PORT/DATABASE` "
          "for many gateways. The folder of PATH (else `data`) also holds the generated keys."),
     TEXT("shared", SETTING_RESTART | SETTING_LOCATOR, shared, "memory", check_shared,
-         "Where several gateways share their cache: a Redis 8, or `memory` for one gateway alone. "
-         "Limits are each gateway's own."),
+         "Where several gateways count limits and budgets together and share their cache: a Redis "
+         "8, or `memory` for one gateway alone."),
     TEXT("journal.dir", SETTING_RESTART, journal.dir, "data/journal", NULL,
          "Folder of the journal; when not set, `journal` beside the generated keys."),
     ZERO(SETTING_TIME, "journal.sync", SETTING_RESTART, journal.sync_ms, "1s", 1, HOUR, "always",
@@ -132,7 +132,8 @@ const struct setting config_settings[] = {
     RANGE(SETTING_WHOLE, "limits.tpm", 0, limits.tpm, "200000", 0, 1e12,
           "Tokens per minute of a key that sets none; 0 = none."),
     WORD("limits.when_shared_away", 0, limits.share_when_away, "share", away_words,
-         "Without the shared store: `share` the limit by the gateways last seen, or `refuse`."),
+         "While the Redis of `shared` does not answer: each gateway admits its `share`, the limit "
+         "divided by the gateways last seen; or `refuse`."),
     WORD("log.level", 0, log.level, "info", level_words, "Least important lines that are written."),
     WORD("log.format", 0, log.format, "json", format_words, "`json` lines or `text`."),
     RANGE(SETTING_TIME, "log.retention", 0, log.retention_ms, "90d", SECOND, YEARS_100,

@@ -47,8 +47,9 @@ struct gateway {
     struct redis *redis[WORKERS_MAX];   /* the workers', for what is counted; NULL: none */
     struct redis_limits *shared_limits[WORKERS_MAX]; /* likewise */
     _Atomic bool limits_alone;                       /* the last request had no answer of Redis */
-    _Atomic int64_t limits_told_s;                   /* when that changed, and was logged */
-    _Atomic unsigned gateways_seen;                  /* gateway_peers() */
+    _Atomic bool limits_told_alone;                  /* what the log says of that, and since when */
+    _Atomic int64_t limits_told_s;
+    _Atomic unsigned gateways_seen;                         /* gateway_peers() */
     _Atomic int64_t pages_sent, pages_taken, pages_ignored; /* between gateways */
     unsigned worker_count;
     struct digest admin_hash; /* of the admin key */

@@ -86,14 +86,16 @@ static str why_alone(const struct worker *w)
     return trouble.len > 0 ? trouble : STR("shared: Redis answered too late");
 }
 
-/* Told when it changes, at most once a second. */
+/* A change is one line, and there is at most one a second. */
 static void note_alone(struct request *r, bool alone)
 {
     struct gateway *g = r->worker->gateway;
     int64_t second = r->at_us / 1000000;
-    if (atomic_load_explicit(&g->limits_alone, memory_order_relaxed) == alone ||
+    if (atomic_load_explicit(&g->limits_alone, memory_order_relaxed) != alone)
+        atomic_store_explicit(&g->limits_alone, alone, memory_order_relaxed);
+    if (atomic_load_explicit(&g->limits_told_alone, memory_order_relaxed) == alone ||
         atomic_load_explicit(&g->limits_told_s, memory_order_relaxed) == second ||
-        atomic_exchange_explicit(&g->limits_alone, alone, memory_order_relaxed) == alone)
+        atomic_exchange_explicit(&g->limits_told_alone, alone, memory_order_relaxed) == alone)
         return;
     atomic_store_explicit(&g->limits_told_s, second, memory_order_relaxed);
     if (!alone)
@@ -152,6 +154,16 @@ static pusd spent(const struct request *r, int64_t now_us)
 {
     const struct key *k = r->key;
     return has_budget(k) ? limits_spent(r->worker->gateway->limits, &k->id, k->period, now_us) : 0;
+}
+
+/* What all gateways have spent, as Redis has just said, is known here from now on. */
+static void learn_spent(struct request *r, pusd all)
+{
+    const struct key *k = r->key;
+    if (has_budget(k))
+        limits_load_spent(r->worker->gateway->limits, &k->id, r->at_us,
+                          k->period == BUDGET_DAY ? all : 0, k->period != BUDGET_TOTAL ? all : 0,
+                          all);
 }
 
 /* ---- the verdict ---- */
@@ -277,6 +289,7 @@ enum flow limit_answer(struct request *r)
     note_alone(r, false);
     struct limit_ask ask = ask_of(r);
     r->limit = s->call.state;
+    learn_spent(r, s->call.spent);
     if (r->limit.verdict == LIMIT_OK)
         limits_note(r->worker->gateway->limits, &ask, r->at_us, &r->reservation);
     return judge(r, &ask);

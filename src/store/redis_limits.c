@@ -1,11 +1,12 @@
 /* redis_limits.c - the questions to limits.lua: sent at once, each with a deadline. Names and
  * numbers are arguments of the script and never its text. */
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include "store/redis_limits.h"
+
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define OPENSSL_SUPPRESS_DEPRECATED
-#include <openssl/sha.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -145,7 +146,7 @@ static bool ask(struct limit_call *c, bool whole)
     }
     if (c->reservation->period != BUDGET_NONE) {
         words_add_number(&w, c->ask.budget);
-        words_add_number(&w, c->spent);
+        words_add_number(&w, c->known);
         words_add_number(&w, reservation_ttl_ms(c->reservation, c->reservation->at_us));
     }
     c->again = whole;
@@ -161,10 +162,10 @@ static bool read_number(const struct redis_value *v, int64_t *out)
 
 /* Verdict, requests, tokens, wait; money spent and reserved as texts, since it may be more than a
  * number of Lua holds. */
-static bool read_state(const struct limit_call *c, const struct redis_value *v,
-                       struct limit_state *out)
+static bool read_state(struct limit_call *c, const struct redis_value *v)
 {
-    int64_t n[6], spent, reserved;
+    struct limit_state *out = &c->state;
+    int64_t n[6], reserved;
     if (v->kind != REDIS_LIST || v->count != 8) {
         return false;
     }
@@ -173,7 +174,7 @@ static bool read_state(const struct limit_call *c, const struct redis_value *v,
             return false;
         }
     }
-    if (n[0] < LIMIT_OK || n[0] > LIMIT_BUDGET || !str_to_i64(v->items[6].text, &spent) ||
+    if (n[0] < LIMIT_OK || n[0] > LIMIT_BUDGET || !str_to_i64(v->items[6].text, &c->spent) ||
         !str_to_i64(v->items[7].text, &reserved)) {
         return false;
     }
@@ -190,7 +191,7 @@ static bool read_state(const struct limit_call *c, const struct redis_value *v,
     };
     const struct shared_reservation *r = c->reservation;
     if (r->period != BUDGET_NONE) {
-        out->budget_left = c->ask.budget - spent - reserved;
+        out->budget_left = c->ask.budget - c->spent - reserved;
     }
     if (out->verdict == LIMIT_BUDGET) {
         out->period_ends_us = budget_period_end(r->period, r->at_us);
@@ -217,7 +218,7 @@ static void on_answer(struct redis_command *command, const struct redis_value *v
         c->failed = !read_number(value, &held) || held < 0;
         c->fits = held == 1;
     } else {
-        c->failed = !read_state(c, value, &c->state);
+        c->failed = !read_state(c, value);
         limits_note_reply(c->from, value, !c->failed);
     }
     c->done(c);
@@ -252,7 +253,7 @@ bool redis_limits_reserve(struct redis_limits *l, struct limit_call *c, const st
     };
     c->reservation = out;
     c->ask = *ask;
-    c->spent = spent;
+    c->known = spent;
     c->holds = false;
     out->sent = start(l, c, within_ms);
     return out->sent;
@@ -265,7 +266,7 @@ bool redis_limits_hold(struct redis_limits *l, struct limit_call *c, struct shar
     bool over = reservation_is_over(r, now_us);
     c->reservation = r;
     c->ask = (struct limit_ask){.budget = over ? INT64_MAX : budget};
-    c->spent = over ? 0 : spent;
+    c->known = over ? 0 : spent;
     c->money = pusd_known(money) && money > 0 ? money : 0;
     c->holds = true;
     return start(l, c, within_ms);

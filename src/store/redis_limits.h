@@ -51,6 +51,7 @@ struct limit_call {
     void (*done)(struct limit_call *c); /* on the loop, once, never inside the call that asks */
     bool failed;                        /* no answer in time, or none that can be used */
     struct limit_state state;           /* of redis_limits_reserve() */
+    pusd spent;                         /* of it, with a budget: by all gateways, in the period */
     bool fits;                          /* of redis_limits_hold() */
 
     /* store/ only */
@@ -58,7 +59,7 @@ struct limit_call {
     struct redis_command command;
     struct shared_reservation *reservation;
     struct limit_ask ask;
-    pusd spent, money;
+    pusd known, money;
     uint64_t due_ms;
     bool holds, again;
 };

@@ -139,6 +139,26 @@ static bool copy_all(struct store *s, uint64_t until_ns)
     return store_drop_segments(s);
 }
 
+/* What the requests of other gateways have spent. A large table is read more rarely: it takes a
+ * fiftieth of the time at most. */
+static bool read_spend(struct store *s)
+{
+    uint64_t from_ns = clock_mono_ns();
+    if (!s->is_shared || from_ns < s->spend_at_ns) {
+        return true;
+    }
+    bool ok = ledger_load_spend(s->db, s->limits, clock_utc_us());
+    uint64_t now_ns = clock_mono_ns(), rest_ns = 49 * (now_ns - from_ns);
+    if (rest_ns < STORE_SPEND_MS * NS_PER_MS) {
+        rest_ns = STORE_SPEND_MS * NS_PER_MS;
+    }
+    s->spend_at_ns = now_ns + rest_ns;
+    if (!ok) {
+        store_note_problem(s);
+    }
+    return ok;
+}
+
 static void write_answers(struct store *s)
 {
     struct answers_file *f = atomic_load_explicit(&s->answers_file, memory_order_acquire);
@@ -176,7 +196,7 @@ static void do_duties(struct store *s)
         bool open = !(s->copy_fails || s->poll_fails) || reopen(s);
         s->copy_fails = !open || !copy_all(s, s->poll_at_ns);
         if (open && clock_mono_ns() >= s->poll_at_ns) {
-            s->poll_fails = !store_poll_keys(s);
+            s->poll_fails = !store_poll_keys(s) || !read_spend(s);
             s->poll_at_ns = clock_mono_ns() + STORE_KEY_POLL_MS * NS_PER_MS;
         }
         if (open && !s->copy_fails && now >= s->retain_at_ns) {
@@ -388,6 +408,7 @@ struct store *store_open(const struct store_options *options, char **why)
     s->journal = options->journal;
     s->limits = options->limits;
     s->log = options->log;
+    s->is_shared = options->is_shared;
     s->group = xcalloc(1, sizeof *s->group);
     s->wake_read = s->wake_write = -1;
     s->reachable = true;

@@ -27,6 +27,7 @@ struct store_options {
     struct limits *limits; /* gets what was spent, before store_open returns */
     struct log *log;
     int64_t retention_ms, content_retention_ms;
+    bool is_shared; /* other gateways may write to it: what they spent is read every few seconds */
 };
 
 /* Opens, migrates, replays the journal that an earlier process left, loads keys and spend, starts

@@ -18,6 +18,7 @@
 #define STORE_BATCH_WAIT_MS 50u /* after the first row, for others to join it */
 #define STORE_KEY_POLL_MS   400u
 #define STORE_RETAIN_MS     60000u
+#define STORE_SPEND_MS      3000u
 #define STORE_STACK_BYTES   (512u << 10)
 
 /* Look-ups on their way to the reader threads, linked through key_wait.node. */
@@ -62,8 +63,10 @@ struct store {
     uint64_t identity[2]; /* of the store that rows went to */
     struct group *group;
     bool copy_fails, poll_fails;
+    bool is_shared;    /* other gateways write to it too */
     char problem[256]; /* of the last failure */
-    uint64_t away_since_ns, retry_at_ns, backoff_ms, poll_at_ns, sync_at_ns, retain_at_ns;
+    uint64_t away_since_ns, retry_at_ns, backoff_ms, poll_at_ns, spend_at_ns, sync_at_ns,
+        retain_at_ns;
     struct keys_seen keys_seen;
     int64_t torn_logged, failed_logged;
 };

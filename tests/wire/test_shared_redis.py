@@ -246,7 +246,7 @@ def test_what_is_wrong_is_said_everywhere(start, tmp_path, word, login, sentence
         wait_for(lambda: sentence in ready(relay).get("trouble", ""), why=lambda: str(ready(relay)))
         assert ask(http, "p/small", word).status_code == 200
         told = relay.run("check").stdout
-        assert sentence in told and "limits are this gateway's own" in told
+        assert sentence in told and "counted in Redis" in told
         for text in (told, relay.log(), str(ready(relay)), relay.run("check", "--print").stdout):
             assert not any(secret in text for secret in ("wrong-one", "right-one", "third-one"))
         wait_for(lambda: sentence in relay.log())
@@ -257,8 +257,10 @@ def test_what_is_wrong_is_said_everywhere(start, tmp_path, word, login, sentence
 def test_check_says_which_server_answers_and_whose_the_limits_are(start, redis, tmp_path):
     relay = gateway(start, start.sim(), redis.url)
     told = relay.run("check").stdout
-    assert "Redis 8." in told and "limits are this gateway's own" in told
-    wait_for(lambda: "limits and budgets are this gateway's own" in relay.log())
+    assert "Redis 8." in told and "counted in Redis, and in equal shares" in told
+    assert "refused while it is away" in relay.run(
+        "check", env={"RELAY_LIMITS_WHEN_SHARED_AWAY": "refuse"}).stdout
+    wait_for(lambda: "limits, budgets and answers are shared through it" in relay.log())
     (tmp_path / "x.yaml").write_text("shared: redis://127.0.0.1:1/0/0\n")
     done = subprocess.run([RELAY_BIN, "check", "--config", str(tmp_path / "x.yaml")], text=True,
                           capture_output=True, env=clean_environment(), timeout=60)
