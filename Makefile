@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 export JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help run build stack stack-stop deploy-check test test-real bench bench-encoder bench-cache asan tsan fuzz check format install newcomer clean
+.PHONY: help run build stack stack-stop deploy-check test test-real bench bench-encoder bench-cache bench-postgres asan tsan fuzz check format install newcomer clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -41,6 +41,9 @@ bench: ## the scorecard: Relay beside nginx on this machine
 bench-encoder: ## the encoder of the semantic cache beside ONNX Runtime
 	@scripts/setup.sh test
 	@scripts/bench_encoder.sh
+
+bench-postgres: ## how fast a journal of a million rows drains into PostgreSQL
+	@scripts/bench_postgres.sh $(ARGS)
 
 bench-cache: ## what the semantic cache serves, and how much of it is wrong: DATA=folder
 	@scripts/setup.sh test
