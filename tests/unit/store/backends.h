@@ -119,6 +119,40 @@ static inline void place_ask_sqlite(const struct place *p, const char *sql, char
     sqlite3_close(db);
 }
 
+/* The store is not where it was, until it is back. */
+static inline void place_take_away(const struct place *p)
+{
+    if (p->kind == ON_POSTGRES) {
+        postgres_server_kill(&backends_server()->server);
+        return;
+    }
+    char away[400];
+    snprintf(away, sizeof away, "%s.away", p->url + 7);
+    CHECK_INT(rename(p->url + 7, away), 0);
+}
+
+static inline void place_bring_back(const struct place *p)
+{
+    if (p->kind == ON_POSTGRES) {
+        CHECK(postgres_server_run(&backends_server()->server, NULL));
+        return;
+    }
+    char away[400];
+    snprintf(away, sizeof away, "%s.away", p->url + 7);
+    CHECK_INT(rename(away, p->url + 7), 0);
+}
+
+/* For a rig that opens it. */
+static inline bool place_for_rig(struct place *p, struct rig *g, enum backend kind)
+{
+    if (!place_make(p, kind)) {
+        return false;
+    }
+    *g = (struct rig){.dir = p->dir};
+    memcpy(g->url, p->url, sizeof g->url);
+    return true;
+}
+
 /* One value of a query as text, "NULL" for null, in a static buffer; or the error. */
 static inline const char *place_ask(const struct place *p, const char *sql)
 {

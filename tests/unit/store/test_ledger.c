@@ -87,12 +87,11 @@ TEST_BOTH(a_group_that_is_rolled_back_left_nothing)
 /* Through the journal: groups that are cut by a long row, by the end of a block and by the end. */
 TEST_BOTH(rows_of_any_length_arrive)
 {
+    struct rig g;
     struct place p;
-    if (!place_make(&p, kind)) {
+    if (!place_for_rig(&p, &g, kind)) {
         return;
     }
-    struct rig g = {.dir = p.dir};
-    snprintf(g.url, sizeof g.url, "%s", p.url);
     REQUIRE(rig_open_url(&g, 1));
     static char text[RECORD_CONTENT_MAX];
     memset(text, 'x', sizeof text);

@@ -1,30 +1,9 @@
 /* The running store end to end: rows through the journal into the tables, keys, restart. */
+#include "backends.h"
 #include "check.h"
-#include "store_fixture.h"
-
-#include <sqlite3.h>
 
 #include "base/clock.h"
 #include "store/store_internal.h"
-
-/* One value of a query as text ("NULL" for null), in a static buffer. */
-static const char *query(struct rig *g, const char *sql)
-{
-    static char out[1024];
-    sqlite3 *db = NULL;
-    sqlite3_stmt *s = NULL;
-    snprintf(out, sizeof out, "?");
-    if (sqlite3_open_v2(g->url + 7, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
-        sqlite3_prepare_v2(db, sql, -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW) {
-        const char *text = (const char *)sqlite3_column_text(s, 0);
-        snprintf(out, sizeof out, "%s", text != NULL ? text : "NULL");
-    } else {
-        snprintf(out, sizeof out, "%s", sqlite3_errmsg(db));
-    }
-    sqlite3_finalize(s);
-    sqlite3_close(db);
-    return out;
-}
 
 static struct key_draft plain_draft(const char *name)
 {
@@ -41,20 +20,24 @@ static void append(struct rig *g, const struct record *r)
     store_notify(g->store);
 }
 
-/* Waits for the store thread, up to ten seconds. */
+/* Waits for the store thread, up to a minute. */
 static bool wait_committed(struct rig *g, int64_t rows)
 {
-    uint64_t by = clock_mono_ns() + UINT64_C(10000000000);
+    uint64_t by = clock_mono_ns() + UINT64_C(60000000000);
     while (store_stats(g->store).rows_committed < rows && clock_mono_ns() < by) {
         usleep(1000);
     }
     return store_stats(g->store).rows_committed >= rows;
 }
 
-TEST(a_row_arrives_with_the_columns_of_the_reference)
+TEST_BOTH(a_row_arrives_with_the_columns_of_the_reference)
 {
-    struct rig g = {.dir = temp_dir_make()};
-    REQUIRE(rig_open(&g, 1));
+    struct rig g;
+    struct place p;
+    if (!place_for_rig(&p, &g, kind)) {
+        return;
+    }
+    REQUIRE(rig_open_url(&g, 1));
     struct record r = sample_record(1);
     r.attempts = 2;
     sample_add_attempt(&r, "gemini", 503);
@@ -64,23 +47,30 @@ TEST(a_row_arrives_with_the_columns_of_the_reference)
     r.content_answer = STR("hi");
     append(&g, &r);
     CHECK(wait_committed(&g, 1));
-    CHECK_CSTR(query(&g, "SELECT id FROM requests"), "01a206c0-105b-7000-8000-000000000001");
-    CHECK_CSTR(query(&g, "SELECT at FROM requests"), "2026-11-23T04:53:00.123457Z");
-    CHECK_CSTR(query(&g, "SELECT cost_usd FROM requests"), "0.000123456789");
-    CHECK_CSTR(query(&g, "SELECT routing_saved_usd FROM requests"), "-0.000000000005");
-    CHECK_CSTR(query(&g, "SELECT cache_saved_usd FROM requests"), "0");
-    CHECK_CSTR(query(&g, "SELECT cache_write_tokens FROM requests"), "NULL");
-    CHECK_CSTR(query(&g, "SELECT stream || route || cache || usage_source FROM requests"),
-               "1chosenmissprovider");
-    CHECK_CSTR(query(&g, "SELECT similarity FROM requests"), "NULL");
-    CHECK_CSTR(query(&g, "SELECT group_concat(provider || coalesce(error_code, '-') || status)"
-                         " FROM attempts"),
+    CHECK_CSTR(place_ask(&p, "SELECT id FROM requests"), "01a206c0-105b-7000-8000-000000000001");
+    CHECK_CSTR(place_ask(&p, "SELECT at FROM requests"),
+               kind == ON_SQLITE ? "2026-11-23T04:53:00.123457Z" : "2026-11-23 04:53:00.123457+00");
+    CHECK_CSTR(place_ask(&p, "SELECT cost_usd FROM requests"), "0.000123456789");
+    CHECK_CSTR(place_ask(&p, "SELECT routing_saved_usd FROM requests"), "-0.000000000005");
+    CHECK_CSTR(place_ask(&p, "SELECT cache_saved_usd FROM requests"), "0");
+    CHECK_CSTR(place_ask(&p, "SELECT cache_write_tokens FROM requests"), "NULL");
+    CHECK_CSTR(place_ask(&p, "SELECT route || cache || usage_source FROM requests"),
+               "chosenmissprovider");
+    CHECK_CSTR(place_ask(&p, "SELECT stream FROM requests"), kind == ON_SQLITE ? "1" : "t");
+    CHECK_CSTR(place_ask(&p, "SELECT target_met FROM requests"), kind == ON_SQLITE ? "1" : "t");
+    CHECK_CSTR(place_ask(&p, "SELECT similarity FROM requests"), "NULL");
+    CHECK_CSTR(place_ask(&p, kind == ON_SQLITE
+                                 ? "SELECT group_concat(provider || coalesce(error_code, '-') ||"
+                                   " status) FROM attempts"
+                                 : "SELECT string_agg(provider || coalesce(error_code, '-') ||"
+                                   " status, ',' ORDER BY n) FROM attempts"),
                "geminiupstream_error503,groq-200");
-    CHECK_CSTR(query(&g, "SELECT count(*) FROM attempts JOIN requests ON request_id = id"), "2");
-    CHECK_CSTR(query(&g, "SELECT request || answer FROM contents"), "hellohi");
-    CHECK_CSTR(query(&g, "SELECT pusd FROM key_spend"), "123456789");
+    CHECK_CSTR(place_ask(&p, "SELECT count(*) FROM attempts JOIN requests ON request_id = id"),
+               "2");
+    CHECK_CSTR(place_ask(&p, "SELECT request || answer FROM contents"), "hellohi");
+    CHECK_CSTR(place_ask(&p, "SELECT pusd FROM key_spend"), "123456789");
     rig_close(&g);
-    remove_tree(g.dir.path);
+    place_remove(&p);
 }
 
 /* A batch of one would cost as much as a batch of many. The store thread may have been at work
@@ -103,25 +93,33 @@ TEST(a_row_that_comes_to_a_sleeping_store_waits_for_others)
     remove_tree(g.dir.path);
 }
 
-TEST(a_row_that_comes_twice_counts_once)
+TEST_BOTH(a_row_that_comes_twice_counts_once)
 {
-    struct rig g = {.dir = temp_dir_make()};
-    REQUIRE(rig_open(&g, 1));
+    struct rig g;
+    struct place p;
+    if (!place_for_rig(&p, &g, kind)) {
+        return;
+    }
+    REQUIRE(rig_open_url(&g, 1));
     struct record r = sample_record(1);
     append(&g, &r);
     append(&g, &r);
     CHECK(wait_committed(&g, 2));
-    CHECK_CSTR(query(&g, "SELECT count(*) FROM requests"), "1");
-    CHECK_CSTR(query(&g, "SELECT sum(pusd) FROM key_spend"), "123456789");
+    CHECK_CSTR(place_ask(&p, "SELECT count(*) FROM requests"), "1");
+    CHECK_CSTR(place_ask(&p, "SELECT sum(pusd) FROM key_spend"), "123456789");
     CHECK_INT(store_stats(g.store).lag_rows, 0);
     rig_close(&g);
-    remove_tree(g.dir.path);
+    place_remove(&p);
 }
 
-TEST(closing_copies_everything_and_leaves_no_segment)
+TEST_BOTH(closing_copies_everything_and_leaves_no_segment)
 {
-    struct rig g = {.dir = temp_dir_make()};
-    REQUIRE(rig_open(&g, 2));
+    struct rig g;
+    struct place p;
+    if (!place_for_rig(&p, &g, kind)) {
+        return;
+    }
+    REQUIRE(rig_open_url(&g, 2));
     for (uint64_t i = 0; i < 5000; i++) {
         struct record r = sample_record(i);
         CHECK_INT(append_row(journal_writer_get(g.journal, i % 2), &r, NULL), OK);
@@ -131,13 +129,17 @@ TEST(closing_copies_everything_and_leaves_no_segment)
     CHECK_INT(journal_stats(g.journal).bytes, 0);
     journal_close(g.journal);
     limits_free(g.limits);
-    CHECK_CSTR(query(&g, "SELECT count(*) FROM requests"), "5000");
-    remove_tree(g.dir.path);
+    CHECK_CSTR(place_ask(&p, "SELECT count(*) FROM requests"), "5000");
+    place_remove(&p);
 }
 
-TEST(what_an_earlier_run_left_is_replayed_with_its_spend)
+TEST_BOTH(what_an_earlier_run_left_is_replayed_with_its_spend)
 {
-    struct rig g = {.dir = temp_dir_make()};
+    struct rig g;
+    struct place p;
+    if (!place_for_rig(&p, &g, kind)) {
+        return;
+    }
     char *why = NULL;
     text_of(g.journal_dir, sizeof g.journal_dir, "%s/journal", g.dir.path);
     struct journal_options jo = {
@@ -152,13 +154,13 @@ TEST(what_an_earlier_run_left_is_replayed_with_its_spend)
         CHECK_INT(append_row(journal_writer_get(j, 0), &r, NULL), OK);
     }
     journal_close(j);
-    REQUIRE(rig_open(&g, 1));
-    CHECK_CSTR(query(&g, "SELECT count(*) FROM requests"), "10");
+    REQUIRE(rig_open_url(&g, 1));
+    CHECK_CSTR(place_ask(&p, "SELECT count(*) FROM requests"), "10");
     CHECK_INT(limits_spent(g.limits, &r.key_id, BUDGET_DAY, now), 1234567890);
     CHECK_INT(limits_spent(g.limits, &r.key_id, BUDGET_TOTAL, now), 1234567890);
     CHECK_INT(journal_stats(g.journal).bytes, 0);
     rig_close(&g);
-    remove_tree(g.dir.path);
+    place_remove(&p);
 }
 
 struct found {
@@ -187,10 +189,14 @@ static enum key_find find(struct rig *g, struct loop *l, const char *text, const
     return result;
 }
 
-TEST(a_new_key_works_at_once_and_a_revocation_within_a_second)
+TEST_BOTH(a_new_key_works_at_once_and_a_revocation_within_a_second)
 {
-    struct rig g = {.dir = temp_dir_make()};
-    REQUIRE(rig_open(&g, 1));
+    struct rig g;
+    struct place p;
+    if (!place_for_rig(&p, &g, kind)) {
+        return;
+    }
+    REQUIRE(rig_open_url(&g, 1));
     struct loop *l = fake_loop_new();
     struct arena a;
     arena_init(&a, 0);
@@ -227,7 +233,7 @@ TEST(a_new_key_works_at_once_and_a_revocation_within_a_second)
     key_unref(k);
 
     CHECK(db_key_revoke(d, &id, 12345, &a, &problem));
-    uint64_t by = clock_mono_ns() + UINT64_C(10000000000);
+    uint64_t by = clock_mono_ns() + UINT64_C(60000000000);
     for (int64_t revoked = 0; revoked == 0 && clock_mono_ns() < by; usleep(1000)) {
         REQUIRE(find(&g, l, text, &k) == KEY_FOUND);
         revoked = k->revoked_us;
@@ -240,7 +246,7 @@ TEST(a_new_key_works_at_once_and_a_revocation_within_a_second)
     arena_deinit(&a);
     fake_loop_free(l);
     rig_close(&g);
-    remove_tree(g.dir.path);
+    place_remove(&p);
 }
 
 TEST(the_file_is_private)
@@ -262,21 +268,25 @@ TEST(the_file_is_private)
 
 static bool wait_reachable(struct rig *g, bool wanted)
 {
-    uint64_t by = clock_mono_ns() + UINT64_C(20000000000);
+    uint64_t by = clock_mono_ns() + UINT64_C(60000000000);
     while (store_is_reachable(g->store) != wanted && clock_mono_ns() < by) {
         usleep(1000);
     }
     return store_is_reachable(g->store) == wanted;
 }
 
-TEST(a_store_that_goes_away_and_comes_back_loses_nothing)
+TEST_BOTH(a_store_that_goes_away_and_comes_back_loses_nothing)
 {
-    struct rig g = {.dir = temp_dir_make()};
-    REQUIRE(rig_open(&g, 1));
+    struct rig g;
+    struct place p;
+    if (!place_for_rig(&p, &g, kind)) {
+        return;
+    }
+    REQUIRE(rig_open_url(&g, 1));
     struct loop *l = fake_loop_new();
     struct arena a;
     arena_init(&a, 0);
-    char known[KEY_TEXT_BYTES], unknown[KEY_TEXT_BYTES], away[400], *why = NULL;
+    char known[KEY_TEXT_BYTES], unknown[KEY_TEXT_BYTES], *why = NULL;
     key_generate("glw_", known);
     key_generate("glw_", unknown);
     struct db *d = db_open(str_of_c(g.url), false, &why);
@@ -293,8 +303,7 @@ TEST(a_store_that_goes_away_and_comes_back_loses_nothing)
     append(&g, &r);
     CHECK(wait_committed(&g, 1));
 
-    text_of(away, sizeof away, "%s/away.db", g.dir.path);
-    CHECK_INT(rename(g.url + 7, away), 0);
+    place_take_away(&p);
     CHECK(wait_reachable(&g, false));
     r = sample_record(2);
     append(&g, &r);
@@ -303,23 +312,25 @@ TEST(a_store_that_goes_away_and_comes_back_loses_nothing)
     CHECK_INT(find(&g, l, unknown, &k), KEY_STORE_AWAY);
     CHECK_INT(store_stats(g.store).lag_rows, 1);
 
-    CHECK_INT(rename(away, g.url + 7), 0);
+    place_bring_back(&p);
     CHECK(wait_reachable(&g, true));
     CHECK(wait_committed(&g, 2));
-    CHECK_CSTR(query(&g, "SELECT count(*) FROM requests"), "2");
+    CHECK_CSTR(place_ask(&p, "SELECT count(*) FROM requests"), "2");
     CHECK_INT(find(&g, l, known, &k), KEY_FOUND);
     key_unref(k);
     CHECK_INT(find(&g, l, unknown, &k), KEY_UNKNOWN);
     arena_deinit(&a);
     fake_loop_free(l);
     rig_close(&g);
-    remove_tree(g.dir.path);
+    place_remove(&p);
 }
 
 TEST(a_store_that_is_put_back_from_a_backup_gets_what_the_journal_still_has)
 {
-    struct rig g = {.dir = temp_dir_make()};
-    REQUIRE(rig_open(&g, 1));
+    struct rig g;
+    struct place p;
+    REQUIRE(place_for_rig(&p, &g, ON_SQLITE));
+    REQUIRE(rig_open_url(&g, 1));
     char backup[400], *why = NULL;
     text_of(backup, sizeof backup, "sqlite:%s/backup.db", g.dir.path);
     struct db *d = db_open(str_of_c(backup), true, &why);
@@ -335,19 +346,21 @@ TEST(a_store_that_is_put_back_from_a_backup_gets_what_the_journal_still_has)
     r = sample_record(2);
     append(&g, &r);
     CHECK(wait_committed(&g, 3));
-    CHECK_CSTR(query(&g, "SELECT count(*) FROM requests"), "2");
+    CHECK_CSTR(place_ask(&p, "SELECT count(*) FROM requests"), "2");
     CHECK_INT(store_stats(g.store).lag_rows, 0);
     rig_close(&g);
-    remove_tree(g.dir.path);
+    place_remove(&p);
 }
 
-TEST(closing_while_the_store_is_away_keeps_the_journal)
+TEST_BOTH(closing_while_the_store_is_away_keeps_the_journal)
 {
-    struct rig g = {.dir = temp_dir_make()};
-    REQUIRE(rig_open(&g, 1));
-    char away[400];
-    text_of(away, sizeof away, "%s/away.db", g.dir.path);
-    CHECK_INT(rename(g.url + 7, away), 0);
+    struct rig g;
+    struct place p;
+    if (!place_for_rig(&p, &g, kind)) {
+        return;
+    }
+    REQUIRE(rig_open_url(&g, 1));
+    place_take_away(&p);
     CHECK(wait_reachable(&g, false));
     struct record r = sample_record(1);
     append(&g, &r);
@@ -355,17 +368,21 @@ TEST(closing_while_the_store_is_away_keeps_the_journal)
     CHECK(journal_stats(g.journal).bytes > 0);
     journal_close(g.journal);
     limits_free(g.limits);
-    CHECK_INT(rename(away, g.url + 7), 0);
-    REQUIRE(rig_open(&g, 1));
-    CHECK_CSTR(query(&g, "SELECT count(*) FROM requests"), "1");
+    place_bring_back(&p);
+    REQUIRE(rig_open_url(&g, 1));
+    CHECK_CSTR(place_ask(&p, "SELECT count(*) FROM requests"), "1");
     rig_close(&g);
-    remove_tree(g.dir.path);
+    place_remove(&p);
 }
 
-TEST(a_deleted_key_is_gone_and_a_changed_one_changes)
+TEST_BOTH(a_deleted_key_is_gone_and_a_changed_one_changes)
 {
-    struct rig g = {.dir = temp_dir_make()};
-    REQUIRE(rig_open(&g, 1));
+    struct rig g;
+    struct place p;
+    if (!place_for_rig(&p, &g, kind)) {
+        return;
+    }
+    REQUIRE(rig_open_url(&g, 1));
     struct loop *l = fake_loop_new();
     struct arena a;
     arena_init(&a, 0);
@@ -379,16 +396,12 @@ TEST(a_deleted_key_is_gone_and_a_changed_one_changes)
     str problem = {0};
     CHECK(db_key_create(d, &draft, str_of_c(one), 1, &a, &id, &problem));
     CHECK(db_key_create(d, &draft, str_of_c(two), 2, &a, &other, &problem));
-    uint64_t by = clock_mono_ns() + UINT64_C(10000000000);
+    uint64_t by = clock_mono_ns() + UINT64_C(60000000000);
     while (keys_count(store_keys(g.store)) < 2 && clock_mono_ns() < by) {
         usleep(1000);
     }
-    sqlite3 *sql = NULL;
-    CHECK_INT(sqlite3_open(g.url + 7, &sql), SQLITE_OK);
-    CHECK_INT(sqlite3_exec(sql, "DELETE FROM key_record WHERE created_us = 2", NULL, NULL, NULL),
-              SQLITE_OK);
-    CHECK_INT(sqlite3_exec(sql, "UPDATE key_record SET rpm = 5", NULL, NULL, NULL), SQLITE_OK);
-    sqlite3_close(sql);
+    place_ask(&p, "DELETE FROM key_record WHERE created_us = 2");
+    place_ask(&p, "UPDATE key_record SET rpm = 5");
     while (keys_count(store_keys(g.store)) != 1 && clock_mono_ns() < by) {
         usleep(1000);
     }
@@ -401,7 +414,7 @@ TEST(a_deleted_key_is_gone_and_a_changed_one_changes)
     arena_deinit(&a);
     fake_loop_free(l);
     rig_close(&g);
-    remove_tree(g.dir.path);
+    place_remove(&p);
 }
 
 CHECK_MAIN
