@@ -147,9 +147,10 @@ AVX2_INLINE void avx2_tile_f32(const float *x, size_t stride, size_t inputs, con
 #undef STORE
 }
 
-/* kernels_avx2_rows.c */
+/* kernels_avx2_rows.c and kernels_avx2_attention.c */
 void avx2_quantize(const struct linear *l, const float *x, size_t rows, struct quantized *out);
 void avx2_attention(const float *qkv, size_t tokens, float *out, float *scratch);
+void avx2_attention_i16(const float *qkv, size_t tokens, float *out, float *scratch);
 void avx2_add_norm(float *x, const float *y, const float *gamma, const float *beta, size_t rows);
 
 #endif

@@ -98,11 +98,14 @@ static void run_layer(const struct embed_model *m, struct embed_scratch *s, cons
                       const struct embed_tokens *const *texts, size_t count, size_t rows)
 {
     const struct kernels *k = m->kernels;
+    bool is_f32 = l->output.weights != NULL;
+    void (*attention)(const float *, size_t, float *, float *) =
+        is_f32 ? k->attention : k->attention_i8;
     run_linear(m, s, &l->qkv, s->state, rows, s->qkv);
     /* In order: a text's last tile may reach into the next one's rows, which are written after. */
     for (size_t i = 0, start = 0; i < count; start += texts[i++]->count)
-        k->attention(s->qkv + start * EMBED_QKV, texts[i]->count, s->context + start * EMBED_DIM,
-                     s->attention);
+        attention(s->qkv + start * EMBED_QKV, texts[i]->count, s->context + start * EMBED_DIM,
+                  s->attention);
     run_linear(m, s, &l->output, s->context, rows, s->inner);
     k->add_norm(s->state, s->inner, l->after_attention.gamma, l->after_attention.beta, rows);
     run_linear(m, s, &l->up, s->state, rows, s->inner);

@@ -59,6 +59,8 @@ struct kernels {
     /* From rows of EMBED_QKV (queries already divided by the square root of the head's size) to
      * rows of EMBED_DIM, over one sequence of `tokens`. */
     void (*attention)(const float *qkv, size_t tokens, float *out, float *scratch);
+    /* The same for the int8 model: it may round to 16 bits where that is faster. */
+    void (*attention_i8)(const float *qkv, size_t tokens, float *out, float *scratch);
 
     /* x = norm(x + y) * gamma + beta, rows of EMBED_DIM. y may be NULL. */
     void (*add_norm)(float *x, const float *y, const float *gamma, const float *beta, size_t rows);

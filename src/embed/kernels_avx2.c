@@ -169,7 +169,8 @@ AVX2 static void linear_i8(const struct linear *l, const struct quantized *x, si
 const struct kernels *kernels_avx2(void)
 {
     static const struct kernels set = {"avx2",        linear_f32,     linear_i8,
-                                       avx2_quantize, avx2_attention, avx2_add_norm};
+                                       avx2_quantize, avx2_attention, avx2_attention_i16,
+                                       avx2_add_norm};
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &set : NULL;
 }

@@ -132,7 +132,7 @@ static void add_norm(float *x, const float *y, const float *gamma, const float *
 
 const struct kernels *kernels_portable(void)
 {
-    static const struct kernels set = {"portable", linear_f32, linear_i8,
-                                       quantize,   attention,  add_norm};
+    static const struct kernels set = {"portable", linear_f32, linear_i8, quantize,
+                                       attention,  attention,  add_norm};
     return &set;
 }

@@ -99,7 +99,8 @@ def test_int8_stays_close_to_f32():
     assert np.quantile(moved, 0.99) <= 0.015
 
 
-@pytest.mark.parametrize("precision", ["f32", "int8"])
-def test_portable_kernels_give_the_same(precision):
+# In int8 the least difference, and attention on 16 bits is one, moves some numbers to their next byte.
+@pytest.mark.parametrize("precision,least", [("f32", 0.99999), ("int8", 0.998)])
+def test_portable_kernels_give_the_same(precision, least):
     lines = sentences()[10:16]
-    assert (vectors(precision, lines) * vectors(precision, lines, "portable")).sum(1).min() > 0.9995
+    assert (vectors(precision, lines) * vectors(precision, lines, "portable")).sum(1).min() > least
