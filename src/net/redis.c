@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "net/redis_internal.h"
 
@@ -248,6 +249,7 @@ struct redis *redis_new(struct loop *l, const struct redis_options *options)
     snprintf(r->trouble, sizeof r->trouble,
              "%s: the Redis server at " STR_FMT " has not answered yet", options->setting,
              STR_ARG(url->address));
+    r->since_us = clock_utc_us();
     redis_dial(r);
     return r;
 }
@@ -282,6 +284,11 @@ void redis_free(struct redis *r)
 bool redis_is_up(const struct redis *r)
 {
     return r->state == REDIS_UP && !r->stalled;
+}
+
+int64_t redis_since_us(const struct redis *r)
+{
+    return r->since_us;
 }
 
 bool redis_was_refused(const struct redis *r)

@@ -88,6 +88,7 @@ bool redis_send(struct redis *r, struct redis_command *c, const str *args, unsig
 void redis_cancel(struct redis *r, struct redis_command *c);
 
 bool redis_is_up(const struct redis *r);       /* a command would be taken */
+int64_t redis_since_us(const struct redis *r); /* since when, UTC, that is so, or is not */
 bool redis_was_refused(const struct redis *r); /* an attempt to reach it has failed */
 bool redis_has_vectors(const struct redis *r); /* the server knows VADD and VSIM */
 

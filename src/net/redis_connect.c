@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/id.h"
 #include "base/mem.h"
 #include "net/redis_internal.h"
@@ -19,7 +20,10 @@
 void redis_set_trouble(struct redis *r, const char *sentence)
 {
     char text[REDIS_SENTENCE_MAX];
-    atomic_store_explicit(&r->shown_up, redis_is_up(r), memory_order_relaxed);
+    bool up = redis_is_up(r);
+    if (atomic_exchange_explicit(&r->shown_up, up, memory_order_relaxed) != up) {
+        r->since_us = clock_utc_us();
+    }
     snprintf(text, sizeof text, "%s%s%s", sentence[0] != '\0' ? r->options.setting : "",
              sentence[0] != '\0' ? ": " : "", sentence);
     for (char *at = text; *at != '\0'; at++) { /* some of it is the peer's */

@@ -76,6 +76,7 @@ struct redis {
     bool stalled;
     _Atomic int64_t answered, refused, late, lost, connects;
     _Atomic bool shown_up; /* for other threads */
+    int64_t since_us;      /* that it is shown so */
 };
 
 /* ---- redis.c ---- */

@@ -40,6 +40,7 @@ static const struct metric_desc table[METER_COUNT] = {
     [METER_UNPRICED]        = {"relay_unpriced_total", "Answers whose cost is unknown because a price is missing.", METRIC_COUNTER, {NULL}, NULL, 1},
     [METER_COST_UNKNOWN]    = {"relay_cost_unknown_total", "Attempts that may have cost something nobody told.", METRIC_COUNTER, {NULL}, NULL, 1},
     [METER_UNKNOWN_EVENTS]  = {"relay_upstream_unknown_events_total", "Events of providers' streams of a kind that Relay does not know and passed over.", METRIC_COUNTER, {"provider"}, NULL, 1},
+    [METER_STORE_UP]        = {"relay_store_up", "1 when the store takes rows and tells keys, 0 when the journal keeps the rows until it does.", METRIC_GAUGE, {NULL}, NULL, 1},
     [METER_GATEWAYS]        = {"relay_gateways", "Gateways that share one Redis server, this one among them, as last seen.", METRIC_GAUGE, {NULL}, NULL, 1},
     [METER_GATEWAY_PAGES]   = {"relay_gateway_pages_total", "Pages of measurements and health sent to other gateways, taken from them, and ignored because they could not be read.", METRIC_COUNTER, {"result"}, NULL, 1},
     [METER_SHARED_UP]       = {"relay_shared_up", "Workers whose connection to the shared cache answers.", METRIC_GAUGE, {NULL}, NULL, 1},
@@ -217,6 +218,7 @@ bool meters_page(struct gateway *g, const struct catalog *catalog, uint64_t now_
     struct metrics *x = g->meters.metrics;
     metrics_set(x, g->meters.inflight, atomic_load_explicit(&g->inflight, memory_order_relaxed));
     metrics_set(x, g->meters.journal_bytes, journal_stats(g->journal).bytes);
+    metrics_set(x, series(x, METER_STORE_UP, NULL), store_look(g->store).reachable);
     set_shared(g);
     const struct config *config = catalog->config;
     set_audits(g, config);

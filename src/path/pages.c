@@ -34,37 +34,61 @@ static const char *limits_text(const struct worker *w)
                                                      : "refuse";
 }
 
+static void add_since(struct buf *b, const char *name, int64_t utc_us)
+{
+    char text[CLOCK_TEXT_BYTES];
+    (void)buf_printf(b, ",\"%s\":\"" STR_FMT "\"", name, STR_ARG(clock_utc_text(utc_us, text)));
+}
+
+static void add_trouble(struct buf *b, const char *name, str trouble)
+{
+    if (trouble.len == 0)
+        return;
+    (void)buf_printf(b, ",\"%s\":", name);
+    json_add_str(b, trouble);
+}
+
+static void add_shared(struct buf *b, const struct worker *w)
+{
+    bool up = w->shared != NULL && redis_is_up(w->redis);
+    (void)buf_printf(b, ",\"shared\":\"%s\"",
+                     w->shared == NULL ? "memory"
+                     : up              ? "reachable"
+                                       : "away");
+    if (w->shared == NULL)
+        return;
+    add_since(b, "shared_since", redis_since_us(w->redis));
+    (void)buf_printf(b, ",\"gateways\":%u", gateway_peers(w->gateway));
+    str trouble = redis_answers_trouble(w->shared);
+    if (w->shared_limits != NULL)
+        (void)buf_printf(b, ",\"limits\":\"%s\"", limits_text(w));
+    if (trouble.len == 0 && w->shared_limits != NULL)
+        trouble = redis_limits_trouble(w->shared_limits);
+    add_trouble(b, "trouble", trouble);
+}
+
 /* Ready: the configuration and the keys are loaded, and the store is reachable or the journal takes
- * rows. Without the shared cache requests are served all the same. */
+ * rows: keys that are known work without the store. Without the shared server requests are served
+ * all the same. */
 static void ready(struct worker *w, struct exchange *x)
 {
     struct gateway *g = w->gateway;
-    bool loaded = store_is_loaded(g->store);
-    bool store = store_is_reachable(g->store);
+    struct store_state store = store_look(g->store);
     bool journal = !journal_is_refusing(g->journal);
     bool draining = atomic_load_explicit(&g->draining, memory_order_relaxed);
-    bool ok = loaded && (store || journal) && !draining;
-    str trouble = w->shared != NULL ? redis_answers_trouble(w->shared) : (str){0};
+    bool ok = store.loaded && (store.reachable || journal) && !draining;
     struct buf body;
     buf_init(&body, 4096);
-    (void)buf_printf(&body, "{\"status\":\"%s\",\"store\":\"%s\",\"journal\":\"%s\",\"models\":%u",
+    (void)buf_printf(&body, "{\"status\":\"%s\",\"models\":%u,\"store\":\"%s\"",
                      draining ? "draining"
                      : ok     ? "ready"
                               : "not ready",
-                     store ? "reachable" : "away", journal ? "writing" : "refusing",
-                     w->view->catalog->model_count);
-    (void)buf_printf(&body, ",\"shared\":\"%s\"",
-                     w->shared == NULL       ? "memory"
-                     : redis_is_up(w->redis) ? "reachable"
-                                             : "away");
-    if (w->shared_limits != NULL)
-        (void)buf_printf(&body, ",\"limits\":\"%s\"", limits_text(w));
-    if (trouble.len == 0 && w->shared_limits != NULL)
-        trouble = redis_limits_trouble(w->shared_limits);
-    if (trouble.len > 0) {
-        (void)buf_add(&body, STR(",\"trouble\":"));
-        json_add_str(&body, trouble);
-    }
+                     w->view->catalog->model_count, store.reachable ? "reachable" : "away");
+    add_since(&body, "store_since", store.since_us);
+    add_trouble(&body, "store_trouble", str_of_c(store.trouble));
+    (void)buf_printf(&body, ",\"journal\":\"%s\",\"journal_bytes\":%lld",
+                     journal ? "writing" : "refusing", (long long)journal_stats(g->journal).bytes);
+    add_shared(&body, w);
     (void)buf_add_char(&body, '}');
     page(w, x, ok ? 200 : 503, "application/json", buf_str(&body));
     buf_deinit(&body);

@@ -31,10 +31,22 @@
 
 /* ---- the state of things, told once ---- */
 
+static void show(struct store *s, bool works)
+{
+    pthread_mutex_lock(&s->state_lock);
+    if (s->state.reachable != works || s->state.since_us == 0) {
+        s->state.reachable = works;
+        s->state.since_us = clock_utc_us();
+    }
+    snprintf(s->state.trouble, sizeof s->state.trouble, "%s", works ? "" : s->problem);
+    pthread_mutex_unlock(&s->state_lock);
+}
+
 static void judge(struct store *s, uint64_t now_ns)
 {
     bool works = !s->copy_fails && !s->poll_fails;
     bool worked = atomic_exchange_explicit(&s->reachable, works, memory_order_relaxed);
+    show(s, works);
     if (worked && !works) {
         s->away_since_ns = now_ns;
         LOG(s->log, LOG_ERROR, "the store does not work; rows stay in the journal",
@@ -347,6 +359,7 @@ static void free_store(struct store *s)
         close(s->wake_read);
         close(s->wake_write);
     }
+    pthread_mutex_destroy(&s->state_lock);
     pthread_cond_destroy(&s->readers.more);
     pthread_mutex_destroy(&s->readers.lock);
     free(s->group);
@@ -383,6 +396,7 @@ static bool open_db(struct store *s, char **why)
     s->copy_fails = true;
     s->reachable = false;
     s->away_since_ns = clock_mono_ns();
+    show(s, false);
     keys_set_away(s->keys, true, false);
     LOG(s->log, LOG_ERROR,
         "the store cannot be reached; until it is, no client key is known and all are answered 503",
@@ -414,6 +428,8 @@ struct store *store_open(const struct store_options *options, char **why)
     s->reachable = true;
     s->waiter = (struct db_waiter){go_on, s};
     store_set_retention(s, options->retention_ms, options->content_retention_ms);
+    pthread_mutex_init(&s->state_lock, NULL);
+    show(s, true);
     pthread_mutex_init(&s->readers.lock, NULL);
     pthread_cond_init(&s->readers.more, NULL);
     s->readers.last = &s->readers.first;
@@ -452,14 +468,13 @@ void store_set_retention(struct store *s, int64_t retention_ms, int64_t content_
     atomic_store_explicit(&s->content_retention_ms, content_retention_ms, memory_order_relaxed);
 }
 
-bool store_is_loaded(const struct store *s)
+struct store_state store_look(struct store *s)
 {
-    return atomic_load_explicit(&s->loaded, memory_order_acquire);
-}
-
-bool store_is_reachable(const struct store *s)
-{
-    return atomic_load_explicit(&s->reachable, memory_order_relaxed);
+    pthread_mutex_lock(&s->state_lock);
+    struct store_state state = s->state;
+    pthread_mutex_unlock(&s->state_lock);
+    state.loaded = atomic_load_explicit(&s->loaded, memory_order_acquire);
+    return state;
 }
 
 struct store_stats store_stats(const struct store *s)

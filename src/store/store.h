@@ -46,8 +46,14 @@ void store_set_retention(struct store *s, int64_t retention_ms, int64_t content_
 struct answers_file;
 void store_set_answers_file(struct store *s, struct answers_file *f);
 
-bool store_is_loaded(const struct store *s);    /* it was reached at least once */
-bool store_is_reachable(const struct store *s); /* the last batch or poll worked */
+#define STORE_TROUBLE_MAX 256u
+struct store_state {
+    bool loaded;                     /* it was reached at least once */
+    bool reachable;                  /* the last batch or poll worked */
+    int64_t since_us;                /* UTC: that it is, or is not */
+    char trouble[STORE_TROUBLE_MAX]; /* a sentence; empty while it is reachable */
+};
+struct store_state store_look(struct store *s); /* any thread */
 struct store_stats {
     int64_t rows_committed, rows_failed, lag_rows;
     int64_t batches;

@@ -56,6 +56,8 @@ struct store {
     _Atomic uint64_t stop_by_ns;
     _Atomic(struct answers_file *) answers_file; /* NULL: the cache is in memory only */
     _Atomic int64_t rows_committed, rows_failed, batches, retention_ms, content_retention_ms;
+    pthread_mutex_t state_lock;
+    struct store_state state; /* what others are told; without `loaded` */
 
     /* The store thread's own. */
     struct db_waiter waiter;
@@ -63,8 +65,8 @@ struct store {
     uint64_t identity[2]; /* of the store that rows went to */
     struct group *group;
     bool copy_fails, poll_fails;
-    bool is_shared;    /* other gateways write to it too */
-    char problem[256]; /* of the last failure */
+    bool is_shared;                  /* other gateways write to it too */
+    char problem[STORE_TROUBLE_MAX]; /* of the last failure */
     uint64_t away_since_ns, retry_at_ns, backoff_ms, poll_at_ns, spend_at_ns, sync_at_ns,
         retain_at_ns;
     struct keys_seen keys_seen;

@@ -178,7 +178,8 @@ def test_a_server_that_is_away_costs_nothing_and_comes_back(start, redis, word, 
     http = client_of(relay)
     wait_for(lambda: "refused" in ready(relay).get("trouble", ""))
     said = ready(relay)
-    assert said["shared"] == "away" and said["status"] == "ready"
+    assert said["shared"] == "away" and said["status"] == "ready" and said["gateways"] == 1
+    away_since = said["shared_since"]
     assert said["trouble"].startswith(f"shared: no Redis server at 127.0.0.1:{redis.port}")
     assert cached(ask(http, "p/small", word)) == "miss"
     assert cached(ask(http, "p/small", word)) == "exact"  # this process's own
@@ -187,6 +188,7 @@ def test_a_server_that_is_away_costs_nothing_and_comes_back(start, redis, word, 
     redis.start()
     reached(relay)
     assert ready(relay)["shared"] == "reachable" and "trouble" not in ready(relay)
+    assert ready(relay)["shared_since"] > away_since
     assert cached(ask(http, "p/small", word + " new")) == "miss"
     wait_for(lambda: len(redis.keys("rl:{*}:r:*")) == 1)
     redis.kill()

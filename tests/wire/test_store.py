@@ -33,7 +33,11 @@ def test_a_locked_store_holds_nobody_up(start, sim, word):
                 ids.append(answer.headers["x-relay-id"])
             time.sleep(0.4)
             assert slowest < 5
-            assert c.get("/readyz").status_code == 200  # store reachable or journalling
+            wait_for(lambda: c.get("/readyz").json()["store"] == "away")
+            ready = c.get("/readyz")  # store reachable or journalling
+            said = ready.json()
+            assert ready.status_code == 200 and said["status"] == "ready" and "locked" in said["store_trouble"]
+            assert relay.metric("relay_store_up") == 0 and said["journal_bytes"] > 0
             assert len(relay.rows()) == 1
             assert relay.metric("relay_journal_bytes") > 0
         finally:

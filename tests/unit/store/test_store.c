@@ -269,10 +269,10 @@ TEST(the_file_is_private)
 static bool wait_reachable(struct rig *g, bool wanted)
 {
     uint64_t by = clock_mono_ns() + UINT64_C(60000000000);
-    while (store_is_reachable(g->store) != wanted && clock_mono_ns() < by) {
+    while (store_look(g->store).reachable != wanted && clock_mono_ns() < by) {
         usleep(1000);
     }
-    return store_is_reachable(g->store) == wanted;
+    return store_look(g->store).reachable == wanted;
 }
 
 TEST_BOTH(a_store_that_goes_away_and_comes_back_loses_nothing)
