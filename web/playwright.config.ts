@@ -5,6 +5,7 @@ const PORT = Number(process.env.MOCK_PORT ?? 8093)
 
 export default defineConfig({
   testDir: 'tests',
+  testMatch: '*.spec.ts',
   outputDir: 'test-results/run',
   fullyParallel: true,
   workers: 2,

@@ -119,7 +119,7 @@ export function makeLog(nowMs, keys) {
     const day = 0.25 + Math.max(0, Math.sin(((d.getUTCHours() + d.getUTCMinutes() / 60 - 5) / 24) * 2 * Math.PI)) * 1.5
     const week = d.getUTCDay() === 0 || d.getUTCDay() === 6 ? 0.45 : 1
     const growth = 0.55 + 0.6 * ((at - first) / (nowMs - first))
-    at += (-Math.log(1 - r.next()) * 24000) / (day * week * growth)
+    at += (-Math.log(1 - r.next()) * 44000) / (day * week * growth)
     if (at >= nowMs) break
     rows.push(row(at))
   }

@@ -11,6 +11,7 @@ import { Skeleton, Trouble } from './ui/states'
 import { SignIn } from './pages/SignIn'
 
 interface Entry {
+  id: string
   name: string
   icon: IconName
   load: () => Promise<{ default: Component }>
@@ -19,13 +20,13 @@ interface Entry {
 }
 
 const PAGES: Record<string, Entry> = {
-  overview: { name: 'Overview', icon: 'overview', load: () => import('./pages/Overview'), shares: true },
-  requests: { name: 'Requests', icon: 'requests', load: () => import('./pages/Requests'), shares: true },
-  keys: { name: 'Keys', icon: 'keys', load: () => import('./pages/Keys'), shares: false },
-  models: { name: 'Models', icon: 'models', load: () => import('./pages/Models'), shares: false },
-  routing: { name: 'Routing', icon: 'routing', load: () => import('./pages/Routing'), shares: false },
-  cache: { name: 'Cache', icon: 'cache', load: () => import('./pages/Cache'), shares: false },
-  settings: { name: 'Settings', icon: 'settings', load: () => import('./pages/Settings'), shares: false },
+  overview: { id: 'overview', name: 'Overview', icon: 'overview', load: () => import('./pages/Overview'), shares: true },
+  requests: { id: 'requests', name: 'Requests', icon: 'requests', load: () => import('./pages/Requests'), shares: true },
+  keys: { id: 'keys', name: 'Keys', icon: 'keys', load: () => import('./pages/Keys'), shares: false },
+  models: { id: 'models', name: 'Models', icon: 'models', load: () => import('./pages/Models'), shares: false },
+  routing: { id: 'routing', name: 'Routing', icon: 'routing', load: () => import('./pages/Routing'), shares: false },
+  cache: { id: 'cache', name: 'Cache', icon: 'cache', load: () => import('./pages/Cache'), shares: false },
+  settings: { id: 'settings', name: 'Settings', icon: 'settings', load: () => import('./pages/Settings'), shares: false },
 }
 
 const entryOf = (page: string) => (Object.hasOwn(PAGES, page) ? PAGES[page] : undefined)
@@ -50,10 +51,14 @@ export function App() {
   )
 }
 
-/** A page's file is asked for when the page is opened; one that cannot be had (the gateway is another version since) says so. */
-function Opened(props: { page: string; entry: Entry }) {
+/** Who comes from another page is taken to this one's heading.
+ *  A page's file is asked for when the page is opened; one that cannot be had (the gateway is another version since) says so. */
+function Opened(props: { page: string; isFirst: () => boolean }) {
   const file = createLoad(() => props.page, async (page) => ({ page, component: (await entryOf(page)!.load()).default }))
-  const component = () => (file.data()?.page === props.page ? file.data()!.component : undefined)
+  const component = createMemo(() => (file.data()?.page === props.page ? file.data()!.component : undefined))
+  createEffect(() => {
+    if (component() && !props.isFirst()) queueMicrotask(() => document.querySelector<HTMLElement>('main h1')?.focus({ preventScroll: true }))
+  })
   return (
     <Show when={component()} fallback={
       <Show when={file.error()} fallback={<div class="page"><Skeleton rows={8} height={18} /></div>}>
@@ -69,11 +74,12 @@ function Shell() {
   const open = createMemo(() => address().page)
   const entry = createMemo(() => entryOf(open()))
   let main!: HTMLElement
+  let isFirst = true
   createEffect(on(open, (page) => {
+    isFirst = false
     document.title = `${entryOf(page)?.name ?? 'Not found'} · Relay`
     window.scrollTo(0, 0)
     document.querySelector('.nav [aria-current]')?.scrollIntoView({ inline: 'center', block: 'nearest' })
-    requestAnimationFrame(() => main.querySelector('h1')?.focus({ preventScroll: true }))
   }, { defer: true }))
   onMount(() => { document.title = `${entry()?.name ?? 'Not found'} · Relay` })
   const linkOf = (page: string) => makeAddress(page, entryOf(page)!.shares ? sharedOf(address().query) : null)
@@ -97,10 +103,10 @@ function Shell() {
         </div>
       </header>
       <main class="main" id="main" ref={main}>
-        <Show when={entry()} fallback={<div class="page"><h1 tabindex="-1">There is no such page</h1><p><a class="link" href="#/overview">To the overview</a></p></div>}>
+        <Show when={entry()} keyed fallback={<div class="page"><h1 tabindex="-1">There is no such page</h1><p><a class="link" href="#/overview">To the overview</a></p></div>}>
           {(e) => (
             <ErrorBoundary fallback={(err: unknown, again) => <Trouble error={new ApiError(0, 'page', err instanceof Error ? err.message : String(err), null, null)} again={again} />}>
-              <Opened page={open()} entry={e()} />
+              <Opened page={e.id} isFirst={() => isFirst} />
             </ErrorBoundary>
           )}
         </Show>

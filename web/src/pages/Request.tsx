@@ -66,7 +66,7 @@ function Money_(props: { row: RequestRow }) {
   const sources = { catalog: "from the catalogue's prices", provider: 'as the provider stated it', estimated: 'estimated', none: 'no usage was told' }
   return (
     <dl class="stats stats-3">
-      <div><dt>Cost</dt><dd class="value"><Money usd={props.row.cost_usd} /></dd><dd class="note">{sources[props.row.cost_source]}</dd></div>
+      <div><dt>Cost</dt><dd class="value"><Money usd={props.row.cost_usd} /></dd><dd class="note">{props.row.route === 'cached' ? 'no provider was asked' : sources[props.row.cost_source]}</dd></div>
       <div>
         <dt>Would have cost</dt>
         <dd class="value"><span classList={{ quiet: would() === null }}>{showUsd(would())}</span></dd>

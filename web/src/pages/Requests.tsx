@@ -13,7 +13,7 @@ import { Icon } from '../ui/Icon'
 import { FirstRequest, Nothing, Skeleton, Trouble } from '../ui/states'
 import { RequestView } from './Request'
 
-const PAGE = 100
+const PAGE = 50
 const TAIL_MAX = 300
 /** A search that finds nothing goes on by itself this often before it asks. */
 const ROUNDS = 20

@@ -6,11 +6,10 @@ import { showAgo, showMoment } from '../lib/time'
 import { Icon, type IconName } from './Icon'
 
 export function Card(props: { title: string; aside?: JSX.Element; actions?: JSX.Element; flush?: boolean; children: JSX.Element }) {
-  const id = createUniqueId()
   return (
-    <section class="card" aria-labelledby={id}>
+    <section class="card">
       <div class="card-head">
-        <h2 id={id}>{props.title}</h2>
+        <h2>{props.title}</h2>
         <Show when={props.aside}><span class="aside">{props.aside}</span></Show>
         {props.actions}
       </div>

@@ -1,17 +1,31 @@
 /* dialogs.tsx - Kobalte's dialogs with Relay's looks: focus stays inside, Escape closes, the page behind is inert. */
 import { Dialog } from '@kobalte/core/dialog'
-import { type JSX, Show } from 'solid-js'
+import { type JSX, Show, createComputed } from 'solid-js'
 import type { ApiError } from '../lib/client'
 import { createAction } from '../lib/load'
 import { Icon } from './Icon'
 
+/** Who closes a dialog is back where it was opened from, or at the page's heading if that is gone. */
+function createReturn(open: () => boolean): (e: Event) => void {
+  let opener: Element | null = null
+  createComputed(() => {
+    if (open()) opener = document.activeElement
+  })
+  return (e) => {
+    e.preventDefault()
+    const target = opener?.isConnected && opener !== document.body ? opener : document.querySelector('main h1')
+    if (target instanceof HTMLElement) target.focus({ preventScroll: true })
+  }
+}
+
 export function Box(props: { open: boolean; onClose: () => void; title: string; lede?: string; children: JSX.Element }) {
+  const goBack = createReturn(() => props.open)
   return (
     <Dialog open={props.open} onOpenChange={(open) => !open && props.onClose()}>
       <Dialog.Portal>
         <Dialog.Overlay class="veil" />
         <div class="box-place">
-          <Dialog.Content class="box">
+          <Dialog.Content class="box" onCloseAutoFocus={goBack}>
             <div class="box-head">
               <Dialog.Title>{props.title}</Dialog.Title>
               <Show when={props.lede}><Dialog.Description>{props.lede}</Dialog.Description></Show>
@@ -26,11 +40,12 @@ export function Box(props: { open: boolean; onClose: () => void; title: string; 
 
 /** At the right edge, over the list that it belongs to. */
 export function Sheet(props: { open: boolean; onClose: () => void; title: JSX.Element; children: JSX.Element }) {
+  const goBack = createReturn(() => props.open)
   return (
     <Dialog open={props.open} onOpenChange={(open) => !open && props.onClose()}>
       <Dialog.Portal>
         <Dialog.Overlay class="veil" />
-        <Dialog.Content class="sheet">
+        <Dialog.Content class="sheet" onCloseAutoFocus={goBack}>
           <div class="sheet-head">
             <Dialog.Title class="grow clip">{props.title}</Dialog.Title>
             <Dialog.CloseButton class="btn btn-icon" aria-label="Close"><Icon name="close" /></Dialog.CloseButton>
