@@ -151,11 +151,12 @@ static void print_keys(struct tool *t)
     size_t count, active = 0;
     str why;
     int64_t now = clock_utc_us();
+    struct key_query all = {.now_us = now};
     if (t->db == NULL) {
         line(t, "client keys",
              t->trouble.len > 0 ? STR("unknown")
                                 : STR("no store yet; the first start makes it, and a first key"));
-    } else if (!db_keys_list(t->db, now, &t->arena, &rows, &count, &why)) {
+    } else if (!db_keys_list(t->db, &all, &t->arena, &rows, &count, &why)) {
         line(t, "client keys",
              arena_printf(&t->arena, "the store cannot be read: " STR_FMT, STR_ARG(why)));
     } else {

@@ -11,6 +11,7 @@ int cli_route(int argc, char **argv);
 int cli_usage(int argc, char **argv);
 int cli_logs(int argc, char **argv);
 int cli_cache(int argc, char **argv);
+int cli_dashboard(int argc, char **argv);
 int cli_embed(int argc, char **argv);
 int cli_version(int argc, char **argv);
 int cli_docs(int argc, char **argv); /* hidden: writes docs/generated/ */

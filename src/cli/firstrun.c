@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "admin/files.h"
 #include "base/clock.h"
 #include "cli/args.h"
 #include "cli/runtime.h"
@@ -58,28 +59,36 @@ static int read_secret(const char *path, struct arena *a, str *out)
     return 0;
 }
 
+str firstrun_admin_key(const struct config *c, struct arena *a)
+{
+    str key = c->admin.key;
+    if (key.len > 0)
+        return key;
+    const char *path = arena_printf(a, STR_FMT "/admin-key", STR_ARG(c->data_dir)).p;
+    int missing = read_secret(path, a, &key);
+    if (missing == 0 && key.len < ADMIN_KEY_BYTES_MIN) {
+        cli_error("%s holds no usable key; remove it, and a new one is made at the next start.",
+                  path);
+        missing = -1;
+    }
+    return missing == 0 ? key : missing < 0 ? (str){NULL, 0} : STR("");
+}
+
 static int admin_key(struct runtime *rt, struct arena *a)
 {
-    str key = rt->config->admin.key;
+    str key = firstrun_admin_key(rt->config, a);
+    if (key.p == NULL)
+        return EXIT_FAILED;
     if (key.len == 0) {
-        const char *path = arena_printf(a, STR_FMT "/admin-key", STR_ARG(rt->config->data_dir)).p;
-        int missing = read_secret(path, a, &key);
-        if (missing < 0)
+        char text[KEY_TEXT_BYTES];
+        key = arena_copy(a, key_generate("gla_", text));
+        if (!write_secret(arena_printf(a, STR_FMT "/admin-key", STR_ARG(rt->config->data_dir)).p,
+                          key))
             return EXIT_FAILED;
-        if (missing == 1) {
-            char text[KEY_TEXT_BYTES];
-            key = arena_copy(a, key_generate("gla_", text));
-            if (!write_secret(path, key))
-                return EXIT_FAILED;
-        }
-        if (key.len < ADMIN_KEY_BYTES_MIN) {
-            cli_error("%s holds no usable key; remove it, and a new one is made at the next start.",
-                      path);
-            return EXIT_FAILED;
-        }
     }
     rt->gateway.admin_hash = digest_of(key);
     rt->gateway.has_admin_key = true;
+    rt->secrets = secrets_of(key);
     return 0;
 }
 
@@ -98,7 +107,8 @@ static int first_key(struct runtime *rt, struct arena *a)
     struct key_row *rows;
     size_t count = 0;
     str reason = {0};
-    bool ok = db_keys_list(db, clock_utc_us(), a, &rows, &count, &reason);
+    struct key_query any = {.now_us = clock_utc_us(), .limit = 1};
+    bool ok = db_keys_list(db, &any, a, &rows, &count, &reason);
     if (ok && count == 0) {
         const char *path = arena_printf(a, STR_FMT "/first-key", STR_ARG(rt->config->data_dir)).p;
         char text[KEY_TEXT_BYTES];
@@ -173,6 +183,24 @@ static bool has_first_key(str dir)
     return has;
 }
 
+/* An address that signs in is for a person who is looking: not for the files of a service. */
+static void say_dashboard(const struct runtime *rt, const char *scheme)
+{
+    bool apart = rt->listeners[1].count > 0; /* the administration's own has no TLS */
+    if (relay_dashboard[0].path == NULL)
+        return;
+    printf("Dashboard:   %s://%s/", apart ? "http" : scheme, rt->listeners[apart ? 1 : 0].address);
+    if (!rt->demo && !isatty(STDOUT_FILENO)) {
+        printf("   (relay dashboard prints an address that signs in)\n");
+        return;
+    }
+    char token[TOKEN_TEXT_BYTES];
+    str t = token_new(&rt->secrets, clock_utc_us(), token);
+    printf("#/enter?token=" STR_FMT "\n"
+           "             (signs in once, within ten minutes; later: relay dashboard)\n",
+           STR_ARG(t));
+}
+
 void firstrun_say(const struct runtime *rt)
 {
     const struct config *c = rt->config;
@@ -199,10 +227,7 @@ void firstrun_say(const struct runtime *rt)
         printf("\nClient keys: relay keys create --name NAME makes one\n");
     if (c->admin.key.len == 0)
         printf("Admin key:   " STR_FMT "/admin-key\n", STR_ARG(dir));
-    bool apart = rt->listeners[1].count > 0; /* the administration's own listener has no TLS */
-    printf("Dashboard:   comes with a later version; until then: relay usage, relay logs, "
-           "%s://%s/metrics\n",
-           apart ? "http" : scheme, apart ? rt->listeners[1].address : address);
+    say_dashboard(rt, scheme);
     printf("\nTry it:\n\n"
            "  curl -N %s://%s/v1/chat/completions \\\n"
            "    -H \"Authorization: Bearer $(cat " STR_FMT

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/key_json.h"
 #include "base/clock.h"
 #include "cli/cli.h"
 #include "config/settings.h"
@@ -37,7 +38,7 @@ static int keys_create(int argc, char **argv)
     }
     struct tool t = {0};
     int64_t now = clock_utc_us();
-    struct key_draft d = {.rpm = -1, .tpm = -1, .budget = PUSD_UNKNOWN};
+    struct key_draft d = key_draft_new();
     int code = tool_open(&t, config, TOOL_NO_STORE);
     if (code == 0 && !draft_apply(&o, &d, now, &t.arena)) {
         code = EXIT_USAGE;
@@ -81,38 +82,6 @@ static const char *period_text(enum budget_period period)
 {
     static const char *const words[] = {"", "day", "month", "total"};
     return words[period];
-}
-
-void key_row_json(struct buf *b, const struct key_row *row)
-{
-    char id[UUID_TEXT_BYTES];
-    buf_add_char(b, '{');
-    json_member_str(b, "id", uuid_text(row->id, id));
-    json_member_str(b, "tag", row->tag);
-    json_member_str(b, "name", row->name);
-    json_member_time(b, "created_at", row->created_us);
-    json_member_time(b, "expires_at", row->expires_us);
-    json_member_time(b, "revoked_at", row->revoked_us);
-    json_member_time(b, "last_used_at", row->last_used_us);
-    json_member_int(b, "rpm", row->rpm);
-    json_member_int(b, "tpm", row->tpm);
-    json_member_money(b, "budget_usd", row->budget);
-    json_member_str_or_null(b, "budget_period", str_of_c(period_text(row->period)));
-    json_member_money(b, "budget_spent_usd", row->budget_spent);
-    json_member_json(b, "models", row->models_json);
-    json_member_str_or_null(b, "cache_group", row->cache_group);
-    json_member_json(b, "tags", row->tags_json);
-    buf_add_char(b, '}');
-}
-
-static void print_json(struct buf *out, const struct key_row *rows, size_t count)
-{
-    buf_add(out, STR("{\"keys\":["));
-    for (size_t i = 0; i < count; i++) {
-        buf_add(out, i > 0 ? STR(",") : STR(""));
-        key_row_json(out, &rows[i]);
-    }
-    buf_add(out, STR("],\"next\":null}\n"));
 }
 
 static void print_table(struct tool *t, const struct key_row *rows, size_t count, int64_t now)
@@ -163,14 +132,16 @@ static int keys_list(int argc, char **argv)
         return tool_close(&t, code);
     }
     int64_t now = clock_utc_us();
+    struct key_query all = {.now_us = now};
     struct key_row *rows = NULL;
     size_t count = 0;
     str why;
-    if (t.db != NULL && !db_keys_list(t.db, now, &t.arena, &rows, &count, &why)) {
+    if (t.db != NULL && !db_keys_list(t.db, &all, &t.arena, &rows, &count, &why)) {
         return tool_close(&t, tool_fail(why));
     }
     if (json) {
-        print_json(&t.out, rows, count);
+        key_page_json(&t.out, rows, count, NULL, t.config);
+        buf_add_char(&t.out, '\n');
     } else if (count == 0) {
         fputs("There is no key yet; relay keys create --name NAME makes one.\n", stderr);
     } else {
@@ -212,7 +183,7 @@ static int keys_update(int argc, char **argv)
     if (!db_key_find(t.db, str_of_c(operand), &t.arena, &row, &why)) {
         return tool_close(&t, tool_fail(why));
     }
-    struct key_draft d = draft_of(&row, &t.arena);
+    struct key_draft d = key_draft_of(&row, &t.arena);
     if (!draft_apply(&o, &d, clock_utc_us(), &t.arena)) {
         return tool_close(&t, EXIT_USAGE);
     }

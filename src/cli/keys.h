@@ -27,10 +27,4 @@ struct draft_options {
 bool draft_apply(const struct draft_options *o, struct key_draft *d, int64_t now_us,
                  struct arena *a);
 
-/* The settings of an existing key, to be changed and written back. */
-struct key_draft draft_of(const struct key_row *row, struct arena *a);
-
-/* One key as `GET /admin/v1/keys` shows it. */
-void key_row_json(struct buf *b, const struct key_row *row);
-
 #endif

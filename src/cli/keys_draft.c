@@ -1,23 +1,10 @@
 /* keys_draft.c - the options of `relay keys create` and `update`, checked one by one. */
 #include "cli/keys.h"
 
+#include "admin/key_json.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "config/settings.h"
-
-#define NAME_BYTES_MAX 128u
-#define MODELS_MAX     256u
-#define TAGS_MAX       32u
-
-static bool is_label(str s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f) {
-            return false;
-        }
-    }
-    return s.len > 0 && s.len <= NAME_BYTES_MAX && str_is_utf8(s);
-}
 
 static bool apply_limit(const char *option, const char *text, int64_t *out)
 {
@@ -28,7 +15,7 @@ static bool apply_limit(const char *option, const char *text, int64_t *out)
         *out = -1;
         return true;
     }
-    if (str_to_i64(str_of_c(text), out) && *out <= INT64_C(1000000000000)) {
+    if (str_to_i64(str_of_c(text), out) && *out <= KEY_LIMIT_MAX) {
         return true;
     }
     cli_error("--%s must be a whole number (0: no limit) or default, not \"%s\".", option, text);
@@ -75,7 +62,7 @@ static bool apply_models(const char *text, struct key_draft *d, struct arena *a)
     if (text == NULL) {
         return true;
     }
-    d->models = arena_new(a, str, MODELS_MAX);
+    d->models = arena_new(a, str, KEY_MODELS_MAX);
     d->model_count = 0;
     str rest = str_of_c(text), item;
     while (rest.len > 0) {
@@ -84,8 +71,8 @@ static bool apply_models(const char *text, struct key_draft *d, struct arena *a)
         if (item.len == 0) {
             continue;
         }
-        if (!is_label(item) || d->model_count == MODELS_MAX) {
-            cli_error("--models must be at most %u names separated by commas.", MODELS_MAX);
+        if (!key_label_is_fine(item) || d->model_count == KEY_MODELS_MAX) {
+            cli_error("--models must be at most %u names separated by commas.", KEY_MODELS_MAX);
             return false;
         }
         d->models[d->model_count++] = item;
@@ -101,7 +88,7 @@ static bool apply_tags(const char *text, struct key_draft *d, struct arena *a)
     struct buf b;
     buf_init(&b, 4096);
     buf_add_char(&b, '{');
-    str rest = str_of_c(text), item, name, value, seen[TAGS_MAX];
+    str rest = str_of_c(text), item, name, value, seen[KEY_TAGS_MAX];
     unsigned count = 0;
     bool ok = true;
     while (rest.len > 0 && ok) {
@@ -109,10 +96,10 @@ static bool apply_tags(const char *text, struct key_draft *d, struct arena *a)
         if (str_trim(item).len == 0) {
             continue;
         }
-        ok = str_cut(item, '=', &name, &value) && count < TAGS_MAX;
+        ok = str_cut(item, '=', &name, &value) && count < KEY_TAGS_MAX;
         name = str_trim(name);
         value = str_trim(value);
-        ok = ok && is_label(name) && (value.len == 0 || is_label(value));
+        ok = ok && key_label_is_fine(name) && (value.len == 0 || key_label_is_fine(value));
         for (unsigned i = 0; i < count && ok; i++) {
             ok = !str_eq(seen[i], name);
         }
@@ -123,7 +110,7 @@ static bool apply_tags(const char *text, struct key_draft *d, struct arena *a)
         }
     }
     buf_add_char(&b, '}');
-    ok = ok && !b.full && b.len <= 2048;
+    ok = ok && !b.full && b.len <= KEY_TAGS_BYTES_MAX;
     if (ok) {
         d->tags = count > 0 ? arena_copy(a, buf_str(&b)) : (str){NULL, 0};
     } else {
@@ -163,41 +150,19 @@ bool draft_apply(const struct draft_options *o, struct key_draft *d, int64_t now
 {
     if (o->name != NULL) {
         d->name = str_trim(str_of_c(o->name));
-        if (!is_label(d->name)) {
-            cli_error("--name must be 1 to %u characters of text.", NAME_BYTES_MAX);
+        if (!key_label_is_fine(d->name)) {
+            cli_error("--name must be 1 to %u characters of text.", KEY_NAME_BYTES_MAX);
             return false;
         }
     }
     if (o->group != NULL) {
         d->cache_group = str_trim(str_of_c(o->group));
-        if (d->cache_group.len > 0 && !is_label(d->cache_group)) {
-            cli_error("--cache-group must be at most %u characters of text.", NAME_BYTES_MAX);
+        if (d->cache_group.len > 0 && !key_label_is_fine(d->cache_group)) {
+            cli_error("--cache-group must be at most %u characters of text.", KEY_NAME_BYTES_MAX);
             return false;
         }
     }
     return apply_limit("rpm", o->rpm, &d->rpm) && apply_limit("tpm", o->tpm, &d->tpm) &&
            apply_budget(o, d) && apply_models(o->models, d, a) && apply_tags(o->tags, d, a) &&
            apply_expiry(o->expires, d, now_us);
-}
-
-struct key_draft draft_of(const struct key_row *row, struct arena *a)
-{
-    struct key_draft d = {.name = row->name,
-                          .cache_group = row->cache_group,
-                          .rpm = row->rpm,
-                          .tpm = row->tpm,
-                          .budget = row->budget,
-                          .period = row->period,
-                          .expires_us = row->expires_us,
-                          .tags =
-                              str_eq(row->tags_json, STR("{}")) ? (str){NULL, 0} : row->tags_json};
-    yyjson_val *models = json_parse(a, row->models_json, NULL);
-    size_t index, max;
-    yyjson_val *item;
-    d.models = arena_new(a, str, yyjson_arr_size(models));
-    yyjson_arr_foreach(models, index, max, item)
-    {
-        d.models[d.model_count++] = json_str(item);
-    }
-    return d;
 }

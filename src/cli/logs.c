@@ -251,9 +251,10 @@ static int follow_rows(struct follow *f)
 
 static bool load_names(struct follow *f, str *why)
 {
+    struct key_query all = {.now_us = clock_utc_us()};
     struct key_row *rows;
     size_t count;
-    if (!db_keys_list(f->tool->db, clock_utc_us(), &f->tool->arena, &rows, &count, why)) {
+    if (!db_keys_list(f->tool->db, &all, &f->tool->arena, &rows, &count, why)) {
         return false;
     }
     for (size_t i = 0; i < count; i++) {

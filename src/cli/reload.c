@@ -2,6 +2,8 @@
  * two requests. */
 #include <stdlib.h>
 
+#include "base/clock.h"
+#include "base/mem.h"
 #include "cli/runtime.h"
 
 void runtime_rebuild_catalog(struct runtime *rt)
@@ -15,48 +17,40 @@ void runtime_rebuild_catalog(struct runtime *rt)
     workers_use(rt, next);
 }
 
-static bool refuse(struct runtime *rt, const char *why)
+static char *refuse(struct runtime *rt, char *why)
 {
     LOG(&rt->log, LOG_ERROR, "the new configuration is refused; the old one stays",
         LOG_S("why", str_of_c(why)));
-    return false;
+    return why;
 }
 
-static bool may_use(struct runtime *rt, const struct config *next)
+/* NULL, or why not. */
+static char *may_not_use(struct runtime *rt, const struct config *next)
 {
     struct arena a;
     arena_init(&a, 0);
     str restart = config_restart_differences(&a, rt->config, next);
-    bool ok = restart.len == 0;
-    if (!ok)
-        (void)refuse(
-            rt, arena_printf(&a, "these settings need a restart: " STR_FMT, STR_ARG(restart)).p);
-    arena_deinit(&a);
     char *why = NULL;
-    if (ok && rt->tls_server != NULL &&
-        !tls_server_reload(rt->tls_server, next->server.tls_cert, next->server.tls_key, &why)) {
-        ok = refuse(rt, why);
-        free(why);
+    if (restart.len > 0) {
+        str text = arena_printf(&a, "these settings need a restart: " STR_FMT, STR_ARG(restart));
+        why = xmemdup0(text.p, text.len);
     }
-    return ok;
+    arena_deinit(&a);
+    if (why == NULL && rt->tls_server != NULL)
+        (void)tls_server_reload(rt->tls_server, next->server.tls_cert, next->server.tls_key, &why);
+    return why;
 }
 
-void runtime_reload(struct runtime *rt)
+char *runtime_reload(struct runtime *rt)
 {
     char *why = NULL;
-    if (!rt->serving) {
-        rt->reload_wanted = true; /* the first models are still being asked for */
-        return;
-    }
     struct config *next = config_load(&rt->source, &why);
-    if (next == NULL) {
-        (void)refuse(rt, why);
-        free(why);
-        return;
-    }
-    if (!may_use(rt, next)) {
+    if (next == NULL)
+        return refuse(rt, why);
+    why = may_not_use(rt, next);
+    if (why != NULL) {
         config_unref(next);
-        return;
+        return refuse(rt, why);
     }
     config_unref(rt->config);
     rt->config = next;
@@ -69,4 +63,47 @@ void runtime_reload(struct runtime *rt)
     LOG(&rt->log, LOG_INFO, "configuration reloaded", LOG_S("file", next->path),
         LOG_I("models", rt->catalog->model_count));
     discover_start(rt, runtime_rebuild_catalog);
+    admin_note_loaded(rt->gateway.admin, clock_utc_us());
+    return NULL;
+}
+
+/* ---- asked for by a call of the admin API ---- */
+
+struct reload_post {
+    struct runtime *runtime;
+    struct admin_reload *reload;
+};
+
+static void answer_posted(void *arg)
+{
+    struct admin_reload *r = arg;
+    r->done(r);
+}
+
+/* On the control loop, or when it is freed. */
+static void reload_posted(void *arg)
+{
+    struct reload_post *p = arg;
+    struct runtime *rt = p->runtime;
+    struct admin_reload *r = p->reload;
+    static const char late[] = "the gateway is stopping";
+    free(p);
+    r->why = rt->stopping ? xmemdup0(late, sizeof late - 1) : runtime_reload(rt);
+    if (rt->joined) {
+        r->done(r);
+        return;
+    }
+    r->node.fn = answer_posted;
+    r->node.arg = r;
+    loop_post(r->loop, &r->node);
+}
+
+void runtime_reload_asked(void *ctx, struct admin_reload *r)
+{
+    struct runtime *rt = ctx;
+    struct reload_post *p = xcalloc(1, sizeof *p);
+    *p = (struct reload_post){rt, r};
+    r->node.fn = reload_posted;
+    r->node.arg = p;
+    loop_post(rt->control, &r->node);
 }

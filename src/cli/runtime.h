@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 
+#include "admin/admin.h"
 #include "config/config.h"
 #include "net/resolver.h"
 #include "net/tls.h"
@@ -40,6 +41,7 @@ struct runtime {
     struct catalog *catalog;
     struct log log;
     struct gateway gateway;
+    struct secrets secrets;            /* that follow from the admin key */
     struct answers_file *answers_file; /* NULL: the cache is in memory only */
     struct listener listeners[2];      /* clients; administration (count 0: none) */
     struct tls_server *tls_server;
@@ -61,6 +63,7 @@ struct runtime {
     bool serving;       /* the workers are there */
     bool reload_wanted; /* asked for before that */
     bool stopping;
+    bool joined; /* the workers and their loops are gone */
     int exit_code;
     int sim_pid; /* of the relay-sim that this process started; 0: none */
     bool demo;
@@ -94,6 +97,9 @@ void discover_start(struct runtime *rt, void (*done)(struct runtime *rt));
 /* firstrun.c: the data folder, the admin key and the first client key. 0, or an exit code after
  * saying why. */
 int firstrun_prepare(struct runtime *rt);
+/* The configured admin key or the one in the data folder; empty: there is none yet; p == NULL: it
+ * cannot be read, which was said. */
+str firstrun_admin_key(const struct config *c, struct arena *a);
 void firstrun_say(const struct runtime *rt); /* the banner, on standard output */
 
 /* demo.c: relay-sim beside it. False after saying why. */
@@ -112,6 +118,8 @@ void encoder_stop(struct runtime *rt);
 
 /* reload.c */
 void runtime_rebuild_catalog(struct runtime *rt);
-void runtime_reload(struct runtime *rt);
+/* NULL: the new configuration is in force. Else why not, in an allocated sentence. */
+char *runtime_reload(struct runtime *rt);
+void runtime_reload_asked(void *ctx, struct admin_reload *r); /* an admin_host's; any thread */
 
 #endif

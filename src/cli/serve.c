@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/thread.h"
 #include "cli/args.h"
@@ -57,8 +58,10 @@ static void on_signal(void *arg)
     int number = p->number;
     free(p);
     if (number == SIGHUP) {
-        if (!rt->stopping)
-            runtime_reload(rt);
+        if (rt->serving && !rt->stopping)
+            free(runtime_reload(rt));
+        else
+            rt->reload_wanted = true; /* the first models are still being asked for */
         return;
     }
     /* The second one does not wait for streams. */
@@ -173,6 +176,24 @@ static void give_up(struct runtime *rt, int code)
     loop_stop(rt->control);
 }
 
+static void make_admin(struct runtime *rt)
+{
+    char url[128];
+    bool tls = rt->tls_server != NULL;
+    snprintf(url, sizeof url, "%s://%s", tls ? "https" : "http", rt->listeners[0].address);
+    const struct admin_options options = {
+        .gateway = &rt->gateway,
+        .secrets = rt->secrets,
+        .host = {runtime_reload_asked, rt},
+        .version = RELAY_VERSION,
+        .client_url = str_of_c(url),
+        .over_tls = tls && !rt->gateway.admin_separate,
+        .now_us = clock_utc_us(),
+    };
+    rt->gateway.admin = admin_new(&options);
+    rt->gateway.admin_handler = &admin_http_handler;
+}
+
 /* The servers have answered: the first request will find their models. Now the workers may start.
  */
 static void first_models(struct runtime *rt)
@@ -195,6 +216,7 @@ static void first_models(struct runtime *rt)
         discover_start(rt, first_models);
         return;
     }
+    make_admin(rt);
     workers_make(rt);
     firstrun_say(rt);
     if (rt->config->cache.scope == CACHE_SCOPE_GLOBAL)
@@ -209,7 +231,7 @@ static void first_models(struct runtime *rt)
     loop_timer_start(&rt->discover_timer, DISCOVER_EVERY_MS);
     rt->serving = true;
     if (rt->reload_wanted)
-        runtime_reload(rt);
+        free(runtime_reload(rt));
 }
 
 /* Every connection is a descriptor, and has one at a provider. */
@@ -256,6 +278,7 @@ static int start(struct runtime *rt)
 static void stop(struct runtime *rt)
 {
     workers_join(rt);
+    rt->joined = true;
     pthread_kill(rt->signals, SIGUSR2);
     pthread_join(rt->signals, NULL);
     demo_stop(rt);
@@ -274,6 +297,7 @@ static void stop(struct runtime *rt)
     listener_close(&rt->listeners[1]);
     catalog_unref(rt->catalog);
     config_unref(rt->config);
+    admin_free(rt->gateway.admin);
     meters_free(&rt->gateway.meters);
     live_free(rt->gateway.live);
     answers_free(rt->gateway.answers);

@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/json_members.h"
 #include "base/money.h"
 #include "config/config.h"
 #include "store/store.h"
@@ -52,17 +53,6 @@ str tool_time(struct arena *a, int64_t utc_us);
 
 /* "123 ms", or "-" for NAN. */
 str tool_ms(struct arena *a, double ms);
-
-/* JSON: "key":value with a comma before it unless first in its object. */
-void json_key(struct buf *b, const char *key);
-void json_member_str(struct buf *b, const char *key, str value);         /* always a string */
-void json_member_str_or_null(struct buf *b, const char *key, str value); /* empty: null */
-void json_member_int(struct buf *b, const char *key, int64_t value);     /* negative: null */
-void json_member_num(struct buf *b, const char *key, double value);      /* NAN: null */
-void json_member_money(struct buf *b, const char *key,
-                       pusd value); /* decimal string; unknown: null */
-void json_member_time(struct buf *b, const char *key, int64_t utc_us); /* 0: null */
-void json_member_json(struct buf *b, const char *key, str json);       /* empty: null */
 
 /* ---- tables ---- */
 

@@ -155,7 +155,10 @@ void workers_join(struct runtime *rt)
         if (rt->workers[i].running)
             pthread_join(rt->workers[i].thread, NULL);
     }
-    encoder_stop(rt); /* what it was doing is posted to the loops */
+    /* What they were doing is posted to the loops. */
+    encoder_stop(rt);
+    if (rt->gateway.store != NULL)
+        store_stop_jobs(rt->gateway.store);
     for (unsigned i = 0; i < rt->worker_count; i++) {
         struct worker_thread *t = &rt->workers[i];
         if (!t->running)

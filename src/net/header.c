@@ -13,7 +13,7 @@ static const str names[HEADER_COUNT + 1] = {HEADER_NAMES(HEADER_ROW)};
 
 static const uint8_t first_of_length[HEADER_LEN_MAX + 1] = {
     [4] = HEADER_HOST,
-    [6] = HEADER_EXPECT,
+    [6] = HEADER_COOKIE,
     [7] = HEADER_API_KEY,
     [9] = HEADER_X_API_KEY,
     [10] = HEADER_CONNECTION,
@@ -21,7 +21,7 @@ static const uint8_t first_of_length[HEADER_LEN_MAX + 1] = {
     [12] = HEADER_CONTENT_TYPE,
     [13] = HEADER_AUTHORIZATION,
     [14] = HEADER_CONTENT_LENGTH,
-    [15] = HEADER_IDEMPOTENCY_KEY,
+    [15] = HEADER_ACCEPT_ENCODING,
     [16] = HEADER_CONTENT_ENCODING,
     [17] = HEADER_TRANSFER_ENCODING,
     [19] = HEADER_X_RELAY_MIN_QUALITY,

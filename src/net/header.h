@@ -12,6 +12,7 @@
 /* clang-format off */
 #define HEADER_NAMES(X)                                                  \
     X(HOST, "host")                                                      \
+    X(COOKIE, "cookie")                                                  \
     X(EXPECT, "expect")                                                  \
     X(ORIGIN, "origin")                                                  \
     X(API_KEY, "api-key")                                                \
@@ -21,6 +22,7 @@
     X(TRACEPARENT, "traceparent")                                        \
     X(CONTENT_TYPE, "content-type")                                      \
     X(X_REQUEST_ID, "x-request-id")                                      \
+    X(X_RELAY_CSRF, "x-relay-csrf")                                      \
     X(X_RELAY_TAGS, "x-relay-tags")                                      \
     X(AUTHORIZATION, "authorization")                                    \
     X(CACHE_CONTROL, "cache-control")                                    \
@@ -28,6 +30,7 @@
     X(CONTENT_LENGTH, "content-length")                                  \
     X(ANTHROPIC_BETA, "anthropic-beta")                                  \
     X(X_GOOG_API_KEY, "x-goog-api-key")                                  \
+    X(ACCEPT_ENCODING, "accept-encoding")                                \
     X(IDEMPOTENCY_KEY, "idempotency-key")                                \
     X(CONTENT_ENCODING, "content-encoding")                              \
     X(TRANSFER_ENCODING, "transfer-encoding")                            \

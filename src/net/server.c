@@ -51,7 +51,7 @@ void server_gone(struct server_conn *sc)
     conn_reset(&sc->io);
     if (sc->x_open && !sc->gone_told) {
         sc->gone_told = true;
-        sc->server->handler->on_gone(&sc->x);
+        sc->x.handler->on_gone(&sc->x);
     }
 }
 
@@ -156,7 +156,7 @@ static void on_timer(struct loop_timer *t)
         if (sc->body_state == REQUEST_BODY_READING) {
             sc->keep_alive = false;
             sc->body_state = REQUEST_BODY_UNASKED;
-            sc->server->handler->on_body(&sc->x, ERR_REQUEST_TIMEOUT);
+            sc->x.handler->on_body(&sc->x, ERR_REQUEST_TIMEOUT);
         } else if (conn_unsent(&sc->io) > 0 && !queue_moves(sc)) {
             server_gone(sc);
         }
@@ -217,7 +217,7 @@ static void on_flushed(struct conn *c)
     }
     if (sc->was_high && sc->x_open && !sc->gone_told && conn_unsent(c) < EXCHANGE_QUEUE_HIGH / 2) {
         sc->was_high = false;
-        sc->server->handler->on_drain(&sc->x);
+        sc->x.handler->on_drain(&sc->x);
     }
 }
 
@@ -248,7 +248,7 @@ static void on_task(struct loop_task *t)
     } else if (sc->body_error != OK && sc->x_open && !sc->gone_told) {
         enum err err = sc->body_error;
         sc->body_error = OK;
-        sc->server->handler->on_body(&sc->x, err);
+        sc->x.handler->on_body(&sc->x, err);
     } else if (!sc->io.closing) {
         server_process_held(sc);
     }
@@ -266,6 +266,18 @@ static bool is_loopback(const struct sockaddr_storage *a)
            (IN6_IS_ADDR_LOOPBACK(six) || (IN6_IS_ADDR_V4MAPPED(six) && six->s6_addr[12] == 127));
 }
 
+static void note_peer(struct exchange *x, const struct sockaddr_storage *a)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    if (a->ss_family == AF_INET) {
+        memcpy(x->peer, mapped, sizeof mapped);
+        memcpy(x->peer + sizeof mapped, &((const struct sockaddr_in *)a)->sin_addr, 4);
+    } else if (a->ss_family == AF_INET6) {
+        memcpy(x->peer, &((const struct sockaddr_in6 *)a)->sin6_addr, sizeof x->peer);
+    }
+    x->peer_is_loopback = is_loopback(a);
+}
+
 static void begin_conn(struct server_conn *sc, const struct server_listener *from)
 {
     struct server *s = sc->server;
@@ -273,8 +285,9 @@ static void begin_conn(struct server_conn *sc, const struct server_listener *fro
     int len = sizeof peer;
     sc->x.listener = from->index;
     sc->x.listener_is_loopback = from->loopback;
-    sc->x.peer_is_loopback =
-        uv_tcp_getpeername(&sc->io.tcp, (struct sockaddr *)&peer, &len) == 0 && is_loopback(&peer);
+    if (uv_tcp_getpeername(&sc->io.tcp, (struct sockaddr *)&peer, &len) == 0) {
+        note_peer(&sc->x, &peer);
+    }
     sc->keep_alive = true;
     bool full = (int64_t)s->count > s->limits.connections_max;
     bool too_many = (int64_t)s->count > s->limits.connections_max + SERVER_REFUSED_MAX;

@@ -26,18 +26,24 @@
 #define HEAD_BYTES_MAX  32768u
 #define HEAD_FIELDS_MAX 100u
 
+struct http_handler;
+
 struct exchange {
     str method, path, query; /* path is raw (percent-encoding kept), without the query */
     str host;                /* of the Host header */
     const char *head;        /* what `headers` points into */
     struct header_table headers;
     int64_t content_length; /* -1: chunked; 0: no body */
+    uint8_t peer[16];       /* its address; of IPv4 as ::ffff:a.b.c.d */
     bool peer_is_loopback;
     bool listener_is_loopback;
     unsigned listener;   /* index given to server_listen() */
     uint64_t started_ns; /* monotonic, first byte of the head */
     str body;            /* whole, after on_body(x, OK); valid until the exchange ends */
-    void *user;          /* the handler's */
+    /* Who is told what becomes of it: the server's handler, or one to whom that has passed it on in
+     * on_head(). */
+    const struct http_handler *handler;
+    void *user; /* the handler's */
 };
 
 /* What is done with exchanges. All run on the connection's loop, never nested in a call of the

@@ -88,6 +88,7 @@ static void begin_exchange(struct server_conn *sc, const struct request_head *h,
     sc->body_state = whole ? REQUEST_BODY_DONE : REQUEST_BODY_UNASKED;
     sc->x_open = true;
     loop_timer_stop(&sc->timer);
+    sc->x.handler = sc->server->handler;
     sc->server->handler->on_head(sc->server->handler->ctx, &sc->x);
 }
 
@@ -240,7 +241,7 @@ static size_t step_body(struct server_conn *sc, char *p, size_t len)
     }
     enum err err = read_more(sc, p, len, &used, &done);
     if (err != OK || done) {
-        sc->server->handler->on_body(&sc->x, err);
+        sc->x.handler->on_body(&sc->x, err);
     }
     return used;
 }

@@ -140,8 +140,13 @@ static void on_head(void *ctx, struct exchange *x)
         return;
     }
     enum err err = page_serve(w, x, admin_side);
-    if (err != OK)
+    const struct http_handler *admin = w->gateway->admin_handler;
+    if (err == ERR_NOT_FOUND && admin_side && admin != NULL) {
+        x->handler = admin;
+        admin->on_head(w, x);
+    } else if (err != OK) {
         refuse(w, x, err, (str){0}, err == ERR_METHOD_NOT_ALLOWED ? "allow: GET\r\n" : "");
+    }
 }
 
 static void on_body(struct exchange *x, enum err err)

@@ -32,6 +32,8 @@
 
 #define WORKERS_MAX 8u
 
+struct admin; /* admin/admin.h */
+
 struct gateway {
     struct log *log;
     struct meters meters;
@@ -52,6 +54,10 @@ struct gateway {
     _Atomic unsigned gateways_seen;                         /* gateway_peers() */
     _Atomic int64_t pages_sent, pages_taken, pages_ignored; /* between gateways */
     unsigned worker_count;
+    /* Gets what belongs to administration and is no page of pages.h; NULL: there is none. ctx of
+     * its on_head() is the worker. */
+    const struct http_handler *admin_handler;
+    struct admin *admin;      /* its state */
     struct digest admin_hash; /* of the admin key */
     bool has_admin_key;
     bool metrics_open;   /* /metrics needs no key on the main listener */

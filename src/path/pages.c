@@ -94,9 +94,11 @@ static void ready(struct worker *w, struct exchange *x)
     buf_deinit(&body);
 }
 
-static bool is_loopback_host(str host)
+bool page_host_may_ask(const struct exchange *x)
 {
-    str name, port;
+    str name, port, host = x->host;
+    if (!x->listener_is_loopback)
+        return true;
     if (str_starts(host, STR("["))) {
         size_t end = str_find_char(host, ']', 0);
         name = end == SIZE_MAX ? host : str_sub(host, 1, end);
@@ -106,25 +108,30 @@ static bool is_loopback_host(str host)
     return url_host_is_loopback(name);
 }
 
-static bool has_admin_key(const struct gateway *g, const struct exchange *x)
+enum admin_key page_admin_key(const struct gateway *g, const struct exchange *x)
 {
     str scheme, key;
     (void)str_cut(exchange_header(x, HEADER_AUTHORIZATION), ' ', &scheme, &key);
-    if (!g->has_admin_key || key.len == 0 || !str_eq_nocase(scheme, STR("bearer")))
-        return false;
-    struct digest d = digest_of(str_trim(key));
-    return bytes_equal_secret(&d, &g->admin_hash, sizeof d);
+    if (key.len == 0 || !str_eq_nocase(scheme, STR("bearer")))
+        return ADMIN_KEY_NONE;
+    return page_is_admin_key(g, str_trim(key)) ? ADMIN_KEY_RIGHT : ADMIN_KEY_WRONG;
+}
+
+bool page_is_admin_key(const struct gateway *g, str key)
+{
+    struct digest d = digest_of(key);
+    return bytes_equal_secret(&d, &g->admin_hash, sizeof d) && g->has_admin_key;
 }
 
 static void metrics(struct worker *w, struct exchange *x)
 {
     struct gateway *g = w->gateway;
     bool open = x->listener == 1 || x->listener_is_loopback;
-    if (x->listener_is_loopback && !is_loopback_host(x->host)) {
+    if (!page_host_may_ask(x)) {
         page(w, x, 403, "text/plain", STR("This page answers only to a loopback Host.\n"));
         return;
     }
-    if (!open && !has_admin_key(g, x)) {
+    if (!open && page_admin_key(g, x) != ADMIN_KEY_RIGHT) {
         page(w, x, 401, "text/plain",
              STR("Send the admin key as 'Authorization: Bearer gla_...'.\n"));
         return;
@@ -136,25 +143,14 @@ static void metrics(struct worker *w, struct exchange *x)
     buf_deinit(&body);
 }
 
-/* Where people look first. */
-static void root(struct worker *w, struct exchange *x)
-{
-    page(w, x, 404, "text/plain; charset=utf-8",
-         STR("This is Relay. The dashboard comes with a later version; until then `relay usage`,\n"
-             "`relay logs` and /metrics show what happens here. Clients use "
-             "/v1/chat/completions.\n"));
-}
-
 enum err page_serve(struct worker *w, struct exchange *x, bool admin_side)
 {
     static const struct {
         const char *path;
         bool admin;
         void (*serve)(struct worker *, struct exchange *);
-    } pages[] = {{"/healthz", false, health},
-                 {"/readyz", false, ready},
-                 {"/metrics", true, metrics},
-                 {"/", true, root}};
+    } pages[] = {
+        {"/healthz", false, health}, {"/readyz", false, ready}, {"/metrics", true, metrics}};
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
         if (!str_eq(x->path, str_of_c(pages[i].path)) || (pages[i].admin && !admin_side))
             continue;

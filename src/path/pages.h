@@ -9,4 +9,15 @@
  * administration. */
 enum err page_serve(struct worker *w, struct exchange *x, bool admin_side);
 
+/* On a loopback address only a loopback Host may ask for what belongs to administration: no web
+ * page can then read it through a rebound name. */
+bool page_host_may_ask(const struct exchange *x);
+
+/* Is it the admin key? In constant time. */
+bool page_is_admin_key(const struct gateway *g, str key);
+
+/* What the exchange's `Authorization: Bearer` has. */
+enum admin_key { ADMIN_KEY_NONE, ADMIN_KEY_WRONG, ADMIN_KEY_RIGHT };
+enum admin_key page_admin_key(const struct gateway *g, const struct exchange *x);
+
 #endif

@@ -99,10 +99,10 @@ bool db_key_find(struct db *d, str id_or_tag_or_name, struct arena *a, struct ke
     return d->driver->key_find(d, id_or_tag_or_name, a, out, why);
 }
 
-bool db_keys_list(struct db *d, int64_t now_us, struct arena *a, struct key_row **out,
+bool db_keys_list(struct db *d, const struct key_query *q, struct arena *a, struct key_row **out,
                   size_t *count, str *why)
 {
-    return d->driver->keys_list(d, now_us, a, out, count, why);
+    return d->driver->keys_list(d, q, a, out, count, why);
 }
 
 bool db_key_update(struct db *d, const struct uuid *id, const struct key_draft *draft,

@@ -73,8 +73,8 @@ struct db_driver {
                        struct arena *a, struct uuid *id, str *why);
     bool (*key_find)(struct db *d, str id_or_tag_or_name, struct arena *a, struct key_row *out,
                      str *why);
-    bool (*keys_list)(struct db *d, int64_t now_us, struct arena *a, struct key_row **out,
-                      size_t *count, str *why);
+    bool (*keys_list)(struct db *d, const struct key_query *q, struct arena *a,
+                      struct key_row **out, size_t *count, str *why);
     bool (*key_update)(struct db *d, const struct uuid *id, const struct key_draft *draft,
                        struct arena *a, str *why);
     bool (*key_revoke)(struct db *d, const struct uuid *id, int64_t at_us, struct arena *a,

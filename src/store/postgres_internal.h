@@ -142,8 +142,8 @@ bool postgres_key_by_hash(struct db *base, const struct digest *hash, struct key
 bool postgres_key_create(struct db *base, const struct key_draft *draft, str key_text,
                          int64_t now_us, struct arena *a, struct uuid *id, str *why);
 bool postgres_key_find(struct db *base, str wanted, struct arena *a, struct key_row *out, str *why);
-bool postgres_keys_list(struct db *base, int64_t now_us, struct arena *a, struct key_row **out,
-                        size_t *count, str *why);
+bool postgres_keys_list(struct db *base, const struct key_query *q, struct arena *a,
+                        struct key_row **out, size_t *count, str *why);
 bool postgres_key_update(struct db *base, const struct uuid *id, const struct key_draft *draft,
                          struct arena *a, str *why);
 bool postgres_key_revoke(struct db *base, const struct uuid *id, int64_t at_us, struct arena *a,

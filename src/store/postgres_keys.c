@@ -165,15 +165,31 @@ static void arg_days(struct postgres_args *args, int64_t now_us)
     arg_int(args, budget_period_first_day(BUDGET_MONTH, now_us));
 }
 
-bool postgres_keys_list(struct db *base, int64_t now_us, struct arena *a, struct key_row **out,
-                        size_t *count, str *why)
+static const char list_sql[] =
+    "SELECT " KEY_COLUMNS ", " SPEND_COLUMNS " FROM key_record WHERE id < $3"
+    " AND ($4 = 0 OR id = $5) AND ($6 = '' OR position(lower($6) IN lower(name)) > 0"
+    " OR position(lower($6) IN lower(tag)) > 0) AND CASE $7 WHEN 0 THEN true"
+    " WHEN 1 THEN revoked_us IS NULL AND coalesce(expires_us, $8 + 1) > $8"
+    " WHEN 2 THEN revoked_us IS NOT NULL"
+    " ELSE revoked_us IS NULL AND expires_us <= $8 END ORDER BY id DESC LIMIT $9";
+
+bool postgres_keys_list(struct db *base, const struct key_query *q, struct arena *a,
+                        struct key_row **out, size_t *count, str *why)
 {
+    static const struct uuid none;
+    static const struct uuid last = {
+        {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255}};
     struct postgres_db *d = postgres_of(base);
     struct postgres_args args = {.count = 0};
-    arg_days(&args, now_us);
-    PGresult *r = postgres_query(
-        d, POSTGRES_ONCE, "SELECT " KEY_COLUMNS ", " SPEND_COLUMNS " FROM key_record ORDER BY id",
-        &args);
+    arg_days(&args, q->now_us);
+    arg_uuid(&args, q->before != NULL ? q->before : &last);
+    arg_int(&args, q->id != NULL);
+    arg_uuid(&args, q->id != NULL ? q->id : &none);
+    arg_text(&args, q->part);
+    arg_int(&args, q->state);
+    arg_int(&args, q->now_us);
+    arg_int(&args, q->limit > 0 ? (int64_t)q->limit : INT64_MAX);
+    PGresult *r = postgres_query(d, POSTGRES_ONCE, list_sql, &args);
     if (r == NULL) {
         return postgres_fail(d, "cannot read the keys", a, why);
     }

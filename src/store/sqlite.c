@@ -25,6 +25,7 @@
 #define BUSY_TIMEOUT_MS   5000
 #define PROGRESS_STEPS    20000
 #define WAL_ATTEMPTS      100
+#define READER_LIMIT_NS   (DB_READER_LIMIT_MS * UINT64_C(1000000))
 
 static char *why_not(const char *what, const char *path, const char *reason)
 {
@@ -233,6 +234,11 @@ const struct db_driver sqlite_driver = {
 
 /* ---- statements ---- */
 
+void sqlite_begin_limit(struct sqlite_db *d)
+{
+    d->deadline_ns = d->role == DB_READER ? clock_mono_ns() + READER_LIMIT_NS : 0;
+}
+
 sqlite3_stmt *sqlite_kept(struct sqlite_db *d, enum sqlite_statement which, const char *sql)
 {
     sqlite3_stmt **s = &d->kept[which];
@@ -247,6 +253,7 @@ sqlite3_stmt *sqlite_kept(struct sqlite_db *d, enum sqlite_statement which, cons
 sqlite3_stmt *sqlite_prepare(struct sqlite_db *d, const char *sql, struct arena *a, str *why)
 {
     sqlite3_stmt *s = NULL;
+    sqlite_begin_limit(d);
     if (sqlite3_prepare_v2(d->sql, sql, -1, &s, NULL) != SQLITE_OK) {
         sqlite_fail(d, "the store does not take the statement", a, why);
         return NULL;

@@ -49,6 +49,9 @@ static inline struct sqlite_db *sqlite_of(struct db *d)
  * that was moved away or deleted. */
 bool sqlite_is_there(struct db *d);
 
+/* A reader's time for the statement that follows begins. */
+void sqlite_begin_limit(struct sqlite_db *d);
+
 /* The kept statement, reset; prepared from `sql` the first time. NULL: it cannot be prepared. */
 sqlite3_stmt *sqlite_kept(struct sqlite_db *d, enum sqlite_statement which, const char *sql);
 
@@ -114,8 +117,8 @@ bool sqlite_key_by_hash(struct db *base, const struct digest *hash, struct key *
 bool sqlite_key_create(struct db *base, const struct key_draft *draft, str key_text, int64_t now_us,
                        struct arena *a, struct uuid *id, str *why);
 bool sqlite_key_find(struct db *base, str wanted, struct arena *a, struct key_row *out, str *why);
-bool sqlite_keys_list(struct db *base, int64_t now_us, struct arena *a, struct key_row **out,
-                      size_t *count, str *why);
+bool sqlite_keys_list(struct db *base, const struct key_query *q, struct arena *a,
+                      struct key_row **out, size_t *count, str *why);
 bool sqlite_key_update(struct db *base, const struct uuid *id, const struct key_draft *draft,
                        struct arena *a, str *why);
 bool sqlite_key_revoke(struct db *base, const struct uuid *id, int64_t at_us, struct arena *a,

@@ -7,7 +7,6 @@
 #include "store/key_columns.h"
 #include "store/sqlite_internal.h"
 
-#define LIMIT_NS (DB_READER_LIMIT_MS * UINT64_C(1000000))
 #define KEY_COLUMNS                                                                                \
     "id, tag, name, cache_group, rpm, tpm, budget_pusd, budget_period, models, tags, created_us,"  \
     " expires_us, revoked_us, hash, changed"
@@ -137,14 +136,13 @@ bool sqlite_key_by_hash(struct db *base, const struct digest *hash, struct key *
         return false;
     }
     sqlite3_bind_blob(s, 1, hash->b, DIGEST_BYTES, SQLITE_STATIC);
-    d->deadline_ns = d->role == DB_READER ? clock_mono_ns() + LIMIT_NS : 0;
+    sqlite_begin_limit(d);
     int code = sqlite3_step(s);
     if (code == SQLITE_ROW) {
         *out = read_key(s);
         *changed = sqlite3_column_int64(s, COL_CHANGED);
     }
     sqlite3_reset(s);
-    d->deadline_ns = 0;
     return code == SQLITE_ROW || code == SQLITE_DONE;
 }
 
@@ -193,12 +191,37 @@ static struct key_row read_row(sqlite3_stmt *s, struct arena *a)
     };
 }
 
-bool sqlite_keys_list(struct db *base, int64_t now_us, struct arena *a, struct key_row **out,
-                      size_t *count, str *why)
+static const char list_sql[] =
+    "SELECT " KEY_COLUMNS " FROM key_record WHERE id < ?1 AND (?2 IS NULL OR id = ?2)"
+    " AND (?3 = '' OR instr(lower(name), lower(?3)) > 0 OR instr(lower(tag), lower(?3)) > 0)"
+    " AND CASE ?4 WHEN 0 THEN 1"
+    " WHEN 1 THEN revoked_us IS NULL AND coalesce(expires_us, ?5 + 1) > ?5"
+    " WHEN 2 THEN revoked_us IS NOT NULL"
+    " ELSE revoked_us IS NULL AND expires_us <= ?5 END ORDER BY id DESC LIMIT ?6";
+
+static sqlite3_stmt *list(struct sqlite_db *d, const struct key_query *q, struct arena *a, str *why)
+{
+    static const struct uuid last = {
+        {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255}};
+    sqlite3_stmt *s = sqlite_prepare(d, list_sql, a, why);
+    if (s != NULL) {
+        bind_uuid(s, 1, q->before != NULL ? q->before : &last);
+        if (q->id != NULL) {
+            bind_uuid(s, 2, q->id);
+        }
+        bind_str(s, 3, q->part);
+        sqlite3_bind_int(s, 4, (int)q->state);
+        sqlite3_bind_int64(s, 5, q->now_us);
+        sqlite3_bind_int64(s, 6, q->limit > 0 ? (int64_t)q->limit : -1);
+    }
+    return s;
+}
+
+bool sqlite_keys_list(struct db *base, const struct key_query *q, struct arena *a,
+                      struct key_row **out, size_t *count, str *why)
 {
     struct sqlite_db *d = sqlite_of(base);
-    sqlite3_stmt *s =
-        sqlite_prepare(d, "SELECT " KEY_COLUMNS " FROM key_record ORDER BY id", a, why);
+    sqlite3_stmt *s = list(d, q, a, why);
     if (s == NULL) {
         return false;
     }
@@ -218,7 +241,7 @@ bool sqlite_keys_list(struct db *base, int64_t now_us, struct arena *a, struct k
         return sqlite_fail(d, "cannot read the keys", a, why);
     }
     for (size_t i = 0; i < used; i++) {
-        if (!read_spend(d, &rows[i], now_us, a, why)) {
+        if (!read_spend(d, &rows[i], q->now_us, a, why)) {
             return false;
         }
     }

@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "base/log.h"
+#include "net/loop.h"
 #include "store/journal.h"
 #include "store/keys.h"
 #include "store/limits.h"
@@ -60,13 +61,36 @@ struct store_stats {
 };
 struct store_stats store_stats(const struct store *s);
 
+/* ---- jobs: what must ask the store and may not wait for it ---- */
+
+struct db;
+
+/* On the heap of the caller, who frees it in done(). */
+struct store_job {
+    struct store_job *next;     /* scratch */
+    struct loop_post_node node; /* scratch */
+    struct loop *loop;
+    bool writes; /* it gets a connection that may change something */
+    /* On a thread of the store's own. Every statement has at most 2 s where the job only reads.
+     * False: the store failed; a job that reads may be asked a second time then. */
+    bool (*work)(struct store_job *job, struct db *d);
+    void (*done)(struct store_job *job); /* on the loop, once */
+    bool away; /* in done(): the store cannot be reached, or work() returned false */
+};
+
+/* False: too many are waiting, and done() will not be called. */
+bool store_run_job(struct store *s, struct store_job *job);
+
+/* Before the loops end: from now on nothing is taken, what runs is waited for, what waits is told
+ * that the store is away. Look-ups of keys end the same way. */
+void store_stop_jobs(struct store *s);
+
 /* Copies what is in the journal into the store (waits at most wait_ms), stops the threads, closes.
  */
 void store_close(struct store *s, int64_t wait_ms);
 
 /* ---- one connection: command line, admin API ---- */
 
-struct db;
 struct db *db_open(str url, bool create, char **why); /* migrates when it may create */
 /* The same; *away: the store cannot be reached, which may pass. */
 struct db *db_open_or_away(str url, bool create, bool *away, char **why);
@@ -95,13 +119,24 @@ struct key_row {
     str models_json, tags_json; /* "[]" / "{}" when empty */
 };
 
+/* Which keys, newest first. All zero but the time: all there are. */
+enum key_state { KEYS_ALL, KEYS_ACTIVE, KEYS_REVOKED, KEYS_EXPIRED };
+struct key_query {
+    int64_t now_us;
+    enum key_state state;
+    str part;                  /* of the name or the tag, in any case; empty: any */
+    const struct uuid *id;     /* this one alone; NULL: any */
+    const struct uuid *before; /* only older ones; NULL: any */
+    size_t limit;              /* 0: none */
+};
+
 /* All return false with *why (arena) when they fail. Keys are found by id, by tag when only one has
  * it, or by name when only one has it. */
 bool db_key_create(struct db *d, const struct key_draft *draft, str key_text, int64_t now_us,
                    struct arena *a, struct uuid *id, str *why);
 bool db_key_find(struct db *d, str id_or_tag_or_name, struct arena *a, struct key_row *out,
                  str *why);
-bool db_keys_list(struct db *d, int64_t now_us, struct arena *a, struct key_row **out,
+bool db_keys_list(struct db *d, const struct key_query *q, struct arena *a, struct key_row **out,
                   size_t *count, str *why);
 bool db_key_update(struct db *d, const struct uuid *id, const struct key_draft *draft,
                    struct arena *a, str *why); /* writes all fields */

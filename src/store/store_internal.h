@@ -12,8 +12,10 @@
 #include "store/journal_internal.h"
 #include "store/store.h"
 
-#define STORE_READERS       2u
-#define STORE_LOOKUPS_MAX   512u /* waiting ones */
+#define STORE_READERS       3u
+#define STORE_HELPERS       (STORE_READERS + 1) /* and the one that writes */
+#define STORE_JOBS_MAX      64u                 /* waiting ones, of either kind */
+#define STORE_LOOKUPS_MAX   512u                /* waiting ones */
 #define STORE_BATCH_ROWS    2000
 #define STORE_BATCH_WAIT_MS 50u /* after the first row, for others to join it */
 #define STORE_KEY_POLL_MS   400u
@@ -21,14 +23,21 @@
 #define STORE_SPEND_MS      3000u
 #define STORE_STACK_BYTES   (512u << 10)
 
-/* Look-ups on their way to the reader threads, linked through key_wait.node. */
+struct job_queue {
+    struct store_job *first, *last; /* last: where first is not NULL */
+    unsigned waiting;
+};
+
+/* Look-ups on their way to the reader threads, linked through key_wait.node, and jobs. */
 struct readers {
     pthread_mutex_t lock;
     pthread_cond_t more;
     struct loop_post_node *first, **last;
     unsigned waiting, started;
+    struct job_queue reads, writes;
+    unsigned reading; /* jobs that readers are at */
     bool stopping;
-    pthread_t threads[STORE_READERS];
+    pthread_t threads[STORE_HELPERS];
     struct keys *keys;
     str url;
 };
@@ -93,7 +102,7 @@ void store_note_problem(struct store *s);
 
 /* ---- store_readers.c ---- */
 bool readers_start(struct readers *r, struct keys *keys, str url);
-void readers_stop(struct readers *r);
+void readers_stop(struct readers *r); /* any number of times; what waits is told */
 bool readers_enqueue(void *ctx,
                      struct key_wait *w); /* a keys_enqueue_fn; ctx is the struct readers */
 

@@ -45,8 +45,7 @@ def test_help_names_every_command(cli):
         own = cli(name, "--help")
         assert own.returncode == 0 and own.stdout.startswith(f"usage: relay {name}"), own
         assert own.stderr == ""
-    for name in ("dashboard", "docs"):
-        assert not re.search(rf"^  {name}\b", done.stdout, re.M)
+    assert not re.search(r"^  docs\b", done.stdout, re.M)
     for verb in ("create", "list", "update", "rotate", "revoke"):
         own = cli("keys", verb, "--help")
         assert own.returncode == 0 and own.stdout.startswith(f"usage: relay keys {verb}"), own
@@ -67,7 +66,7 @@ def test_version(cli):
 @pytest.mark.parametrize("args, words", [
     (["chekc"], ['"check"']),
     (["nonsense"], ["--help"]),
-    (["dashboard"], ["not available in this version"]),
+    (["dashboard", "extra"], ["extra", "usage:"]),
     (["embed", "--modle", "x"], ["--modle"]),
     (["check", "--confg", "x"], ["--config"]),
     (["check", "extra"], ["extra", "usage:"]),
@@ -190,7 +189,7 @@ def test_a_key_is_printed_alone_and_once(cli):
     listed = cli("keys", "list", "--json")
     assert done.stdout[4:-1] not in listed.stdout
     answer = json.loads(listed.stdout)
-    assert set(answer) == {"keys", "next"} and answer["next"] is None
+    assert set(answer) == {"keys", "next", "defaults"} and answer["next"] is None
     (key,) = answer["keys"]
     assert set(key) == {"id", "tag", "name", "created_at", "expires_at", "revoked_at", "last_used_at", "rpm",
                         "tpm", "budget_usd", "budget_period", "budget_spent_usd", "models", "cache_group",
@@ -242,7 +241,7 @@ def test_a_key_that_is_not_there_is_exit_1(cli):
 
 def test_an_empty_list_is_an_empty_list(cli):
     done = cli("keys", "list", "--json")
-    assert done.returncode == 0 and json.loads(done.stdout) == {"keys": [], "next": None}
+    assert done.returncode == 0 and json.loads(done.stdout)["keys"] == []
     assert cli("keys", "list").stdout == "" and not (cli.folder / "data").exists()
 
 

@@ -99,20 +99,22 @@ TEST_BOTH(keys_are_listed_and_found_by_id_tag_and_name)
     put(&t, &r);
     struct key_row *rows = NULL, row;
     size_t count = 0;
-    REQUIRE(db_keys_list(t.db, SAMPLE_US, &t.a, &rows, &count, &t.why));
+    REQUIRE(
+        db_keys_list(t.db, &(struct key_query){.now_us = SAMPLE_US}, &t.a, &rows, &count, &t.why));
     REQUIRE(count == 2);
-    CHECK_STR(rows[0].name, "one");
-    CHECK_INT(rows[0].budget_spent, 123456789);
-    CHECK_INT(rows[0].last_used_us, r.at_us);
-    CHECK_INT(rows[0].rpm, 60);
-    CHECK_INT(rows[0].tpm, -1);
-    CHECK_INT(rows[0].period, BUDGET_MONTH);
-    CHECK_STR(rows[0].models_json, "[]");
-    CHECK_STR(rows[0].tags_json, "{}");
-    CHECK_INT(rows[1].last_used_us, 0);
+    CHECK_STR(rows[1].name, "one");
+    CHECK_INT(rows[1].budget_spent, 123456789);
+    CHECK_INT(rows[1].last_used_us, r.at_us);
+    CHECK_INT(rows[1].rpm, 60);
+    CHECK_INT(rows[1].tpm, -1);
+    CHECK_INT(rows[1].period, BUDGET_MONTH);
+    CHECK_STR(rows[1].models_json, "[]");
+    CHECK_STR(rows[1].tags_json, "{}");
+    CHECK_INT(rows[0].last_used_us, 0);
     /* A month later nothing of it is spent. */
-    REQUIRE(db_keys_list(t.db, clock_next_month_start(SAMPLE_US), &t.a, &rows, &count, &t.why));
-    CHECK_INT(rows[0].budget_spent, 0);
+    struct key_query later = {.now_us = clock_next_month_start(SAMPLE_US)};
+    REQUIRE(db_keys_list(t.db, &later, &t.a, &rows, &count, &t.why));
+    CHECK_INT(rows[1].budget_spent, 0);
     CHECK(db_key_find(t.db, uuid_text(id, text), &t.a, &row, &t.why));
     CHECK_STR(row.name, "one");
     CHECK(db_key_find(t.db, STR("two"), &t.a, &row, &t.why));
@@ -124,6 +126,50 @@ TEST_BOTH(keys_are_listed_and_found_by_id_tag_and_name)
     make_key(&t, "two", SAMPLE_US, one);
     CHECK(!db_key_find(t.db, STR("two"), &t.a, &row, &t.why));
     CHECK(str_find(t.why, STR("more than one"), 0) != SIZE_MAX);
+    desk_close(&t);
+}
+
+/* The names of the keys that are listed, one after the other. */
+static str names_of(struct desk *t, struct key_query q)
+{
+    struct key_row *rows = NULL;
+    size_t count = 0;
+    str names = {NULL, 0};
+    q.now_us = SAMPLE_US + 10000;
+    CHECK(db_keys_list(t->db, &q, &t->a, &rows, &count, &t->why));
+    for (size_t i = 0; i < count; i++) {
+        names = arena_printf(&t->a, STR_FMT " " STR_FMT, STR_ARG(names), STR_ARG(rows[i].name));
+    }
+    return names;
+}
+
+TEST_BOTH(keys_are_listed_newest_first_by_page_state_and_part_of_a_name)
+{
+    struct desk t;
+    if (!desk_open(&t, kind)) {
+        return;
+    }
+    char text[KEY_TEXT_BYTES];
+    struct uuid a = make_key(&t, "Anna's", SAMPLE_US, text);
+    struct uuid b = make_key(&t, "build", SAMPLE_US + 5000, text);
+    struct uuid c = make_key(&t, "<script>%_", SAMPLE_US + 9000, text);
+    REQUIRE(db_key_revoke(t.db, &b, SAMPLE_US + 9500, &t.a, &t.why));
+    struct key_draft expires = {.name = STR("Anna's"),
+                                .rpm = -1,
+                                .tpm = -1,
+                                .budget = PUSD_UNKNOWN,
+                                .expires_us = SAMPLE_US + 1};
+    REQUIRE(db_key_update(t.db, &a, &expires, &t.a, &t.why));
+    CHECK_STR(names_of(&t, (struct key_query){.limit = 2}), " <script>%_ build");
+    CHECK_STR(names_of(&t, (struct key_query){.before = &c, .limit = 1}), " build");
+    CHECK_STR(names_of(&t, (struct key_query){.before = &a}), "");
+    CHECK_STR(names_of(&t, (struct key_query){.id = &b}), " build");
+    CHECK_STR(names_of(&t, (struct key_query){.state = KEYS_ACTIVE}), " <script>%_");
+    CHECK_STR(names_of(&t, (struct key_query){.state = KEYS_REVOKED}), " build");
+    CHECK_STR(names_of(&t, (struct key_query){.state = KEYS_EXPIRED}), " Anna's");
+    CHECK_STR(names_of(&t, (struct key_query){.part = STR("aNNa'")}), " Anna's");
+    CHECK_STR(names_of(&t, (struct key_query){.part = STR("%_")}), " <script>%_");
+    CHECK_STR(names_of(&t, (struct key_query){.part = STR("%a%")}), "");
     desk_close(&t);
 }
 
