@@ -39,7 +39,7 @@ static void add_status(struct admin_call *c)
     json_member_time(b, "started_at", c->admin->started_us);
     json_member_str(b, "store", store_for_people(c, config->store));
     json_member_str(b, "store_state",
-                    store_is_reachable(g->store) ? STR("reachable") : STR("away"));
+                    store_look(g->store).reachable ? STR("reachable") : STR("away"));
     json_member_str(b, "shared", store_for_people(c, config->shared));
     json_member_str(b, "shared_state",
                     w->redis == NULL        ? STR("memory")
