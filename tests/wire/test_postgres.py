@@ -1,7 +1,10 @@
 """`store: postgresql://…`: gateways that share keys and request log through a real PostgreSQL, what they
 say where it refuses them, and what they do while it is away."""
 
+import contextlib
 import itertools
+import socketserver
+import struct
 import subprocess
 import threading
 
@@ -148,6 +151,47 @@ def test_what_is_wrong_is_one_sentence(server, db, tmp_path):
 def test_another_encoding_is_refused(server, tmp_path):
     server.query("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0", database="postgres")
     assert "createdb -E UTF8" in serve_once(tmp_path, server.url[:-len("relay")] + "latin")
+
+
+def _packet(kind, *parts):
+    body = b"".join(parts)
+    return kind + struct.pack(">I", len(body) + 4) + body
+
+
+def _text(*words):
+    return b"".join(word.encode() + b"\0" for word in words)
+
+
+@contextlib.contextmanager
+def old_server():
+    """The first answer of a PostgreSQL 14, to everybody who comes; its port."""
+    hello = [_packet(b"R", struct.pack(">I", 0)), _packet(b"Z", b"I")]
+    hello[1:1] = [_packet(b"S", _text(name, value)) for name, value in (
+        ("server_version", "14.9"), ("server_encoding", "UTF8"), ("client_encoding", "UTF8"),
+        ("in_hot_standby", "off"), ("default_transaction_read_only", "off"))]
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self):
+            while message := self.rfile.read(4):
+                code = self.rfile.read(struct.unpack(">I", message)[0] - 4)[:4]
+                if struct.unpack(">I", code)[0] >> 16 != 3:
+                    self.wfile.write(b"N")  # neither TLS nor GSSAPI
+                    continue
+                self.wfile.write(b"".join(hello))
+                self.rfile.read()
+                return
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+def test_a_server_that_is_too_old_is_refused(tmp_path):
+    with old_server() as port:
+        said = serve_once(tmp_path, f"postgresql://relay:secret@127.0.0.1:{port}/relay")
+    assert "store: PostgreSQL 14.9 is too old, Relay needs 15 or newer" in said and "secret" not in said
 
 
 def test_check_says_who_answers(db, start, sim, server):

@@ -141,6 +141,54 @@ TEST(a_session_has_its_own_settings_and_the_url_may_name_a_search_path)
     place_remove(&p);
 }
 
+struct found {
+    struct key_wait wait;
+    bool done;
+};
+
+static void on_done(struct key_wait *w)
+{
+    ((struct found *)w->arg)->done = true;
+}
+
+/* Of a key that nobody has, so that a reader thread looks it up. */
+static enum key_find find_none(struct rig *g, struct loop *l)
+{
+    struct digest hash = digest_of(STR("nobody's"));
+    struct found f = {.wait = {.loop = l, .done = on_done}};
+    const struct key *k = NULL;
+    f.wait.arg = &f;
+    enum key_find result = keys_find(store_keys(g->store), &hash, &f.wait, &k);
+    while (result == KEY_PENDING && !f.done) {
+        fake_loop_run(l, true);
+    }
+    return result == KEY_PENDING ? f.wait.result : result;
+}
+
+TEST(a_look_up_does_not_fail_of_a_connection_that_was_lost_while_idle)
+{
+    struct place p;
+    if (!place_make(&p, ON_POSTGRES)) {
+        return;
+    }
+    struct rig g = {.dir = p.dir};
+    snprintf(g.url, sizeof g.url, "%s", p.url);
+    REQUIRE(rig_open_url(&g, 1));
+    struct loop *l = fake_loop_new();
+    for (int i = 0; i < 3; i++) {
+        /* Both readers have had something to do. */
+        for (int n = 0; n < 8; n++) {
+            CHECK_INT(find_none(&g, l), KEY_UNKNOWN);
+        }
+        CHECK(place_number(&p, "SELECT count(pg_terminate_backend(pid, 60000)) FROM"
+                               " pg_stat_activity WHERE application_name = 'relay-reader'") > 0);
+    }
+    CHECK(store_look(g.store).reachable);
+    rig_close(&g);
+    fake_loop_free(l);
+    place_remove(&p);
+}
+
 /* What was committed before a restart may not be there after it, for all that a client can tell. */
 TEST(after_a_restart_it_is_another_store)
 {
