@@ -365,7 +365,7 @@ explain() {
 Everything runs. Clients use nginx, which asks both gateways:
 
   nginx        http://127.0.0.1:$balancer_port/v1
-  gateways     http://127.0.0.1:$relay1_port and http://127.0.0.1:$relay2_port
+  gateways     http://127.0.0.1:$relay1_port and http://127.0.0.1:$relay2_port, each with the dashboard
   relay-sim    http://127.0.0.1:$sim_port, a provider whose answers are made up
   PostgreSQL   127.0.0.1:$postgres_port, database relay: keys and request log
   Redis        127.0.0.1:$redis_port: what the gateways share
@@ -376,6 +376,7 @@ Everything runs. Clients use nginx, which asks both gateways:
     -d '{"model":"auto","stream":true,"messages":[{"role":"user","content":"ship it"}]}'
 
 Client key, admin key, passwords:   $dir/secrets
+Dashboard:                          scripts/stack.sh relay dashboard prints an address that signs in
 Logs:                               scripts/stack.sh logs [NAME]
 Relay's command line:               scripts/stack.sh relay usage --by model
 To stop:                            Ctrl-C or make stack-stop; data and keys stay in $dir
