@@ -80,14 +80,14 @@ void settlements_send(struct redis_limits *l)
     if (up && !list_is_empty(&l->waiting)) {
         limits_load_script(l);
     }
-    while (up && !list_is_empty(&l->waiting)) {
-        struct settlement *s = LIST_ITEM(l->waiting.next, struct settlement, node);
+    for (struct list *node; up && (node = list_pop(&l->waiting)) != NULL;) {
+        struct settlement *s = LIST_ITEM(node, struct settlement, node);
         if (now_ms >= s->dead_ms) {
             give_up(s);
         } else if (send_settlement(s)) {
-            list_remove(&s->node);
-            list_add_before(&l->flying, &s->node);
+            list_add_before(&l->flying, node);
         } else {
+            list_add_after(&l->waiting, node);
             break;
         }
     }

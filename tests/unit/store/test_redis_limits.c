@@ -234,7 +234,8 @@ TEST(the_commands_of_the_guide_are_enough)
         return;
     }
     tell(&l, "ACL SETUSER default reset on nopass ~rl:* +hello +select +get +eval +evalsha "
-             "+script|load +set +time +vcard +zadd +zrem +zscore +zrangebyscore +hget +hset +hmget "
+             "+script|load +set +getrange +setrange +time +vcard +zadd +zrem +zscore "
+             "+zrangebyscore +hget +hset +hmget "
              "+hdel +hincrby +pexpire");
     limiter_disconnect(&l);
     cache_connect(&l.server);
