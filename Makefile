@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 export JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help run build stack stack-stop deploy-check test test-real bench bench-encoder bench-cache bench-postgres asan tsan fuzz check format install newcomer clean
+.PHONY: help run build stack stack-stop deploy-check test test-real bench bench-encoder bench-cache bench-postgres asan tsan fuzz check web format install newcomer clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -65,6 +65,10 @@ check: ## the static checks: layers, lengths, banned calls, format, clang-tidy, 
 deploy-check: ## check deploy/ (image, compose, chart, unit, nginx, alerts) with the programs that read it
 	@scripts/setup.sh stack
 	@scripts/deploy_check.sh
+
+web: ## build the dashboard's pages anew: web/dist
+	@scripts/setup.sh test
+	@scripts/web.sh build
 
 format: ## clang-format everything
 	@scripts/setup.sh test

@@ -53,6 +53,11 @@ done
 sed -n '/ten longest/,$p' build/check-logs/lengths.log
 attempt docs python3 scripts/check_docs.py
 attempt deploy scripts/deploy_check.sh fast
+if command -v node >/dev/null; then
+    attempt web scripts/web.sh check
+else
+    echo "skipped web: the rebuild of web/dist needs Node.js"
+fi
 if clang-format --version 2>/dev/null | grep -q "version $format_release\\."; then
     attempt format check_format
 else

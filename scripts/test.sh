@@ -22,7 +22,6 @@ part=${1:-all}
 jobs=${JOBS:-2}
 fuzz_seconds=${FUZZ_SECONDS:-5}
 logs=build/test-logs
-node_version=22.23.3
 
 summary=()
 passed_total=0
@@ -132,23 +131,11 @@ prepare_venv() {
 prepare_python() { prepare_venv build/venv tests/wire/requirements.txt; }
 
 # The npm packages of tests/wire/node, installed beside a copy of its scripts in build/node, and a
-# Node.js that can run them: the system's from 22 on, which the newest SDKs want, else one from npm
-# (Debian 12 has 18, Debian 13 has 20).
+# Node.js that can run them.
 prepare_node() {
-    local major stamp machine
+    local stamp
     [ -e tests/wire/node/package-lock.json ] || return 0
-    RELAY_NODE=$(command -v node)
-    major=$(node -p 'process.versions.node.split(".")[0]')
-    if [ "$major" -lt 22 ]; then
-        machine=$(uname -m)
-        case $machine in
-        x86_64) machine=x64 ;;
-        aarch64) machine=arm64 ;;
-        esac
-        RELAY_NODE=$root/build/node-$node_version/node_modules/node-linux-$machine/bin/node
-        [ -x "$RELAY_NODE" ] || npm install --silent --no-audit --no-fund --no-save \
-            --prefix "build/node-$node_version" "node-linux-$machine@$node_version"
-    fi
+    RELAY_NODE=$(scripts/node.sh)
     mkdir -p build/node
     cp -r tests/wire/node/. build/node/
     stamp=$("$RELAY_NODE" --version && cksum <tests/wire/node/package-lock.json)

@@ -131,4 +131,5 @@ const server = createServer(async (req, res) => {
     send(res, status, { error: { message: e.message, type: 'invalid_request_error', param: e.param ?? null, code: e.code ?? 'internal' } }, e.headers)
   }
 })
+server.keepAliveTimeout = 600000 // a connection that closes while a test asks on it is no trouble of the pages
 server.listen(PORT, '127.0.0.1', () => console.log(`http://127.0.0.1:${server.address().port} (admin key: gla_mock_admin_key)`))

@@ -15,6 +15,7 @@ import { RequestView } from './Request'
 
 const PAGE = 50
 const TAIL_MAX = 300
+const TAIL_BEGIN = 30
 /** A search that finds nothing goes on by itself this often before it asks. */
 const ROUNDS = 20
 
@@ -164,13 +165,20 @@ function Tail() {
   const flush = () => {
     frame = 0
     if (isPaused()) return
+    const ids = new Set(waiting.map((row) => row.id))
     const arrived = waiting.reverse()
     waiting = []
-    setRows((known) => [...arrived, ...known].slice(0, TAIL_MAX))
+    setRows((known) => [...arrived, ...known.filter((row) => !ids.has(row.id))].slice(0, TAIL_MAX))
   }
   createEffect(on(filterText, (text) => {
     setRows([])
     waiting = []
+    const abort = new AbortController()
+    // What has just ended stands below what comes; without it a quiet log would look dead.
+    get<RequestPage>('requests', { ...(JSON.parse(text) as Query), limit: TAIL_BEGIN }, abort.signal).then((page) => {
+      const known = new Set(rows().map((row) => row.id))
+      setRows((list) => [...list, ...page.rows.filter((row) => !known.has(row.id))])
+    }, () => undefined)
     const stop = listen('requests/live', JSON.parse(text) as Query, {
       request: (data) => {
         waiting.push(JSON.parse(data) as RequestRow)
@@ -180,7 +188,10 @@ function Tail() {
       },
       skipped: (data) => setSkipped((n) => n + (JSON.parse(data) as { count: number }).count),
     }, setIsOpen)
-    onCleanup(stop)
+    onCleanup(() => {
+      abort.abort()
+      stop()
+    })
   }))
   onCleanup(() => cancelAnimationFrame(frame))
   const pause = () => {

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# The dashboard's pages, built and tested in a copy of web/ under build/, so that web/ stays clean.
+#
+#   scripts/web.sh check      units, the size of web/dist, and that a rebuild gives the same bytes
+#   scripts/web.sh build      writes web/dist anew
+#   scripts/web.sh browser [PLAYWRIGHT ARGUMENTS]
+#                             every page in a browser (CHROMIUM, else /usr/bin/chromium) against the mock, or,
+#                             with RELAY_URL and RELAY_ADMIN_KEY, against a gateway
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+mode=${1:-check}
+[ $# = 0 ] || shift
+node=$(scripts/node.sh)
+# npm too runs on it: an older one would leave out Vite's own program, which wants a newer Node.js.
+PATH=$(dirname "$node"):$PATH
+export PATH
+
+copy=$root/build/web
+mkdir -p "$copy"
+find "$copy" -mindepth 1 -maxdepth 1 ! -name node_modules ! -name .stamp ! -name test-results -exec rm -rf {} +
+(cd web && git ls-files -co --exclude-standard -z | xargs -0 cp --parents -t "$copy")
+cd "$copy"
+stamp=$("$node" --version && cksum <package-lock.json)
+if [ "$(cat .stamp 2>/dev/null)" != "$stamp" ]; then
+    npm ci --silent --no-audit --no-fund
+    printf '%s\n' "$stamp" >.stamp
+fi
+run() {
+    local program=$1
+    shift
+    "$node" "node_modules/$program" "$@"
+}
+
+case $mode in
+check)
+    run vitest/vitest.mjs run
+    run typescript/bin/tsc --noEmit
+    run vite/bin/vite.js build --logLevel warn
+    diff -r "$root/web/dist" dist || {
+        echo "web/dist is not what its source gives: run scripts/web.sh build and commit it" >&2
+        exit 1
+    }
+    ;;
+build)
+    run typescript/bin/tsc --noEmit
+    run vite/bin/vite.js build --logLevel warn
+    rm -rf "$root/web/dist"
+    cp -r dist "$root/web/dist"
+    ;;
+browser) run @playwright/test/cli.js test "$@" ;;
+*)
+    sed -n '2,9s/^# \{0,1\}//p' "$root/scripts/web.sh" >&2
+    exit 2
+    ;;
+esac
