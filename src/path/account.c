@@ -205,20 +205,32 @@ static void log_lost(struct gateway *g, const struct uuid *id, str why, int erro
 static void append_row(struct request *r, const struct record *row)
 {
     enum err err = journal_append(r->worker->journal, row);
+    r->unwritten = err != OK;
     if (err == ERR_OVERLOADED)
         log_lost(r->worker->gateway, &r->id, STR("the journal is full"), 0);
     else if (err != OK)
         log_lost(r->worker->gateway, &r->id, STR("it is too long"), 0);
 }
 
+struct flush {
+    struct gateway *gateway;
+    struct list *ending;
+};
+
 static void refused_by_disk(void *ctx, const struct uuid *id, int error)
 {
-    log_lost(ctx, id, STR("the disk refused it"), error);
+    struct flush *f = ctx;
+    for (struct list *node = f->ending->next; node != f->ending; node = node->next) {
+        struct request *r = LIST_ITEM(node, struct request, ready_node);
+        r->unwritten |= memcmp(&r->id, id, sizeof *id) == 0;
+    }
+    log_lost(f->gateway, id, STR("the disk refused it"), error);
 }
 
-bool account_flush(struct worker *w)
+bool account_flush(struct worker *w, struct list *ending)
 {
-    return journal_flush(w->journal, refused_by_disk, w->gateway) > 0;
+    struct flush f = {w->gateway, ending};
+    return journal_flush(w->journal, refused_by_disk, &f) > 0;
 }
 
 enum flow account_write(struct request *r)

@@ -138,7 +138,7 @@ static void add_to_row(struct list *rows, struct request *r)
 /* The rows of all that have come this far are written; then they end. */
 static void end_all(struct worker *w, struct list *ending)
 {
-    bool written = account_flush(w);
+    bool written = account_flush(w, ending);
     while (!list_is_empty(ending)) {
         struct request *r = take_first(ending);
         (void)run_step(r);

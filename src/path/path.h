@@ -7,6 +7,7 @@
 #include "base/err.h"
 
 struct request;
+struct list;
 struct worker;
 struct exchange;
 struct endpoint;
@@ -54,7 +55,7 @@ void path_turn(void *arg);
 /* Between account and reply: the rows of this turn are written to the journal, with one write.
  * True: there is something for the store thread, which is woken when the ends of the answers are
  * out. */
-bool account_flush(struct worker *w);
+bool account_flush(struct worker *w, struct list *ending);
 
 const char *step_text(enum step_name step);
 

@@ -266,8 +266,20 @@ static void reply_answer(struct request *r, struct buf *body)
     reply_rest_of_stream(r, buf_str(rest));
 }
 
+/* Where the log must be whole, no answer ends that it does not have. */
+static void withhold_unwritten(struct request *r)
+{
+    if (!r->unwritten || r->fault != OK || !r->view->config->journal.refuse_when_full)
+        return;
+    r->fault = ERR_OVERLOADED;
+    r->fault_at = STEP_ACCOUNT;
+    r->fault_message = STR("The answer cannot be recorded: the journal takes no rows.");
+    r->retry_after_ms = 1000;
+}
+
 enum flow reply_send(struct request *r)
 {
+    withhold_unwritten(r);
     if (r->audit != NULL) {
         audit_end(r);
         return FLOW_NEXT;

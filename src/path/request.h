@@ -202,6 +202,7 @@ struct request {
     pusd cost;
     int64_t overhead_us; /* once it is accounted for */
     bool accounted;
+    bool unwritten; /* the journal did not take its row */
 };
 
 struct request *request_new(struct worker *w, struct exchange *x, const struct endpoint *endpoint);

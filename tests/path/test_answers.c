@@ -188,16 +188,34 @@ TEST(a_budget_holds_what_is_called_and_keeps_what_was_spent)
     world_close(&w);
 }
 
-TEST(a_row_that_the_disk_refuses_does_not_cost_the_answer)
+/* Where the log must be whole, an answer without a row has no end; else the row is lost, and the
+ * answer is not. */
+TEST(a_row_that_the_disk_refuses)
 {
-    const struct reply replies[] = {ANSWERS("one", "a"), end_of_replies};
+    const struct reply replies[] = {ANSWERS("one", "a"), STREAMS("one"), ANSWERS("one", "a"),
+                                    end_of_replies};
     struct world w;
     world_open(&w, NULL);
     world_replies(&w, replies);
     w.journal_err = ERR_INTERNAL;
-    struct visit *v = world_visit(&w, NULL, "alice", NULL, ASK("one/small"));
+    struct visit *plain = world_visit(&w, NULL, "alice", NULL, ASK("one/small"));
     world_run(&w);
-    CHECK_INT(v->status, 200);
+    CHECK_INT(plain->status, 503);
+    CHECK(text_has(buf_str(&plain->head), "retry-after: 1", "refused", "head"));
+    CHECK(text_has(buf_str(&plain->body), "cannot be recorded", "refused", "body"));
+    struct visit *stream = world_visit(&w, NULL, "alice", NULL, ASK_STREAM("one/small"));
+    world_run(&w);
+    CHECK(stream->status != 200 || stream->aborted);
+    CHECK(text_has(buf_str(&stream->body), "!DONE", "refused", "stream"));
+    CHECK_INT(w.rows_lost, 2);
+    world_close(&w);
+
+    world_open(&w, "journal: {when_full: drop}\n");
+    world_replies(&w, replies);
+    w.journal_err = ERR_INTERNAL;
+    plain = world_visit(&w, NULL, "alice", NULL, ASK("one/small"));
+    world_run(&w);
+    CHECK_INT(plain->status, 200);
     CHECK_INT(w.rows_lost, 1);
     world_close(&w);
 }
