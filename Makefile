@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 export JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help run build stack stack-stop deploy-check test test-real bench bench-encoder bench-cache bench-postgres asan tsan fuzz check web format install newcomer clean
+.PHONY: help run build stack stack-stop deploy-check test test-real bench bench-encoder bench-cache bench-postgres chaos asan tsan fuzz check web format install newcomer clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -48,6 +48,9 @@ bench-postgres: ## how fast a journal of a million rows drains into PostgreSQL
 bench-cache: ## what the semantic cache serves, and how much of it is wrong: DATA=folder
 	@scripts/setup.sh test
 	@DATA="$(DATA)" scripts/bench_cache.sh $(ARGS)
+
+chaos: ## by hand: two gateways while servers, networks, disks and clocks break: SECONDS=120
+	@scripts/chaos.sh $(SECONDS)
 
 asan: ## unit and path tests under AddressSanitizer and UBSan
 	@scripts/test.sh asan
