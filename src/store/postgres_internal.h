@@ -115,7 +115,8 @@ bool postgres_do(struct postgres_db *d, enum postgres_statement which, const cha
  * otherwise. */
 bool postgres_script(struct postgres_db *d, const char *sql);
 
-/* COPY … FROM STDIN: begin, any number of pieces, end. A failure ends it too. */
+/* COPY … FROM STDIN: begin, any number of pieces, end. A failure ends it too. The script may have
+ * other statements before and after it; after the end of one copy the next is begun. */
 bool postgres_copy_begin(struct postgres_db *d, const char *sql);
 bool postgres_copy_put(struct postgres_db *d, str bytes);
 bool postgres_copy_end(struct postgres_db *d);

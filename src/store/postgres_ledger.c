@@ -7,6 +7,7 @@
  * When the server refuses a batch for what is in it, its halves are tried, down to the row that can
  * never be stored; that one is counted and left out. A batch that has become large is sent early:
  * rows are idempotent, so a journal that is read again does no harm. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,8 @@
 #define SEND_ROWS_MAX  16384u
 #define SEND_BYTES_MAX (8u << 20)
 
-enum { REQUESTS, ATTEMPTS, CONTENTS, TABLES };
+/* In the order of the statements: the requests, and with them the spend, at last. */
+enum { CONTENTS, ATTEMPTS, REQUESTS, TABLES };
 
 static const struct {
     const char *copy, *take;
@@ -152,32 +154,39 @@ static str rows_between(const struct postgres_batch *b, unsigned table, unsigned
     return str_sub(buf_str(&b->rows[table]), begin, b->ends[to - 1].at[table]);
 }
 
-static bool copy_in(struct postgres_db *d, unsigned table, str rows)
+/* The statements of one transaction, for the tables that there are rows for. */
+static void write_script(const struct postgres_batch *b, unsigned from, unsigned to, char *out,
+                         size_t size)
 {
-    return postgres_copy_begin(d, tables[table].copy) &&
-           postgres_copy_put(d, postgres_rows_head()) && postgres_copy_put(d, rows) &&
-           postgres_copy_put(d, postgres_rows_end()) && postgres_copy_end(d);
-}
-
-/* One transaction with the requests from..to-1 and what belongs to them. */
-static bool send_rows(struct postgres_db *d, unsigned from, unsigned to)
-{
-    char takes[1536];
-    int len = 0;
-    if (!postgres_script(d, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")) {
-        return false;
-    }
-    for (unsigned t = TABLES; t-- > 0;) { /* the requests, and with them the spend, at last */
-        str rows = rows_between(d->batch, t, from, to);
-        if (rows.len > 0) {
-            if (!copy_in(d, t, rows)) {
-                return false;
-            }
-            len += snprintf(takes + len, sizeof takes - (size_t)len, "%s", tables[t].take);
+    int len = snprintf(out, size, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;");
+    for (unsigned t = 0; t < TABLES; t++) {
+        if (rows_between(b, t, from, to).len > 0) {
+            len += snprintf(out + len, size - (size_t)len, "%s;%s", tables[t].copy, tables[t].take);
         }
     }
-    snprintf(takes + len, sizeof takes - (size_t)len, "COMMIT");
-    return postgres_script(d, takes);
+    len += snprintf(out + len, size - (size_t)len, "COMMIT");
+    assert((size_t)len < size);
+}
+
+/* One transaction with the requests from..to-1 and what belongs to them. All of its statements are
+ * one message, so the server is waited for twice and not for each of them. */
+static bool send_rows(struct postgres_db *d, unsigned from, unsigned to)
+{
+    char script[2048];
+    bool begun = false;
+    write_script(d->batch, from, to, script, sizeof script);
+    for (unsigned t = 0; t < TABLES; t++) {
+        str rows = rows_between(d->batch, t, from, to);
+        if (rows.len > 0) {
+            if ((!begun && !postgres_copy_begin(d, script)) ||
+                !postgres_copy_put(d, postgres_rows_head()) || !postgres_copy_put(d, rows) ||
+                !postgres_copy_put(d, postgres_rows_end()) || !postgres_copy_end(d)) {
+                return false;
+            }
+            begun = true; /* the end of one copy is the beginning of the next */
+        }
+    }
+    return true;
 }
 
 /* The server has looked at the rows and will never take all of them. */
