@@ -43,6 +43,9 @@ struct db_waiter {
 
 struct db_driver {
     const char *const *schemes; /* that its URLs begin with; the last one is NULL */
+    /* Of one transaction, where many wait: a larger one is cheaper a row, and what comes after it,
+     * a look at the keys, waits longer. */
+    int64_t batch_rows;
 
     /* The store that the URL names; with `create` it is made and its tables brought up to date.
      * NULL: *why (allocated), and *away where trying again may help. The waiter, which may be NULL,

@@ -109,6 +109,7 @@ static const char *const schemes[] = {"postgresql://", "postgres://", NULL};
 
 const struct db_driver postgres_driver = {
     .schemes = schemes,
+    .batch_rows = 5000,
     .open = open_db,
     .close = close_db,
     .is_there = is_there,

@@ -206,6 +206,7 @@ static const char *const schemes[] = {"sqlite:", NULL};
 
 const struct db_driver sqlite_driver = {
     .schemes = schemes,
+    .batch_rows = 2000,
     .open = open_db,
     .close = close_db,
     .is_there = sqlite_is_there,

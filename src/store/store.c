@@ -140,9 +140,8 @@ static void back_off(struct store *s, uint64_t now_ns)
 /* Copies what there is, as long as the keys can wait; false when the store failed. */
 static bool copy_all(struct store *s, uint64_t until_ns)
 {
-    int64_t rows = STORE_BATCH_ROWS;
-    for (int i = 0;
-         i < BATCHES_IN_A_ROW && rows == STORE_BATCH_ROWS && (i == 0 || clock_mono_ns() < until_ns);
+    int64_t all = s->db->driver->batch_rows, rows = all;
+    for (int i = 0; i < BATCHES_IN_A_ROW && rows == all && (i == 0 || clock_mono_ns() < until_ns);
          i++) {
         if (!store_copy_batch(s, &rows)) {
             return false;

@@ -62,7 +62,7 @@ bool store_copy_batch(struct store *s, int64_t *rows)
     }
     bool ok = ledger_begin(s->db);
     if (ok) {
-        *rows = journal_read(s->journal, STORE_BATCH_ROWS, take_row, &b);
+        *rows = journal_read(s->journal, s->db->driver->batch_rows, take_row, &b);
         ok = !b.failed && store_group(&b) && ledger_commit(s->db, &b.sum);
     }
     if (!ok) {

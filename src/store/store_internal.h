@@ -16,7 +16,6 @@
 #define STORE_HELPERS       (STORE_READERS + 1) /* and the one that writes */
 #define STORE_JOBS_MAX      64u                 /* waiting ones, of either kind */
 #define STORE_LOOKUPS_MAX   512u                /* waiting ones */
-#define STORE_BATCH_ROWS    2000
 #define STORE_BATCH_WAIT_MS 50u /* after the first row, for others to join it */
 #define STORE_KEY_POLL_MS   400u
 #define STORE_RETAIN_MS     60000u
@@ -84,7 +83,7 @@ struct store {
 
 /* ---- store_copy.c: on the store thread, or before it runs ---- */
 
-/* One transaction with what is unread, at most STORE_BATCH_ROWS. *rows: how many it took. False:
+/* One transaction with what is unread, at most the driver's batch_rows. *rows: how many it took. False:
  * the store failed, and the rows will be read again. */
 bool store_copy_batch(struct store *s, int64_t *rows);
 
