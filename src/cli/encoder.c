@@ -1,5 +1,5 @@
 /* encoder.c - the encoder of a running gateway: its files are checked at start, or fetched; its
- * weights are loaded by the first text. */
+ * weights are loaded by the first text, int8 for the cache and f32 for all else. */
 #include "cli/fetch.h"
 #include "cli/model.h"
 #include "cli/runtime.h"
@@ -16,7 +16,10 @@ static void opened(void *ctx, const struct embed_model *m, const struct embed_er
             LOG_S("why", str_of_c(error->text)));
         return;
     }
+    bool coarse = embed_model_precision(m) == EMBED_INT8;
     LOG(log, LOG_INFO, "the embedding model is loaded",
+        LOG_S("for", coarse ? STR("the cache") : STR("embeddings and audits")),
+        LOG_S("weights", coarse ? STR("int8") : STR("f32")),
         LOG_S("kernels", str_of_c(embed_model_kernels(m))));
     if (embed_model_warning(m) != NULL)
         LOG(log, LOG_WARN, "the encoder runs slower than it could",
@@ -59,7 +62,7 @@ void encoder_start(struct runtime *rt)
     struct arena a;
     str why = {0};
     arena_init(&a, 4096);
-    rt->gateway.encoder_version = STR(EMBED_NAME " f32 1");
+    rt->gateway.encoder_version = STR(EMBED_NAME " int8 1");
     str folder = model_check(rt->config, &a, &why);
     if (folder.len > 0)
         encoder_use(rt, folder.p);

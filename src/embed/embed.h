@@ -53,6 +53,7 @@ bool embed_model_check(const char *folder, const struct embed_options *options,
 
 /* "avx2", and so on; and a sentence when faster kernels failed their check here, else NULL. */
 const char *embed_model_kernels(const struct embed_model *m);
+enum embed_precision embed_model_precision(const struct embed_model *m);
 const char *embed_model_warning(const struct embed_model *m);
 
 /* A text as the encoder takes it. */
@@ -87,6 +88,7 @@ struct embed_job {
     str text; /* tokenized by the encoder's thread; a null pointer: tokens are there already */
     struct embed_tokens tokens;
     struct embed_vector vector;
+    bool coarse; /* the int8 weights will do: half the time, and nearly the same vector */
     bool failed; /* there is no vector: the model could not be opened */
     /* Called once, on an encoder's thread, after which the pool does not touch the job again. It
      * must only hand the job over (to the asker's loop) and return. */
@@ -95,15 +97,17 @@ struct embed_job {
     struct list link; /* the pool's */
 };
 
-/* Threads of low priority. `jobs_max` bounds what waits. The model must outlive the pool. */
+/* Threads of low priority. `jobs_max` bounds what waits. The model, which does all jobs, must
+ * outlive the pool. */
 struct embed_pool *embed_pool_start(const struct embed_model *m, unsigned threads,
                                     unsigned jobs_max);
 
 /* Opened by the first job's thread, so that a gateway that nobody asks for vectors does without its
- * memory. A model that cannot be opened then is told once, on that thread, and every job fails. */
+ * memory; coarse jobs have a model of their own. One that cannot be opened then is told once, on
+ * that thread, and each of its jobs fails. */
 struct embed_late {
-    const char *folder; /* copied */
-    struct embed_options options;
+    const char *folder;           /* copied */
+    struct embed_options options; /* but for the precision */
     /* The open model, or NULL and why there is none. */
     void (*opened)(void *ctx, const struct embed_model *m, const struct embed_error *error);
     void *ctx;

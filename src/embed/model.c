@@ -114,6 +114,11 @@ const char *embed_model_kernels(const struct embed_model *m)
     return m->kernels->name;
 }
 
+enum embed_precision embed_model_precision(const struct embed_model *m)
+{
+    return m->precision;
+}
+
 const char *embed_model_warning(const struct embed_model *m)
 {
     return m->warning[0] != 0 ? m->warning : NULL;

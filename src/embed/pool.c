@@ -18,12 +18,16 @@
 #define NICENESS    10
 #define NEW_SHARE   0.2 /* of the last batch in the speed of late */
 
-struct embed_pool {
-    pthread_mutex_t open_lock; /* guards the next four */
+struct opened {
     const struct embed_model *model;
     struct embed_model *own; /* the same, when it was opened here */
-    struct embed_late late;
     bool broken;
+};
+
+struct embed_pool {
+    pthread_mutex_t open_lock; /* guards the next two */
+    struct opened models[2];   /* by the precision */
+    struct embed_late late;
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t work;
     struct list waiting;
@@ -51,13 +55,14 @@ static size_t rows_at_most(const struct embed_job *job)
     return job->text.len < EMBED_TOKENS_MAX - 2 ? job->text.len + 2 : EMBED_TOKENS_MAX;
 }
 
-/* What waits, in order, as far as it fits. Called with the lock held. */
+/* What waits, in order, as far as it fits and is of one precision. Called with the lock held. */
 static void take_batch(struct embed_pool *p, struct batch *b)
 {
     b->rows = 0;
     for (b->count = 0; b->count < BATCH_MAX && !list_is_empty(&p->waiting); b->count++) {
         struct embed_job *job = LIST_ITEM(p->waiting.next, struct embed_job, link);
-        if (b->count != 0 && b->rows + rows_at_most(job) > BATCH_ROWS)
+        if (b->count != 0 &&
+            (b->rows + rows_at_most(job) > BATCH_ROWS || job->coarse != b->jobs[0]->coarse))
             break;
         b->rows += rows_at_most(job);
         list_remove(&job->link);
@@ -68,25 +73,28 @@ static void take_batch(struct embed_pool *p, struct batch *b)
     p->counts.waiting -= (unsigned)b->count;
 }
 
-static const struct embed_model *model_of(struct embed_pool *p)
+static const struct embed_model *model_of(struct embed_pool *p, bool coarse)
 {
+    struct opened *o = &p->models[coarse ? EMBED_INT8 : EMBED_F32];
     pthread_mutex_lock(&p->open_lock);
-    if (p->model == NULL && !p->broken) {
+    if (o->model == NULL && !o->broken) {
         struct embed_error error = {0};
-        p->own = embed_model_open(p->late.folder, &p->late.options, &error);
-        p->model = p->own;
-        p->broken = p->own == NULL;
+        struct embed_options options = p->late.options;
+        options.precision = coarse ? EMBED_INT8 : EMBED_F32;
+        o->own = embed_model_open(p->late.folder, &options, &error);
+        o->model = o->own;
+        o->broken = o->own == NULL;
         if (p->late.opened != NULL)
-            p->late.opened(p->late.ctx, p->own, &error);
+            p->late.opened(p->late.ctx, o->own, &error);
     }
-    const struct embed_model *m = p->model;
+    const struct embed_model *m = o->model;
     pthread_mutex_unlock(&p->open_lock);
     return m;
 }
 
 static void run_batch(struct embed_pool *p, struct batch *b, struct embed_scratch *scratch)
 {
-    const struct embed_model *m = model_of(p);
+    const struct embed_model *m = model_of(p, b->jobs[0]->coarse);
     for (size_t i = 0; i < b->count; i++) {
         b->jobs[i]->failed = m == NULL;
         if (m != NULL && b->jobs[i]->text.p != NULL)
@@ -137,7 +145,7 @@ static struct embed_pool *start(const struct embed_model *m, const struct embed_
                                 unsigned threads, unsigned jobs_max)
 {
     struct embed_pool *p = xcalloc(1, sizeof *p);
-    p->model = m;
+    p->models[EMBED_F32].model = p->models[EMBED_INT8].model = m;
     if (late != NULL) {
         size_t bytes = strlen(late->folder) + 1;
         p->late = *late;
@@ -251,7 +259,8 @@ void embed_pool_stop(struct embed_pool *p)
     pthread_cond_destroy(&p->work);
     pthread_mutex_destroy(&p->lock);
     pthread_mutex_destroy(&p->open_lock);
-    embed_model_close(p->own);
+    embed_model_close(p->models[EMBED_F32].own);
+    embed_model_close(p->models[EMBED_INT8].own);
     free((void *)(uintptr_t)p->late.folder);
     free(p);
 }

@@ -151,11 +151,11 @@ def test_a_purge_from_anywhere_reaches_every_gateway(start, redis, word, tmp_pat
 def test_a_question_that_means_the_same(start, redis):
     sim = start.sim()
     one, two = (gateway(start, sim, redis.url, RELAY_CACHE_MODEL=MODEL,
-                        RELAY_CACHE_MAX_WAIT="5s") for _ in range(2))
+                        RELAY_CACHE_MAX_WAIT="30s") for _ in range(2))
     reached(one)
     reached(two)
     a, b = client_of(one), client_of(two)
-    # On a busy machine a reply may be late, which is a miss: then another question is asked.
+    # On a busy machine a reply, or the encoder, may be late: then another question is asked.
     for number, thing in enumerate(("account", "laptop", "router", "mailbox", "phone"), 1):
         asked = ask(a, "p/small", f"How do I reset the password of my {thing}?")
         assert cached(asked) in ("miss", "bypass")
@@ -164,7 +164,7 @@ def test_a_question_that_means_the_same(start, redis):
         hit = ask(b, "p/small", f"How can I reset the password of my {thing}?")
         if cached(hit) == "semantic":
             break
-        assert two.metric("relay_shared_commands_total", result="late") > 0
+        assert cached(hit) == "bypass" or two.metric("relay_shared_commands_total", result="late") > 0
     assert cached(hit) == "semantic" and 0.9 < float(hit.headers["x-relay-similarity"]) < 1
     assert hit.json()["choices"] == asked.json()["choices"]
     # One word of the question decides.

@@ -130,9 +130,8 @@ static void note_opened(void *ctx, const struct embed_model *m, const struct emb
 
 static struct embed_pool *start_late(const char *folder)
 {
-    struct embed_late late = {.folder = folder,
-                              .options = {.precision = EMBED_INT8, .unpinned = true},
-                              .opened = note_opened};
+    struct embed_late late = {
+        .folder = folder, .options = {.unpinned = true}, .opened = note_opened};
     atomic_store(&opened_count, 0);
     return embed_pool_start_late(&late, 2, 2);
 }
@@ -154,6 +153,31 @@ TEST(opens_its_model_with_the_first_text_and_tokenizes)
     CHECK(!embed_pool_submit_all(p, jobs + 3, 3));
     CHECK_INT(embed_pool_counts(p).refused, 3);
     embed_pool_stop(p);
+    made_model_deinit(&files);
+}
+
+TEST(coarse_jobs_have_a_model_of_their_own)
+{
+    make_jobs();
+    struct made_model files;
+    made_model_init(&files);
+    struct embed_options options = {.precision = EMBED_INT8, .unpinned = true};
+    struct embed_error error;
+    struct embed_model *int8 = embed_model_open(files.folder, &options, &error);
+    struct embed_pool *p = start_late(files.folder), *sure = embed_pool_start(int8, 1, 1);
+    jobs[0].coarse = true;
+    jobs[1].tokens = jobs[0].tokens;
+    CHECK(embed_pool_submit_all(p, jobs, 2));
+    wait_for(2);
+    CHECK(opened_count == 2 && opened_well);
+    jobs[2].tokens = jobs[0].tokens;
+    CHECK(embed_pool_submit(sure, &jobs[2]));
+    wait_for(3);
+    CHECK(memcmp(&jobs[0].vector, &jobs[2].vector, sizeof jobs[0].vector) == 0);
+    CHECK(memcmp(&jobs[0].vector, &jobs[1].vector, sizeof jobs[0].vector) != 0);
+    embed_pool_stop(p);
+    embed_pool_stop(sure);
+    embed_model_close(int8);
     made_model_deinit(&files);
 }
 
