@@ -5,6 +5,7 @@
 
 #include "admin/call.h"
 #include "admin/doorman.h"
+#include "admin/feed.h"
 #include "base/mem.h"
 
 struct admin *admin_new(const struct admin_options *o)
@@ -13,6 +14,7 @@ struct admin *admin_new(const struct admin_options *o)
     a->options = *o;
     a->client_url = str_of(xmemdup0(o->client_url.p, o->client_url.len), o->client_url.len);
     a->doorman = doorman_new();
+    a->feed = feed_new(o->gateway->store);
     a->started_us = o->now_us;
     admin_note_loaded(a, o->now_us);
     return a;
@@ -23,6 +25,7 @@ void admin_free(struct admin *a)
     if (a == NULL)
         return;
     doorman_free(a->doorman);
+    feed_free(a->feed);
     free((char *)(uintptr_t)a->client_url.p);
     free(a);
 }

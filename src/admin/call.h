@@ -104,7 +104,7 @@ struct admin {
     struct admin_options options;
     str client_url;
     struct doorman *doorman;
-    struct feed *feed; /* live.c */
+    struct feed *feed;
     int64_t started_us;
     _Atomic int64_t loaded_us;
 };

@@ -41,6 +41,22 @@ bool cache_delete_entry_ask(struct admin_call *c);
 void config_answer(struct admin_call *c);
 bool config_reload_ask(struct admin_call *c);
 
+/* usage.c */
+bool usage_ask(struct admin_call *c);
+bool usage_work(struct admin_call *c, struct db *d);
+void usage_answer(struct admin_call *c);
+
+/* requests.c */
+bool requests_ask(struct admin_call *c);
+bool requests_work(struct admin_call *c, struct db *d);
+void requests_answer(struct admin_call *c);
+bool request_ask(struct admin_call *c);
+bool request_work(struct admin_call *c, struct db *d);
+void request_answer(struct admin_call *c);
+
+/* live.c */
+bool live_ask(struct admin_call *c);
+
 /* openapi.c */
 void openapi_answer(struct admin_call *c);
 

@@ -1,5 +1,6 @@
 /* routes.c - what the admin API serves where: one table, from which its description is made too. */
 #include "admin/handlers.h"
+#include "admin/log_query.h"
 
 #define BASE "/admin/v1/"
 
@@ -11,6 +12,18 @@ static const struct admin_param keys_params[] = {
     {"state", "string", "active, revoked or expired"},
     {"id", "uuid", "this key alone"},
     {0}};
+static const struct admin_param usage_params[] = {
+    LOG_RANGE_PARAMS,
+    {"by", "string", "minute (ranges up to 3 hours), hour, day, provider, model, key or tag; hour"},
+    LOG_FILTER_PARAMS, LOG_OUTCOME_PARAMS,
+    {"limit", "integer", "groups in the answer: 100, at most 1000; not of times"},
+    {0}};
+static const struct admin_param requests_params[] = {
+    {"limit", "integer", "rows in the answer: 50, at most 200"},
+    {"before", "uuid", "`next` of the answer before"},
+    LOG_RANGE_PARAMS, LOG_FILTER_PARAMS, LOG_OUTCOME_PARAMS,
+    {0}};
+static const struct admin_param live_params[] = {LOG_FILTER_PARAMS, LOG_OUTCOME_PARAMS, {0}};
 static const struct admin_param purge_params[] = {
     {"scope", "string", "all, key:ID or group:NAME"},
     {"tag", "string", "NAME=VALUE, of the requests that brought the answers"},
@@ -25,6 +38,20 @@ const struct admin_route admin_routes[] = {
      .summary = "Who is signed in", .answer_schema = "Session"},
     {.method = "DELETE", .path = "session", .answer = session_delete_answer, .status = 204,
      .summary = "Signs out"},
+
+    {.method = "GET", .path = "usage", .params = usage_params, .store = ADMIN_READS,
+     .ask = usage_ask, .work = usage_work, .answer = usage_answer,
+     .summary = "Sums over the request log", .answer_schema = "Usage"},
+    {.method = "GET", .path = "requests", .params = requests_params, .store = ADMIN_READS,
+     .ask = requests_ask, .work = requests_work, .answer = requests_answer,
+     .summary = "Rows of the request log, newest first; one without rows and with `next`: go on",
+     .answer_schema = "RequestPage"},
+    {.method = "GET", .path = "requests/live", .params = live_params, .ask = live_ask,
+     .streams = true, .summary = "Rows as they come, as server-sent events"},
+    {.method = "GET", .path = "requests/{id}", .store = ADMIN_READS,
+     .ask = request_ask, .work = request_work, .answer = request_answer,
+     .summary = "One request, with attempts, decision, times and content",
+     .answer_schema = "RequestDetail"},
 
     {.method = "GET", .path = "keys", .params = keys_params, .store = ADMIN_READS,
      .ask = keys_list_ask, .work = keys_list_work, .answer = keys_list_answer,

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "admin/log_json.h"
 #include "base/clock.h"
-#include "base/json.h"
 #include "base/map.h"
 #include "cli/args.h"
 #include "cli/cli.h"
@@ -37,17 +37,6 @@ struct follow {
     bool json, following;
     int64_t memory_us; /* how long ids are remembered */
 };
-
-static struct uuid first_id_at(int64_t utc_us)
-{
-    struct uuid id = {{0}};
-    uint64_t ms = (uint64_t)(utc_us / 1000);
-    for (int i = 5; i >= 0; i--) {
-        id.b[i] = (uint8_t)ms;
-        ms >>= 8;
-    }
-    return id;
-}
 
 static str id_bytes(const struct uuid *id)
 {
@@ -117,63 +106,11 @@ static void print_line(struct follow *f, const struct record *r)
                STR_ARG(ttft), STR_ARG(total), STR_ARG(clean(a, r->error_code, 64)));
 }
 
-static void add_uuid(struct buf *b, const char *key, const struct uuid *id)
-{
-    char text[UUID_TEXT_BYTES];
-    json_member_str(b, key, uuid_text(*id, text));
-}
-
-static void add_tokens(struct buf *b, const struct record *r)
-{
-    json_member_int(b, "prompt_tokens", r->prompt_tokens);
-    json_member_int(b, "cached_tokens", r->cached_tokens);
-    json_member_int(b, "cache_write_tokens", r->cache_write_tokens);
-    json_member_int(b, "completion_tokens", r->completion_tokens);
-    json_member_int(b, "reasoning_tokens", r->reasoning_tokens);
-    json_member_str(b, "usage_source", str_of_c(usage_source_text(r->usage_source)));
-    json_member_money(b, "cost_usd", r->cost);
-    json_member_str(b, "cost_source", str_of_c(cost_source_text(r->cost_source)));
-    json_member_money(b, "cache_saved_usd", r->cache_saved);
-    json_member_money(b, "routing_saved_usd", r->routing_saved);
-}
-
 /* The columns of reference 5, one object a line. */
 static void print_json(struct follow *f, const struct record *r)
 {
     struct buf *b = &f->tool->out;
-    buf_add_char(b, '{');
-    add_uuid(b, "id", &r->id);
-    json_member_time(b, "at", r->at_us);
-    add_uuid(b, "key_id", &r->key_id);
-    json_member_str(b, "endpoint", r->endpoint);
-    json_member_str_or_null(b, "model_asked", r->model_asked);
-    json_member_str_or_null(b, "provider", r->provider);
-    json_member_str_or_null(b, "model", r->model);
-    json_member_str_or_null(b, "route", str_of_c(route_kind_text(r->route)));
-    json_member_json(b, "stream", r->stream ? STR("true") : STR("false"));
-    json_member_int(b, "status", r->status);
-    json_member_str_or_null(b, "error_code", r->error_code);
-    add_tokens(b, r);
-    json_member_str(b, "cache", str_of_c(cache_kind_text(r->cache)));
-    json_member_num(b, "similarity", r->similarity);
-    if (r->has_source_id) {
-        add_uuid(b, "source_id", &r->source_id);
-    } else {
-        json_member_json(b, "source_id", (str){NULL, 0});
-    }
-    json_member_num(b, "ttft_ms", r->ttft_ms);
-    json_member_num(b, "latency_ms", r->latency_ms);
-    json_member_int(b, "overhead_us", r->overhead_us);
-    json_member_int(b, "attempts", r->attempts);
-    json_member_str_or_null(b, "finish_reason", r->finish_reason);
-    json_member_num(b, "max_latency_ms", r->max_latency_ms);
-    json_member_num(b, "min_quality", r->min_quality);
-    json_member_json(b, "target_met",
-                     r->target_met < 0 ? (str){NULL, 0}
-                     : r->target_met   ? STR("true")
-                                       : STR("false"));
-    json_member_str_or_null(b, "user_tag", r->user_tag);
-    json_member_json(b, "tags", r->tags);
+    record_json(b, r, map_find(&f->names, id_bytes(&r->key_id)));
     json_member_json(b, "decision", r->decision);
     buf_add(b, STR("}\n"));
 }
@@ -194,7 +131,7 @@ static bool show(struct follow *f, const struct record *r, int64_t now_us)
 /* All rows from a time on, page by page. 0, or an exit code. */
 static int show_from(struct follow *f, int64_t from_us)
 {
-    struct uuid after = first_id_at(from_us);
+    struct uuid after = log_first_id(from_us);
     int64_t now = clock_utc_us();
     for (;;) {
         struct record *rows;

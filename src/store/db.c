@@ -122,22 +122,16 @@ bool db_key_rotate(struct db *d, const struct uuid *id, str new_key_text, int64_
     return d->driver->key_rotate(d, id, new_key_text, now_us, grace_ms, a, new_id, why);
 }
 
-/* ---- the request log ---- */
-
-bool db_usage(struct db *d, enum usage_by by, int64_t from_us, int64_t to_us, struct arena *a,
-              struct usage_row **rows, size_t *count, struct usage_row *total, str *why)
-{
-    return d->driver->usage(d, by, from_us, to_us, a, rows, count, total, why);
-}
-
-bool db_logs(struct db *d, int64_t from_us, const struct uuid *after, size_t limit, struct arena *a,
-             struct record **rows, size_t *count, str *why)
-{
-    return d->driver->logs(d, from_us, after, limit, a, rows, count, why);
-}
+/* ---- the request log: more in log_query.c ---- */
 
 bool db_latencies(struct db *d, int64_t from_us, struct arena *a, struct latency_row **rows,
                   size_t *count, str *why)
 {
     return d->driver->latencies(d, from_us, a, rows, count, why);
+}
+
+bool db_content(struct db *d, const struct uuid *id, struct arena *a, bool *found, str *request,
+                str *answer, str *why)
+{
+    return d->driver->content(d, id, a, found, request, answer, why);
 }

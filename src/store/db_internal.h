@@ -41,6 +41,14 @@ struct db_waiter {
     void *ctx;
 };
 
+/* Rows of the log by their ids, which begin with their time. */
+struct log_range {
+    struct uuid from, before; /* from is included, before is not */
+    struct log_filter filter;
+    bool oldest_first;
+    size_t limit;
+};
+
 struct db_driver {
     const char *const *schemes; /* that its URLs begin with; the last one is NULL */
     /* Of one transaction, where many wait: a larger one is cheaper a row, and what comes after it,
@@ -96,10 +104,13 @@ struct db_driver {
     bool (*load_spend)(struct db *d, struct limits *l, int64_t now_us);
 
     /* ---- queries, as db_*() ---- */
-    bool (*usage)(struct db *d, enum usage_by by, int64_t from_us, int64_t to_us, struct arena *a,
-                  struct usage_row **rows, size_t *count, struct usage_row *total, str *why);
-    bool (*logs)(struct db *d, int64_t from_us, const struct uuid *after, size_t limit,
-                 struct arena *a, struct record **rows, size_t *count, str *why);
+    /* Of usage: all groups in any order, and the total; db_usage() does the rest. */
+    bool (*usage)(struct db *d, const struct usage_query *q, struct arena *a,
+                  struct usage_sums *out, str *why);
+    bool (*logs)(struct db *d, const struct log_range *range, struct arena *a, struct record **rows,
+                 size_t *count, str *why);
+    bool (*content)(struct db *d, const struct uuid *id, struct arena *a, bool *found, str *request,
+                    str *answer, str *why);
     bool (*latencies)(struct db *d, int64_t from_us, struct arena *a, struct latency_row **rows,
                       size_t *count, str *why);
 };
@@ -125,6 +136,18 @@ bool keys_seen_is_lost(const struct keys_seen *seen, const struct keys_seen *now
 
 /* The smallest id that a request of this time can have: ids begin with their milliseconds. */
 struct uuid id_at(int64_t utc_us);
+/* And back: to the millisecond. */
+int64_t id_time_us(const struct uuid *id);
+
+/* The words of the cache kinds in a filter, as " exact semantic "; empty: any. `out` holds them. */
+#define LOG_CACHES_BYTES 48u
+str log_filter_caches(const struct log_filter *f, char out[LOG_CACHES_BYTES]);
+
+/* Minutes, hours and days. */
+static inline bool usage_is_by_time(enum usage_by by)
+{
+    return by <= USAGE_BY_DAY;
+}
 
 static inline bool db_is_there(struct db *d)
 {

@@ -133,5 +133,6 @@ const struct db_driver postgres_driver = {
     .load_spend = postgres_load_spend,
     .usage = postgres_usage,
     .logs = postgres_logs,
+    .content = postgres_content,
     .latencies = postgres_latencies,
 };

@@ -29,7 +29,6 @@ enum postgres_statement {
     POSTGRES_READ_COUNTERS,
     POSTGRES_KEYS_CHANGED,
     POSTGRES_KEY_BY_HASH,
-    POSTGRES_KEY_NAME,
     POSTGRES_STATEMENTS
 };
 
@@ -174,11 +173,21 @@ bool postgres_retain(struct db *base, int64_t requests_from_us, int64_t contents
 
 /* ---- postgres_query.c, postgres_usage.c ---- */
 
-bool postgres_usage(struct db *base, enum usage_by by, int64_t from_us, int64_t to_us,
-                    struct arena *a, struct usage_row **rows, size_t *count,
-                    struct usage_row *total, str *why);
-bool postgres_logs(struct db *base, int64_t from_us, const struct uuid *after, size_t limit,
-                   struct arena *a, struct record **rows, size_t *count, str *why);
+/* Rows of the log: parameters 1 to 9, which postgres_filter() adds. What it is given lives until
+ * the call. */
+#define POSTGRES_LOG_FILTER                                                                        \
+    "id >= $1 AND id < $2 AND ($3 = 0 OR key_id = $4) AND ($5 = '' OR provider = $5)"              \
+    " AND ($6 = '' OR model = $6) AND ($8 = 0 OR status BETWEEN $7 AND $8)"                        \
+    " AND ($9 = '' OR position(' ' || cache || ' ' IN $9) > 0)"
+void postgres_filter(struct postgres_args *args, const struct uuid *from, const struct uuid *before,
+                     const struct log_filter *f, str caches);
+
+bool postgres_usage(struct db *base, const struct usage_query *q, struct arena *a,
+                    struct usage_sums *out, str *why);
+bool postgres_logs(struct db *base, const struct log_range *range, struct arena *a,
+                   struct record **rows, size_t *count, str *why);
+bool postgres_content(struct db *base, const struct uuid *id, struct arena *a, bool *found,
+                      str *request, str *answer, str *why);
 bool postgres_latencies(struct db *base, int64_t from_us, struct arena *a,
                         struct latency_row **rows, size_t *count, str *why);
 

@@ -124,30 +124,67 @@ static bool read_attempts(struct postgres_db *d, struct arena *a, struct record 
     return q != NULL;
 }
 
-bool postgres_logs(struct db *base, int64_t from_us, const struct uuid *after, size_t limit,
-                   struct arena *a, struct record **rows, size_t *count, str *why)
+void postgres_filter(struct postgres_args *args, const struct uuid *from, const struct uuid *before,
+                     const struct log_filter *f, str caches)
+{
+    static const struct uuid none;
+    arg_uuid(args, from);
+    arg_uuid(args, before);
+    arg_int(args, f->key != NULL);
+    arg_uuid(args, f->key != NULL ? f->key : &none);
+    arg_text(args, f->provider);
+    arg_text(args, f->model);
+    arg_int(args, f->status_from);
+    arg_int(args, f->status_to);
+    arg_text(args, caches);
+}
+
+bool postgres_logs(struct db *base, const struct log_range *range, struct arena *a,
+                   struct record **rows, size_t *count, str *why)
 {
     struct postgres_db *d = postgres_of(base);
     struct postgres_args args = {0};
-    struct uuid bound = after != NULL ? *after : id_at(from_us);
-    arg_uuid(&args, &bound);
-    arg_int(&args, (int64_t)(limit < LOGS_MAX ? limit : LOGS_MAX));
-    PGresult *q = postgres_query(
-        d, POSTGRES_ONCE,
-        after == NULL
-            ? "SELECT " LOG_COLUMNS " FROM request_log WHERE id >= $1 ORDER BY id DESC LIMIT $2"
-            : "SELECT " LOG_COLUMNS " FROM request_log WHERE id > $1 ORDER BY id LIMIT $2",
-        &args);
+    char caches[LOG_CACHES_BYTES];
+    postgres_filter(&args, &range->from, &range->before, &range->filter,
+                    log_filter_caches(&range->filter, caches));
+    arg_int(&args, (int64_t)(range->limit < LOGS_MAX ? range->limit : LOGS_MAX));
+    static const char newest[] =
+        "SELECT " LOG_COLUMNS " FROM request_log WHERE " POSTGRES_LOG_FILTER
+        " ORDER BY id DESC LIMIT $10";
+    static const char oldest[] =
+        "SELECT " LOG_COLUMNS " FROM request_log WHERE " POSTGRES_LOG_FILTER
+        " ORDER BY id LIMIT $10";
+    PGresult *q = postgres_query(d, POSTGRES_ONCE, range->oldest_first ? oldest : newest, &args);
     size_t used = q != NULL ? (size_t)PQntuples(q) : 0;
     struct record *all = used > 0 ? arena_new(a, struct record, used) : NULL;
     for (size_t i = 0; i < used; i++) {
         read_record(q, (int)i, a, &all[i]);
     }
     PQclear(q);
-    if (q == NULL || (used > 0 && !read_attempts(d, a, all, used, after == NULL))) {
+    if (q == NULL || (used > 0 && !read_attempts(d, a, all, used, !range->oldest_first))) {
         return postgres_fail(d, "cannot read the request log", a, why);
     }
     *rows = all;
     *count = used;
+    return true;
+}
+
+bool postgres_content(struct db *base, const struct uuid *id, struct arena *a, bool *found,
+                      str *request, str *answer, str *why)
+{
+    struct postgres_db *d = postgres_of(base);
+    struct postgres_args args = {0};
+    arg_uuid(&args, id);
+    PGresult *q = postgres_query(
+        d, POSTGRES_ONCE, "SELECT request, answer FROM content_log WHERE request_id = $1", &args);
+    if (q == NULL) {
+        return postgres_fail(d, "cannot read the request log", a, why);
+    }
+    *found = PQntuples(q) > 0;
+    if (*found) {
+        *request = copy_text(q, 0, 0, a);
+        *answer = copy_text(q, 0, 1, a);
+    }
+    PQclear(q);
     return true;
 }

@@ -11,6 +11,7 @@
 #include "store/postgres_internal.h"
 
 #define GROUPS_MAX 20000u
+#define MINUTE_US  INT64_C(60000000)
 #define HOUR_US    INT64_C(3600000000)
 #define DAY_US     (24 * HOUR_US)
 
@@ -24,36 +25,38 @@
 
 /* Its first column is the group, or NULL for the sums over all of them, which come first. */
 /* clang-format off */
-#define USAGE(group, filter)                                                                       \
+#define USAGE(rows, group, filter)                                                                  \
     "SELECT CASE WHEN grouping(" group ") = 0 THEN " group " END COLLATE \"C\", count(*),"         \
     " count(*) FILTER (WHERE status >= 400), count(*) FILTER (WHERE " IS_HIT "),"                  \
     " " SUM("prompt_tokens") ", " SUM("completion_tokens") ", " SUM("cost_pusd") ","               \
     " " SUM("cache_saved_pusd") ", " SUM("routing_saved_pusd") ","                                 \
     " count(*) FILTER (WHERE cost_pusd IS NULL), " QUANTILES("ttft_ms", filter) ","                \
     " " QUANTILES("latency_ms", filter)                                                            \
-    " FROM request_log WHERE id >= $1 AND id < $2"                                                 \
-    " GROUP BY GROUPING SETS ((" group "), ()) ORDER BY 1 NULLS FIRST LIMIT $3"
+    " FROM " rows " WHERE " POSTGRES_LOG_FILTER                                                      \
+    " GROUP BY GROUPING SETS ((" group "), ()) ORDER BY 1 NULLS FIRST LIMIT $10"
 /* clang-format on */
 
 /* What a hit took says nothing about the speed of whom its answer came from. */
 #define NO_HITS " FILTER (WHERE NOT " IS_HIT ")"
 
-static const char *const usage_sql[] = {
-    [USAGE_BY_HOUR] = USAGE("(at_us / 3600000000)::text", ""),
-    [USAGE_BY_DAY] = USAGE("(at_us / 86400000000)::text", ""),
-    [USAGE_BY_PROVIDER] = USAGE("coalesce(provider, '')", NO_HITS),
-    [USAGE_BY_MODEL] = USAGE("coalesce(provider || '/', '') || coalesce(model, '')", NO_HITS),
-    [USAGE_BY_KEY] = USAGE("coalesce(key_id, '00000000-0000-0000-0000-000000000000')::text", ""),
-};
+/* A row for each tag of a request, one for a request without any. PostgreSQL's texts cannot hold
+ * the character NUL, which JSON can name. */
+#define TAGS_OF_ROWS                                                                               \
+    " LEFT JOIN LATERAL (SELECT t.key || '=' || coalesce(t.value, 'null') AS tag FROM"             \
+    " jsonb_each_text((CASE WHEN tags IS NULL OR position('\\u0000' IN tags) > 0 THEN '{}'"        \
+    " ELSE tags END)::jsonb) t) tags_of ON true"
 
-static void add_range(struct postgres_args *args, struct uuid bounds[2], int64_t from_us,
-                      int64_t to_us)
-{
-    bounds[0] = id_at(from_us);
-    bounds[1] = id_at(to_us);
-    arg_uuid(args, &bounds[0]);
-    arg_uuid(args, &bounds[1]);
-}
+static const char *const usage_sql[] = {
+    [USAGE_BY_MINUTE] = USAGE("request_log", "(at_us / 60000000)::text", ""),
+    [USAGE_BY_HOUR] = USAGE("request_log", "(at_us / 3600000000)::text", ""),
+    [USAGE_BY_DAY] = USAGE("request_log", "(at_us / 86400000000)::text", ""),
+    [USAGE_BY_PROVIDER] = USAGE("request_log", "coalesce(provider, '')", NO_HITS),
+    [USAGE_BY_MODEL] =
+        USAGE("request_log", "coalesce(provider || '/', '') || coalesce(model, '')", NO_HITS),
+    [USAGE_BY_TAG] = USAGE("request_log" TAGS_OF_ROWS, "coalesce(tag, '')", ""),
+    [USAGE_BY_KEY] =
+        USAGE("request_log", "coalesce(key_id, '00000000-0000-0000-0000-000000000000')::text", ""),
+};
 
 static void read_sums(const PGresult *q, int row, struct usage_row *out)
 {
@@ -76,6 +79,10 @@ static str group_name(enum usage_by by, str name, struct arena *a)
 {
     char text[CLOCK_TEXT_BYTES];
     int64_t number = 0;
+    if (by == USAGE_BY_MINUTE && str_to_i64(name, &number)) {
+        clock_utc_text(number * MINUTE_US, text);
+        return arena_printf(a, "%.19sZ", text);
+    }
     if (by == USAGE_BY_HOUR && str_to_i64(name, &number)) {
         clock_utc_text(number * HOUR_US, text);
         return arena_printf(a, "%.19sZ", text);
@@ -85,28 +92,6 @@ static str group_name(enum usage_by by, str name, struct arena *a)
         return arena_printf(a, "%.10s", text);
     }
     return arena_copy(a, name);
-}
-
-static bool label_keys(struct postgres_db *d, struct usage_row *rows, size_t count, struct arena *a)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct postgres_args args = {0};
-        struct uuid id;
-        if (!uuid_parse(rows[i].group, &id)) {
-            continue;
-        }
-        arg_uuid(&args, &id);
-        PGresult *q = postgres_query(d, POSTGRES_KEY_NAME,
-                                     "SELECT name FROM key_record WHERE id = $1", &args);
-        if (q == NULL) {
-            return false;
-        }
-        if (PQntuples(q) > 0) {
-            rows[i].label = arena_copy(a, value_text(q, 0, 0));
-        }
-        PQclear(q);
-    }
-    return true;
 }
 
 /* What all groups but those shown have together. */
@@ -131,36 +116,46 @@ static struct usage_row others(const struct usage_row *total, const struct usage
     return rest;
 }
 
-bool postgres_usage(struct db *base, enum usage_by by, int64_t from_us, int64_t to_us,
-                    struct arena *a, struct usage_row **rows, size_t *count,
-                    struct usage_row *total, str *why)
+static PGresult *ask(struct postgres_db *d, const struct usage_query *q, const char *sql,
+                     int64_t limit)
+{
+    struct postgres_args args = {0};
+    char caches[LOG_CACHES_BYTES];
+    struct uuid from = id_at(q->from_us), to = id_at(q->to_us);
+    postgres_filter(&args, &from, &to, &q->filter, log_filter_caches(&q->filter, caches));
+    arg_int(&args, limit);
+    return postgres_query(d, POSTGRES_ONCE, sql, &args);
+}
+
+bool postgres_usage(struct db *base, const struct usage_query *q, struct arena *a,
+                    struct usage_sums *out, str *why)
 {
     struct postgres_db *d = postgres_of(base);
-    struct postgres_args args = {0};
-    struct uuid bounds[2];
-    add_range(&args, bounds, from_us, to_us);
-    arg_int(&args, GROUPS_MAX + 1); /* and the total */
-    PGresult *q = postgres_query(d, POSTGRES_ONCE, usage_sql[by], &args);
-    if (q == NULL) {
+    PGresult *r = ask(d, q, usage_sql[q->by], GROUPS_MAX + 1); /* and the total */
+    if (r == NULL) {
         return postgres_fail(d, "cannot read the request log", a, why);
     }
-    size_t found = (size_t)PQntuples(q) - 1;
-    struct usage_row *all = arena_new(a, struct usage_row, found + 1);
-    read_sums(q, 0, total);
+    size_t found = (size_t)PQntuples(r) - 1;
+    out->rows = arena_new(a, struct usage_row, found + 1);
+    read_sums(r, 0, &out->total);
     for (size_t i = 0; i < found; i++) {
-        read_sums(q, (int)i + 1, &all[i]);
-        all[i].group = group_name(by, value_text(q, (int)i + 1, 0), a);
+        read_sums(r, (int)i + 1, &out->rows[i]);
+        out->rows[i].group = group_name(q->by, value_text(r, (int)i + 1, 0), a);
     }
-    PQclear(q);
-    if (by == USAGE_BY_KEY && !label_keys(d, all, found, a)) {
-        return postgres_fail(d, "cannot read the keys", a, why);
+    PQclear(r);
+    if (q->by == USAGE_BY_TAG) { /* rows with several tags are in it several times */
+        r = ask(d, q, usage_sql[USAGE_BY_PROVIDER], 1);
+        if (r == NULL) {
+            return postgres_fail(d, "cannot read the request log", a, why);
+        }
+        read_sums(r, 0, &out->total);
+        PQclear(r);
     }
     if (found == GROUPS_MAX) {
-        all[found] = others(total, all, found);
-        found += all[found].requests > 0;
+        out->rows[found] = others(&out->total, out->rows, found);
+        found += out->rows[found].requests > 0;
     }
-    *rows = all;
-    *count = found;
+    out->count = found;
     return true;
 }
 

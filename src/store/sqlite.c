@@ -230,6 +230,7 @@ const struct db_driver sqlite_driver = {
     .load_spend = sqlite_load_spend,
     .usage = sqlite_usage,
     .logs = sqlite_logs,
+    .content = sqlite_content,
     .latencies = sqlite_latencies,
 };
 

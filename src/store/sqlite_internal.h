@@ -128,11 +128,21 @@ bool sqlite_key_rotate(struct db *base, const struct uuid *id, str new_key_text,
 
 /* ---- sqlite_query.c, sqlite_usage.c ---- */
 
-bool sqlite_usage(struct db *base, enum usage_by by, int64_t from_us, int64_t to_us,
-                  struct arena *a, struct usage_row **rows, size_t *count, struct usage_row *total,
-                  str *why);
-bool sqlite_logs(struct db *base, int64_t from_us, const struct uuid *after, size_t limit,
-                 struct arena *a, struct record **rows, size_t *count, str *why);
+/* Rows of the log: parameters 1 to 8, which sqlite_bind_filter() binds. What it is given lives
+ * until the statement is done. */
+#define SQLITE_LOG_FILTER                                                                          \
+    "id >= ?1 AND id < ?2 AND (?3 IS NULL OR key_id = ?3) AND (?4 = '' OR provider = ?4)"          \
+    " AND (?5 = '' OR model = ?5) AND (?7 = 0 OR status BETWEEN ?6 AND ?7)"                        \
+    " AND (?8 = '' OR instr(?8, ' ' || cache || ' ') > 0)"
+void sqlite_bind_filter(sqlite3_stmt *s, const struct uuid *from, const struct uuid *before,
+                        const struct log_filter *f, str caches);
+
+bool sqlite_usage(struct db *base, const struct usage_query *q, struct arena *a,
+                  struct usage_sums *out, str *why);
+bool sqlite_logs(struct db *base, const struct log_range *range, struct arena *a,
+                 struct record **rows, size_t *count, str *why);
+bool sqlite_content(struct db *base, const struct uuid *id, struct arena *a, bool *found,
+                    str *request, str *answer, str *why);
 bool sqlite_latencies(struct db *base, int64_t from_us, struct arena *a, struct latency_row **rows,
                       size_t *count, str *why);
 

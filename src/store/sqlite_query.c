@@ -101,23 +101,45 @@ static bool read_attempts(struct sqlite_db *d, struct arena *a, struct record *r
     return code == SQLITE_DONE || code == SQLITE_ROW;
 }
 
-bool sqlite_logs(struct db *base, int64_t from_us, const struct uuid *after, size_t limit,
-                 struct arena *a, struct record **rows, size_t *count, str *why)
+void sqlite_bind_filter(sqlite3_stmt *s, const struct uuid *from, const struct uuid *before,
+                        const struct log_filter *f, str caches)
+{
+    sqlite3_bind_blob(s, 1, from->b, sizeof from->b, SQLITE_TRANSIENT);
+    sqlite3_bind_blob(s, 2, before->b, sizeof before->b, SQLITE_TRANSIENT);
+    if (f->key != NULL) {
+        bind_uuid(s, 3, f->key);
+    }
+    bind_str(s, 4, f->provider);
+    bind_str(s, 5, f->model);
+    sqlite3_bind_int(s, 6, f->status_from);
+    sqlite3_bind_int(s, 7, f->status_to);
+    bind_str(s, 8, caches);
+}
+
+static sqlite3_stmt *find_rows(struct sqlite_db *d, const struct log_range *range, str caches,
+                               struct arena *a, str *why)
+{
+    static const char newest[] = "SELECT " LOG_COLUMNS " FROM request_log WHERE " SQLITE_LOG_FILTER
+                                 " ORDER BY id DESC LIMIT ?9";
+    static const char oldest[] =
+        "SELECT " LOG_COLUMNS " FROM request_log WHERE " SQLITE_LOG_FILTER " ORDER BY id LIMIT ?9";
+    sqlite3_stmt *s = sqlite_prepare(d, range->oldest_first ? oldest : newest, a, why);
+    if (s != NULL) {
+        sqlite_bind_filter(s, &range->from, &range->before, &range->filter, caches);
+        sqlite3_bind_int64(s, 9, (int64_t)(range->limit < LOGS_MAX ? range->limit : LOGS_MAX));
+    }
+    return s;
+}
+
+bool sqlite_logs(struct db *base, const struct log_range *range, struct arena *a,
+                 struct record **rows, size_t *count, str *why)
 {
     struct sqlite_db *d = sqlite_of(base);
-    sqlite3_stmt *s = sqlite_prepare(
-        d,
-        after == NULL
-            ? "SELECT " LOG_COLUMNS " FROM request_log WHERE id >= ?1 ORDER BY id DESC LIMIT ?2"
-            : "SELECT " LOG_COLUMNS " FROM request_log WHERE id > ?1 ORDER BY id LIMIT ?2",
-        a, why);
+    char caches[LOG_CACHES_BYTES];
+    sqlite3_stmt *s = find_rows(d, range, log_filter_caches(&range->filter, caches), a, why);
     if (s == NULL) {
         return false;
     }
-    struct uuid bound = after != NULL ? *after : id_at(from_us);
-    limit = limit < LOGS_MAX ? limit : LOGS_MAX;
-    bind_uuid(s, 1, &bound);
-    sqlite3_bind_int64(s, 2, (int64_t)limit);
     struct record *all = NULL;
     size_t used = 0, cap = 0;
     int code;
@@ -139,4 +161,25 @@ bool sqlite_logs(struct db *base, int64_t from_us, const struct uuid *after, siz
     *rows = all;
     *count = used;
     return true;
+}
+
+bool sqlite_content(struct db *base, const struct uuid *id, struct arena *a, bool *found,
+                    str *request, str *answer, str *why)
+{
+    struct sqlite_db *d = sqlite_of(base);
+    sqlite3_stmt *s =
+        sqlite_prepare(d, "SELECT request, answer FROM content_log WHERE request_id = ?", a, why);
+    if (s == NULL) {
+        return false;
+    }
+    bind_uuid(s, 1, id);
+    int code = sqlite3_step(s);
+    *found = code == SQLITE_ROW;
+    if (*found) {
+        *request = column_copy(s, 0, a);
+        *answer = column_copy(s, 1, a);
+    }
+    sqlite3_finalize(s);
+    return code == SQLITE_ROW || code == SQLITE_DONE ||
+           sqlite_fail(d, "cannot read the request log", a, why);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "store/sqlite_internal.h"
@@ -141,7 +142,8 @@ enum {
     COL_CACHE_SAVED,
     COL_ROUTING_SAVED,
     COL_TTFT,
-    COL_LATENCY
+    COL_LATENCY,
+    COL_TAGS
 };
 
 static bool is_hit(sqlite3_stmt *s)
@@ -186,6 +188,11 @@ static void finish_group(struct group *g)
 static str group_name(sqlite3_stmt *s, enum usage_by by, char out[CLOCK_TEXT_BYTES + 1024])
 {
     switch (by) {
+    case USAGE_BY_MINUTE: {
+        str text = clock_utc_text(sqlite3_column_int64(s, COL_AT), out);
+        memcpy(out + 17, "00Z", 4);
+        return str_of(text.p, 20);
+    }
     case USAGE_BY_HOUR: {
         int64_t at = sqlite3_column_int64(s, COL_AT);
         str text = clock_utc_text(at, out);
@@ -201,6 +208,7 @@ static str group_name(sqlite3_stmt *s, enum usage_by by, char out[CLOCK_TEXT_BYT
         return uuid_text(id, out);
     }
     case USAGE_BY_MODEL:
+    case USAGE_BY_TAG:
         break;
     }
     str provider = column_str(s, COL_PROVIDER), model = column_str(s, COL_MODEL);
@@ -214,97 +222,99 @@ static str group_name(sqlite3_stmt *s, enum usage_by by, char out[CLOCK_TEXT_BYT
     return str_of(out, len);
 }
 
-static bool label_keys(struct sqlite_db *d, struct table *t, str *why)
-{
-    sqlite3_stmt *s = sqlite_prepare(d, "SELECT name FROM key_record WHERE id = ?", t->a, why);
-    if (s == NULL) {
-        return false;
-    }
-    for (size_t i = 0; i < t->count; i++) {
-        struct uuid id;
-        if (uuid_parse(t->groups[i]->row.group, &id)) {
-            bind_uuid(s, 1, &id);
-            if (sqlite3_step(s) == SQLITE_ROW) {
-                t->groups[i]->row.label = column_copy(s, 0, t->a);
-            }
-            sqlite3_reset(s);
-        }
-    }
-    sqlite3_finalize(s);
-    return true;
-}
-
-static int compare_groups(const void *a, const void *b)
-{
-    return str_compare((*(struct group *const *)a)->row.group,
-                       (*(struct group *const *)b)->row.group);
-}
-
 static const char scan_sql[] =
     "SELECT at_us, key_id, provider, model, status, cache, prompt_tokens, completion_tokens,"
-    " cost_pusd, cache_saved_pusd, routing_saved_pusd, ttft_ms, latency_ms FROM request_log"
-    " WHERE id >= ?1 AND id < ?2";
+    " cost_pusd, cache_saved_pusd, routing_saved_pusd, ttft_ms, latency_ms, tags FROM request_log"
+    " WHERE " SQLITE_LOG_FILTER;
 
-static sqlite3_stmt *scan(struct sqlite_db *d, int64_t from_us, int64_t to_us, struct arena *a,
-                          str *why)
+static sqlite3_stmt *scan(struct sqlite_db *d, int64_t from_us, int64_t to_us,
+                          const struct log_filter *filter, str caches, struct arena *a, str *why)
 {
     sqlite3_stmt *s = sqlite_prepare(d, scan_sql, a, why);
     if (s != NULL) {
         struct uuid from = id_at(from_us), to = id_at(to_us);
-        sqlite3_bind_blob(s, 1, from.b, sizeof from.b, SQLITE_TRANSIENT);
-        sqlite3_bind_blob(s, 2, to.b, sizeof to.b, SQLITE_TRANSIENT);
+        sqlite_bind_filter(s, &from, &to, filter, caches);
     }
     return s;
 }
 
-bool sqlite_usage(struct db *base, enum usage_by by, int64_t from_us, int64_t to_us,
-                  struct arena *a, struct usage_row **rows, size_t *count, struct usage_row *total,
-                  str *why)
+/* A row is in the group of each of its tags. */
+static void add_to_tags(struct table *t, sqlite3_stmt *s, struct arena *scratch)
+{
+    size_t index, max;
+    yyjson_val *name, *value;
+    yyjson_val *tags = json_parse(scratch, column_str(s, COL_TAGS), NULL);
+    yyjson_obj_foreach(tags, index, max, name, value)
+    {
+        struct buf text;
+        buf_init(&text, 4096);
+        if (!yyjson_is_str(value)) {
+            json_add_val(&text, value);
+        }
+        str shown = yyjson_is_str(value) ? json_str(value) : buf_str(&text);
+        str group =
+            arena_printf(scratch, STR_FMT "=" STR_FMT, STR_ARG(json_str(name)), STR_ARG(shown));
+        add_to_group(t, table_get(t, group), s);
+        buf_deinit(&text);
+    }
+    if (yyjson_obj_size(tags) == 0) {
+        add_to_group(t, table_get(t, (str){NULL, 0}), s);
+    }
+    arena_reset(scratch);
+}
+
+static int add_all(struct table *t, struct group *all, sqlite3_stmt *s, enum usage_by by)
+{
+    char name[CLOCK_TEXT_BYTES + 1024];
+    struct arena scratch;
+    int code;
+    arena_init(&scratch, 8192);
+    while ((code = sqlite3_step(s)) == SQLITE_ROW) {
+        if (by == USAGE_BY_TAG) {
+            add_to_tags(t, s, &scratch);
+        } else {
+            add_to_group(t, table_get(t, group_name(s, by, name)), s);
+        }
+        add_to_group(t, all, s);
+    }
+    arena_deinit(&scratch);
+    return code;
+}
+
+bool sqlite_usage(struct db *base, const struct usage_query *q, struct arena *a,
+                  struct usage_sums *out, str *why)
 {
     struct sqlite_db *d = sqlite_of(base);
-    sqlite3_stmt *s = scan(d, from_us, to_us, a, why);
+    char caches[LOG_CACHES_BYTES];
+    sqlite3_stmt *s =
+        scan(d, q->from_us, q->to_us, &q->filter, log_filter_caches(&q->filter, caches), a, why);
     if (s == NULL) {
         return false;
     }
     struct table t;
     struct group all = {0};
-    char name[CLOCK_TEXT_BYTES + 1024];
-    int code;
     table_init(&t, a);
-    t.of_providers = by == USAGE_BY_PROVIDER || by == USAGE_BY_MODEL;
-    while ((code = sqlite3_step(s)) == SQLITE_ROW) {
-        add_to_group(&t, table_get(&t, group_name(s, by, name)), s);
-        add_to_group(&t, &all, s);
-    }
+    t.of_providers = q->by == USAGE_BY_PROVIDER || q->by == USAGE_BY_MODEL;
+    int code = add_all(&t, &all, s, q->by);
     sqlite3_finalize(s);
     finish_group(&all);
+    out->rows = arena_new(a, struct usage_row, t.count + 1);
+    out->count = t.count;
+    out->total = all.row;
     for (size_t i = 0; i < t.count; i++) {
         finish_group(t.groups[i]);
+        out->rows[i] = t.groups[i]->row;
     }
     map_deinit(&t.by_name);
-    if (code != SQLITE_DONE) {
-        return sqlite_fail(d, "cannot read the request log", a, why);
-    }
-    if (by == USAGE_BY_KEY && !label_keys(d, &t, why)) {
-        return false;
-    }
-    if (t.count > 1) {
-        qsort(t.groups, t.count, sizeof(struct group *), compare_groups);
-    }
-    *rows = arena_new(a, struct usage_row, t.count + 1);
-    for (size_t i = 0; i < t.count; i++) {
-        (*rows)[i] = t.groups[i]->row;
-    }
-    *count = t.count;
-    *total = all.row;
-    return true;
+    return code == SQLITE_DONE || sqlite_fail(d, "cannot read the request log", a, why);
 }
 
 bool sqlite_latencies(struct db *base, int64_t from_us, struct arena *a, struct latency_row **rows,
                       size_t *count, str *why)
 {
     struct sqlite_db *d = sqlite_of(base);
-    sqlite3_stmt *s = scan(d, from_us, INT64_C(1) << 57, a, why);
+    struct log_filter all = {0};
+    sqlite3_stmt *s = scan(d, from_us, INT64_C(1) << 57, &all, (str){NULL, 0}, a, why);
     if (s == NULL) {
         return false;
     }

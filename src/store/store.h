@@ -145,22 +145,84 @@ bool db_key_revoke(struct db *d, const struct uuid *id, int64_t at_us, struct ar
 bool db_key_rotate(struct db *d, const struct uuid *id, str new_key_text, int64_t now_us,
                    int64_t grace_ms, struct arena *a, struct uuid *new_id, str *why);
 
+/* Which rows of the log; all zero: all. */
+struct log_filter {
+    const struct uuid *key;     /* NULL: any */
+    str provider, model;        /* as the row has them; empty: any */
+    int status_from, status_to; /* both included; 0: any */
+    unsigned caches;            /* bits by enum cache_kind; 0: any */
+};
+bool log_filter_is_all(const struct log_filter *f);
+bool log_filter_fits(const struct log_filter *f, const struct uuid *key, str provider, str model,
+                     int status, enum cache_kind cache);
+
+/* The smallest id that a request of this time can have. */
+struct uuid log_first_id(int64_t utc_us);
+
 struct usage_row {
-    str group; /* hour or day as text, provider, "provider/model", key id (name in label) */
-    str label;
+    str group; /* minute, hour or day as text, provider, "provider/model", key id, "tag=value" */
+    str label; /* of a key: its name */
+    str tag;   /* of a key: "glw_7Qk2" */
     int64_t requests, errors, cache_hits, prompt_tokens, completion_tokens;
     pusd cost, cache_saved, routing_saved; /* exact sums; unknown costs are counted apart */
     int64_t cost_unknown;
     double ttft_p50_ms, ttft_p95_ms, latency_p50_ms, latency_p95_ms; /* NAN: none */
 };
-enum usage_by { USAGE_BY_HOUR, USAGE_BY_DAY, USAGE_BY_PROVIDER, USAGE_BY_MODEL, USAGE_BY_KEY };
-bool db_usage(struct db *d, enum usage_by by, int64_t from_us, int64_t to_us, struct arena *a,
-              struct usage_row **rows, size_t *count, struct usage_row *total, str *why);
+enum usage_by {
+    USAGE_BY_MINUTE,
+    USAGE_BY_HOUR,
+    USAGE_BY_DAY,
+    USAGE_BY_PROVIDER,
+    USAGE_BY_MODEL,
+    USAGE_BY_KEY,
+    USAGE_BY_TAG /* a row with two tags is in two groups, one without in that with an empty name */
+};
+#define USAGE_BY_COUNT 7
+struct usage_query {
+    enum usage_by by;
+    int64_t from_us, to_us; /* UTC; to_us is not included */
+    struct log_filter filter;
+    size_t limit; /* groups wanted at most, not of times; 0: all */
+};
+struct usage_sums {
+    struct usage_row *rows; /* times ascending; others by cost, then requests, descending */
+    size_t count;
+    size_t groups; /* in all */
+    struct usage_row total;
+};
+bool db_usage(struct db *d, const struct usage_query *q, struct arena *a, struct usage_sums *out,
+              str *why);
 
 /* Rows newest first when `after` is NULL (at most limit), else those with a greater id, oldest
  * first: for --follow. The record's strings are in the arena. */
 bool db_logs(struct db *d, int64_t from_us, const struct uuid *after, size_t limit, struct arena *a,
              struct record **rows, size_t *count, str *why);
+
+/* A page of the rows that fit, newest first. */
+struct log_search {
+    int64_t from_us, to_us;
+    const struct uuid *before; /* only rows with a smaller id; NULL: any */
+    struct log_filter filter;
+    size_t limit;
+    int64_t budget_ms; /* after it what was found is the answer, be it nothing; 0: none */
+};
+struct log_page {
+    struct record *rows;
+    size_t count;
+    bool more; /* there may be others: go on with `next` as `before` */
+    struct uuid next;
+    int64_t searched_to_us; /* how far back it has looked */
+};
+bool db_search(struct db *d, const struct log_search *q, struct arena *a, struct log_page *out,
+               str *why);
+
+/* One row, with its attempts. *count 0: there is none. */
+bool db_log(struct db *d, const struct uuid *id, struct arena *a, struct record **rows,
+            size_t *count, str *why);
+
+/* What log.content has kept of a request; *found false: nothing. */
+bool db_content(struct db *d, const struct uuid *id, struct arena *a, bool *found, str *request,
+                str *answer, str *why);
 
 /* Latency of the last `window_ms` of the log per provider/model, for `relay models` without a
  * gateway. */

@@ -318,7 +318,7 @@ def test_usage_sums_are_exact(start):
     want = sum(Decimal(r["cost_usd"]) for r in rows)
     assert want > 0
     answer = json.loads(relay.run("usage", "--by", "model", "--json").stdout)
-    assert set(answer) == {"by", "from", "to", "rows", "total"} and answer["by"] == "model"
+    assert set(answer) == {"by", "from", "to", "rows", "count", "total"} and answer["by"] == "model"
     assert Decimal(answer["total"]["cost_usd"]) == want
     assert sum(Decimal(r["cost_usd"]) for r in answer["rows"]) == want
     assert answer["total"]["requests"] == 8 and answer["total"]["cache_hits"] == 1

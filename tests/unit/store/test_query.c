@@ -1,59 +1,11 @@
 /* What the command line does with a store: keys, usage, logs, latencies. */
 #include "backends.h"
 #include "check.h"
+#include "desk.h"
 
 #include <sys/wait.h>
 
 #include "base/clock.h"
-
-struct desk {
-    struct place place;
-    struct db *db;
-    struct arena a;
-    str why;
-};
-
-/* False: the test ends here. */
-static bool desk_open(struct desk *t, enum backend kind)
-{
-    if (!place_make(&t->place, kind)) {
-        return false;
-    }
-    arena_init(&t->a, 0);
-    t->why = (str){0};
-    t->db = place_open(&t->place, DB_WRITER);
-    return t->db != NULL;
-}
-
-static void desk_close(struct desk *t)
-{
-    db_close(t->db);
-    arena_deinit(&t->a);
-    place_remove(&t->place);
-}
-
-static void put(struct desk *t, const struct record *r)
-{
-    struct ledger_sum sum = {0};
-    CHECK(ledger_begin(t->db));
-    CHECK(ledger_add_rows(t->db, r, 1, &sum));
-    CHECK(ledger_commit(t->db, &sum));
-    CHECK_INT(sum.stored, 1);
-}
-
-static struct uuid make_key(struct desk *t, const char *name, int64_t now_us,
-                            char text[KEY_TEXT_BYTES])
-{
-    struct uuid id = {{0}};
-    struct key_draft draft = {.name = str_of_c(name),
-                              .rpm = 60,
-                              .tpm = -1,
-                              .budget = PUSD_PER_USD,
-                              .period = BUDGET_MONTH};
-    key_generate("glw_", text);
-    CHECK(db_key_create(t->db, &draft, str_of_c(text), now_us, &t->a, &id, &t->why));
-    return id;
-}
 
 TEST(a_store_that_is_not_there_is_a_sentence)
 {
@@ -129,50 +81,6 @@ TEST_BOTH(keys_are_listed_and_found_by_id_tag_and_name)
     desk_close(&t);
 }
 
-/* The names of the keys that are listed, one after the other. */
-static str names_of(struct desk *t, struct key_query q)
-{
-    struct key_row *rows = NULL;
-    size_t count = 0;
-    str names = {NULL, 0};
-    q.now_us = SAMPLE_US + 10000;
-    CHECK(db_keys_list(t->db, &q, &t->a, &rows, &count, &t->why));
-    for (size_t i = 0; i < count; i++) {
-        names = arena_printf(&t->a, STR_FMT " " STR_FMT, STR_ARG(names), STR_ARG(rows[i].name));
-    }
-    return names;
-}
-
-TEST_BOTH(keys_are_listed_newest_first_by_page_state_and_part_of_a_name)
-{
-    struct desk t;
-    if (!desk_open(&t, kind)) {
-        return;
-    }
-    char text[KEY_TEXT_BYTES];
-    struct uuid a = make_key(&t, "Anna's", SAMPLE_US, text);
-    struct uuid b = make_key(&t, "build", SAMPLE_US + 5000, text);
-    struct uuid c = make_key(&t, "<script>%_", SAMPLE_US + 9000, text);
-    REQUIRE(db_key_revoke(t.db, &b, SAMPLE_US + 9500, &t.a, &t.why));
-    struct key_draft expires = {.name = STR("Anna's"),
-                                .rpm = -1,
-                                .tpm = -1,
-                                .budget = PUSD_UNKNOWN,
-                                .expires_us = SAMPLE_US + 1};
-    REQUIRE(db_key_update(t.db, &a, &expires, &t.a, &t.why));
-    CHECK_STR(names_of(&t, (struct key_query){.limit = 2}), " <script>%_ build");
-    CHECK_STR(names_of(&t, (struct key_query){.before = &c, .limit = 1}), " build");
-    CHECK_STR(names_of(&t, (struct key_query){.before = &a}), "");
-    CHECK_STR(names_of(&t, (struct key_query){.id = &b}), " build");
-    CHECK_STR(names_of(&t, (struct key_query){.state = KEYS_ACTIVE}), " <script>%_");
-    CHECK_STR(names_of(&t, (struct key_query){.state = KEYS_REVOKED}), " build");
-    CHECK_STR(names_of(&t, (struct key_query){.state = KEYS_EXPIRED}), " Anna's");
-    CHECK_STR(names_of(&t, (struct key_query){.part = STR("aNNa'")}), " Anna's");
-    CHECK_STR(names_of(&t, (struct key_query){.part = STR("%_")}), " <script>%_");
-    CHECK_STR(names_of(&t, (struct key_query){.part = STR("%a%")}), "");
-    desk_close(&t);
-}
-
 TEST_BOTH(rotating_makes_a_new_row_and_lets_the_old_one_expire)
 {
     struct desk t;
@@ -223,36 +131,38 @@ TEST_BOTH(usage_sums_exactly_and_apart)
     }
     struct record late = sample_record(3600u * 1000000u);
     put(&t, &late);
-    struct usage_row *rows = NULL, total;
-    size_t count = 0;
-    REQUIRE(db_usage(t.db, USAGE_BY_MODEL, SAMPLE_US, SAMPLE_US + 1000000, &t.a, &rows, &count,
-                     &total, &t.why));
-    REQUIRE(count == 2);
-    CHECK_STR(rows[0].group, "gemini/flash");
-    CHECK_STR(rows[1].group, "groq/llama-3.1-8b-instant");
-    CHECK_INT(rows[0].requests, 50);
-    CHECK_INT(total.requests, 100);
-    CHECK_INT(total.errors, 3);
-    CHECK_INT(total.cache_hits, 5);
-    CHECK_INT(total.prompt_tokens, 12000);
-    CHECK_INT(total.completion_tokens, 8000);
-    CHECK_INT(total.cost, 99);
-    CHECK_INT(total.cost_unknown, 1);
-    CHECK_INT(total.routing_saved, -500);
-    CHECK(total.latency_p50_ms == 48); /* of the 95 that were no hits */
-    CHECK(total.latency_p95_ms == 91);
-    CHECK(total.ttft_p50_ms == 5);
-    CHECK(total.ttft_p95_ms == 10);
-    REQUIRE(db_usage(t.db, USAGE_BY_HOUR, 0, SAMPLE_US * 2, &t.a, &rows, &count, &total, &t.why));
-    REQUIRE(count == 2);
-    CHECK_STR(rows[0].group, "2026-11-23T04:00:00Z");
-    CHECK_STR(rows[1].group, "2026-11-23T05:00:00Z");
-    REQUIRE(db_usage(t.db, USAGE_BY_DAY, 0, SAMPLE_US * 2, &t.a, &rows, &count, &total, &t.why));
-    CHECK_STR(rows[0].group, "2026-11-23");
-    CHECK_INT(rows[0].requests, 101);
-    REQUIRE(db_usage(t.db, USAGE_BY_KEY, SAMPLE_US, SAMPLE_US + 1000000, &t.a, &rows, &count,
-                     &total, &t.why));
-    CHECK(total.latency_p95_ms == 95); /* a client's latency is its hits' too */
+    struct usage_query second = {
+        .by = USAGE_BY_MODEL, .from_us = SAMPLE_US, .to_us = SAMPLE_US + 1000000};
+    struct usage_query all = {.by = USAGE_BY_HOUR, .to_us = SAMPLE_US * 2};
+    struct usage_sums u;
+    REQUIRE(db_usage(t.db, &second, &t.a, &u, &t.why));
+    REQUIRE(u.count == 2);
+    CHECK_STR(u.rows[0].group, "gemini/flash"); /* by cost: one of the others has none */
+    CHECK_STR(u.rows[1].group, "groq/llama-3.1-8b-instant");
+    CHECK_INT(u.rows[0].requests, 50);
+    CHECK_INT(u.total.requests, 100);
+    CHECK_INT(u.total.errors, 3);
+    CHECK_INT(u.total.cache_hits, 5);
+    CHECK_INT(u.total.prompt_tokens, 12000);
+    CHECK_INT(u.total.completion_tokens, 8000);
+    CHECK_INT(u.total.cost, 99);
+    CHECK_INT(u.total.cost_unknown, 1);
+    CHECK_INT(u.total.routing_saved, -500);
+    CHECK(u.total.latency_p50_ms == 48); /* of the 95 that were no hits */
+    CHECK(u.total.latency_p95_ms == 91);
+    CHECK(u.total.ttft_p50_ms == 5);
+    CHECK(u.total.ttft_p95_ms == 10);
+    REQUIRE(db_usage(t.db, &all, &t.a, &u, &t.why));
+    REQUIRE(u.count == 2);
+    CHECK_STR(u.rows[0].group, "2026-11-23T04:00:00Z");
+    CHECK_STR(u.rows[1].group, "2026-11-23T05:00:00Z");
+    all.by = USAGE_BY_DAY;
+    REQUIRE(db_usage(t.db, &all, &t.a, &u, &t.why));
+    CHECK_STR(u.rows[0].group, "2026-11-23");
+    CHECK_INT(u.rows[0].requests, 101);
+    second.by = USAGE_BY_KEY;
+    REQUIRE(db_usage(t.db, &second, &t.a, &u, &t.why));
+    CHECK(u.total.latency_p95_ms == 95); /* a client's latency is its hits' too */
     desk_close(&t);
 }
 
