@@ -116,7 +116,7 @@ static void forget_old(struct feed *f, int64_t now_us)
 static str keep(char **at, str s)
 {
     str kept = str_of(*at, s.len);
-    if (s.len > 0)
+    if (s.p != NULL)
         memcpy(*at, s.p, s.len);
     *at += s.len;
     return kept;
