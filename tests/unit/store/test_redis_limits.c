@@ -382,8 +382,16 @@ TEST(who_leaves_hears_nothing)
 /* One node with all slots: every script's keys must lie in one of them. */
 TEST(a_clusters_slots_are_respected)
 {
-    static const char *const cluster[] = {"--cluster-enabled", "yes", "--cluster-config-file",
-                                          "nodes.conf", NULL};
+    /* The bus's own port: else it is the server's and 10,000, which may be too large for a port. */
+    char bus[16];
+    snprintf(bus, sizeof bus, "%u", redis_server_free_port());
+    const char *const cluster[] = {"--cluster-enabled",
+                                   "yes",
+                                   "--cluster-config-file",
+                                   "nodes.conf",
+                                   "--cluster-port",
+                                   bus,
+                                   NULL};
     struct limiter l = {.name = "in a cluster", .here = limits_new()};
     struct held r;
     if (!redis_server_start(&l.server.server, cluster)) {
