@@ -19,7 +19,10 @@ export PATH
 copy=$root/build/web
 mkdir -p "$copy"
 find "$copy" -mindepth 1 -maxdepth 1 ! -name node_modules ! -name .stamp ! -name test-results -exec rm -rf {} +
-(cd web && git ls-files -co --exclude-standard -z | xargs -0 cp --parents -t "$copy")
+# What git knows and is not there is of an earlier build.
+(cd web && git ls-files -co --exclude-standard -z | while IFS= read -r -d '' file; do
+    [ ! -e "$file" ] || printf '%s\0' "$file"
+done | xargs -0 cp --parents -t "$copy")
 cd "$copy"
 stamp=$("$node" --version && cksum <package-lock.json)
 if [ "$(cat .stamp 2>/dev/null)" != "$stamp" ]; then

@@ -23,8 +23,9 @@ static const struct {
              {".svg", "image/svg+xml", true},
              {".json", "application/json", true},
              {".woff2", "font/woff2", false},
-             {".png", "image/png", false}};
-#define TYPES (sizeof types / sizeof *types)
+             {".png", "image/png", false},
+             {".md", "text/plain; charset=utf-8", true}, /* licences */
+             {"", "text/plain; charset=utf-8", true}};
 
 static const struct embedded_file *find(str path)
 {
@@ -55,7 +56,7 @@ static void send(struct worker *w, struct exchange *x, const struct embedded_fil
 {
     str path = str_of_c(f->path);
     size_t t = 0;
-    while (t + 1 < TYPES && !str_ends(path, str_of_c(types[t].ending)))
+    while (!str_ends(path, str_of_c(types[t].ending)))
         t++;
     bool gzip = types[t].compressed && takes_gzip(x);
     struct buf *head = &w->scratch;

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from openapi import Description
-from support import (ask, error_of, free_port, model, provider, raw_exchange, wait_for)
+from support import (ROOT, ask, error_of, free_port, model, provider, raw_exchange, wait_for)
 
 BASE = "/admin/v1/"
 # Marks of a page, a query and a path.
@@ -173,6 +173,17 @@ def test_an_address_of_its_own(start, sim):
         assert c.get(BASE + "keys").status_code == 200
         error_of(ask(c, "p/m"), 404, "not_found")
     assert relay.run("dashboard").stdout.startswith(f"http://127.0.0.1:{port}/#/enter?token=")
+
+
+def test_each_file_of_the_pages_says_what_it_is(world):
+    types = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml",
+             ".woff2": "font/woff2", ".md": "text/plain", ".txt": "text/plain"}
+    dist = ROOT / "web/dist"
+    with world.http() as c:
+        for file in (f for f in dist.rglob("*") if f.is_file()):
+            answer = c.get("/" + str(file.relative_to(dist)))
+            assert answer.content == file.read_bytes()
+            assert answer.headers["content-type"].split(";")[0] == types[file.suffix], file
 
 
 def test_the_pages_are_part_of_the_program(world):

@@ -29,6 +29,19 @@ test('nothing changes without the CSRF token', async ({ page, open }) => {
   expect((await page.request.post('/admin/v1/keys', { data: { name: 'forged' } })).status()).toBe(403)
 })
 
+test('an address that signs in, whichever answer comes first', async ({ page }) => {
+  test.skip(!isMock, 'relay dashboard prints it')
+  await page.route('**/admin/v1/session', async (route) => {
+    const answer = await route.fetch()
+    if (route.request().method() === 'GET') await new Promise((done) => setTimeout(done, 500))
+    await route.fulfill({ response: answer })
+  })
+  const asked = page.waitForResponse((r) => r.url().endsWith('/session') && r.request().method() === 'GET')
+  await page.goto('/#/enter?token=mock-token')
+  expect((await asked).status()).toBe(401)
+  await expect(page.getByRole('heading', { name: 'Overview' })).toBeVisible()
+})
+
 test('an address that signs in once', async ({ page }) => {
   test.skip(!isMock, 'relay dashboard prints it')
   await page.goto('/#/enter?token=mock-token')

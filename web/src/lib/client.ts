@@ -73,17 +73,24 @@ export const patch = <T>(path: string, body: unknown) => call<T>('PATCH', path, 
 export const remove = <T>(path: string, query?: Query) => call<T>('DELETE', path, query)
 
 /** Who is signed in? A gateway that does not answer is an error, not a sign-out. */
+/** An answer to who is signed in tells nothing when somebody has signed in since it was asked. */
+let signIns = 0
+
 export async function askSession(): Promise<void> {
+  const before = signIns
+  let found: Session | null = null
   try {
-    setSession(await get<Session>('session'))
+    found = await get<Session>('session')
   } catch (e) {
     if (!(e instanceof ApiError) || e.status !== 401) throw e
-    setSession(null)
   }
+  if (before === signIns) setSession(found)
 }
 
 export async function signIn(how: SignIn): Promise<void> {
-  setSession(await post<Session>('session', how))
+  const made = await post<Session>('session', how)
+  signIns++
+  setSession(made)
 }
 
 export async function signOut(): Promise<void> {
