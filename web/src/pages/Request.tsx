@@ -127,6 +127,8 @@ function Steps(props: { timeline: Timeline }) {
       }),
     }))
   }
+  /* Every request is accounted for; the row that has the times is written there. */
+  const idleWord = (steps: Step[]) => (steps.includes('account') ? 'writes this row: no time of its own' : 'not entered')
   const partsOf = (steps: Step[]) => steps.length < 2 ? '' : steps.filter((s) => props.timeline[s] !== undefined).map((s) => `${s} ${showUs(props.timeline[s]!)}`).join(', ')
   return (
     <ol class="steps">
@@ -135,7 +137,7 @@ function Steps(props: { timeline: Timeline }) {
           <li class="step" classList={{ 'is-idle': !group.entered }}>
             <div>
               {group.name}
-              <div class="parts">{group.entered ? partsOf(group.steps) : 'not entered'}</div>
+              <div class="parts">{group.entered ? partsOf(group.steps) : idleWord(group.steps)}</div>
             </div>
             <svg class="track" aria-hidden="true">
               <rect class="rail" x="0" y="4" width="100%" height="2" rx="1" />
