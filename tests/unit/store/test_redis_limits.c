@@ -19,7 +19,7 @@ static void on_raw(struct redis_command *command, const struct redis_value *valu
     r->done = true;
     r->kind = value != NULL ? value->kind : REDIS_NIL;
     r->integer = value != NULL ? value->integer : -1;
-    if (value != NULL && value->text.len < sizeof r->text) {
+    if (value != NULL && value->text.len > 0 && value->text.len < sizeof r->text) {
         memcpy(r->text, value->text.p, value->text.len);
     }
 }
