@@ -16,7 +16,7 @@
 #define STORE_HELPERS       (STORE_READERS + 1) /* and the one that writes */
 #define STORE_JOBS_MAX      64u                 /* waiting ones, of either kind */
 #define STORE_LOOKUPS_MAX   512u                /* waiting ones */
-#define STORE_BATCH_WAIT_MS 50u /* after the first row, for others to join it */
+#define STORE_BATCH_WAIT_MS 50u                 /* after the first row, for others to join it */
 #define STORE_KEY_POLL_MS   400u
 #define STORE_RETAIN_MS     60000u
 #define STORE_SPEND_MS      3000u
@@ -83,8 +83,8 @@ struct store {
 
 /* ---- store_copy.c: on the store thread, or before it runs ---- */
 
-/* One transaction with what is unread, at most the driver's batch_rows. *rows: how many it took. False:
- * the store failed, and the rows will be read again. */
+/* One transaction with what is unread, at most the driver's batch_rows. *rows: how many it took.
+ * False: the store failed, and the rows will be read again. */
 bool store_copy_batch(struct store *s, int64_t *rows);
 
 /* Deletes the segments that are wholly in the store, after making that durable. */
