@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 export JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help run build stack stack-stop deploy-check test test-real bench bench-encoder bench-cache bench-postgres chaos asan tsan fuzz check web format install newcomer clean
+.PHONY: help run build stack stack-stop deploy-check test test-real bench bench-encoder bench-cache bench-postgres bench-served chaos asan tsan fuzz check web format install newcomer clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -44,6 +44,9 @@ bench-encoder: ## the encoder of the semantic cache beside ONNX Runtime
 
 bench-postgres: ## how fast a journal of a million rows drains into PostgreSQL
 	@scripts/bench_postgres.sh $(ARGS)
+
+bench-served: ## what PostgreSQL and Redis cost a gateway, beside one without them
+	@scripts/bench_served.sh $(ARGS)
 
 bench-cache: ## what the semantic cache serves, and how much of it is wrong: DATA=folder
 	@scripts/setup.sh test
