@@ -9,6 +9,29 @@
 #include "store/keys_internal.h"
 #include "store/store.h"
 
+/* The columns of a key as every store reads them, in this order. */
+#define KEY_COLUMNS                                                                                \
+    "id, tag, name, cache_group, rpm, tpm, budget_pusd, budget_period, models, tags, created_us,"  \
+    " expires_us, revoked_us, hash, changed"
+enum key_column {
+    COL_ID,
+    COL_TAG,
+    COL_NAME,
+    COL_GROUP,
+    COL_RPM,
+    COL_TPM,
+    COL_BUDGET,
+    COL_PERIOD,
+    COL_MODELS,
+    COL_TAGS,
+    COL_CREATED,
+    COL_EXPIRES,
+    COL_REVOKED,
+    COL_HASH,
+    COL_CHANGED,
+    COL_COUNT
+};
+
 /* "day", "month", "total"; BUDGET_NONE is empty, as is what is none of these. */
 str budget_period_text(enum budget_period period);
 enum budget_period budget_period_of(str text);

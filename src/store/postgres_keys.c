@@ -10,9 +10,6 @@
 #include "store/key_columns.h"
 #include "store/postgres_internal.h"
 
-#define KEY_COLUMNS                                                                                \
-    "id, tag, name, cache_group, rpm, tpm, budget_pusd, budget_period, models, tags, created_us,"  \
-    " expires_us, revoked_us, hash, changed"
 /* What a key has spent since $1 or $2, the first days of today and of this month, and when it was
  * used last. */
 #define SPEND_COLUMNS                                                                              \
@@ -20,25 +17,7 @@
     "  WHERE key_id = id AND day >="                                                               \
     "   CASE budget_period WHEN 'day' THEN $1 WHEN 'month' THEN $2 ELSE 0 END),"                   \
     " (SELECT max(last_us) FROM key_spend WHERE key_id = id)"
-enum {
-    COL_ID,
-    COL_TAG,
-    COL_NAME,
-    COL_GROUP,
-    COL_RPM,
-    COL_TPM,
-    COL_BUDGET,
-    COL_PERIOD,
-    COL_MODELS,
-    COL_TAGS,
-    COL_CREATED,
-    COL_EXPIRES,
-    COL_REVOKED,
-    COL_HASH,
-    COL_CHANGED,
-    COL_SPENT,
-    COL_LAST
-};
+enum { COL_SPENT = COL_COUNT, COL_LAST };
 
 /* ---- for the running gateway ---- */
 

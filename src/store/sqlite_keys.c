@@ -7,27 +7,6 @@
 #include "store/key_columns.h"
 #include "store/sqlite_internal.h"
 
-#define KEY_COLUMNS                                                                                \
-    "id, tag, name, cache_group, rpm, tpm, budget_pusd, budget_period, models, tags, created_us,"  \
-    " expires_us, revoked_us, hash, changed"
-enum {
-    COL_ID,
-    COL_TAG,
-    COL_NAME,
-    COL_GROUP,
-    COL_RPM,
-    COL_TPM,
-    COL_BUDGET,
-    COL_PERIOD,
-    COL_MODELS,
-    COL_TAGS,
-    COL_CREATED,
-    COL_EXPIRES,
-    COL_REVOKED,
-    COL_HASH,
-    COL_CHANGED
-};
-
 static int64_t column_time(sqlite3_stmt *s, int at)
 {
     return sqlite3_column_int64(s, at);
