@@ -46,16 +46,19 @@ static void judge(struct store *s, uint64_t now_ns)
 {
     bool works = !s->copy_fails && !s->poll_fails;
     bool worked = atomic_exchange_explicit(&s->reachable, works, memory_order_relaxed);
-    show(s, works);
     if (worked && !works) {
         s->away_since_ns = now_ns;
+    }
+    /* Whoever reads that the store is there, or gone, finds its keys to be so too. */
+    keys_set_away(s->keys, !works, !works && now_ns - s->away_since_ns > STALE_AFTER_NS);
+    show(s, works);
+    if (worked && !works) {
         LOG(s->log, LOG_ERROR, "the store does not work; rows stay in the journal",
             LOG_S("reason", str_of_c(s->problem)));
     } else if (!worked && works) {
         LOG(s->log, LOG_INFO, "the store works again",
             LOG_I("away_ms", (now_ns - s->away_since_ns) / NS_PER_MS));
     }
-    keys_set_away(s->keys, !works, !works && now_ns - s->away_since_ns > STALE_AFTER_NS);
     int64_t torn = journal_stats(s->journal).rows_torn;
     if (torn > s->torn_logged) {
         LOG(s->log, LOG_WARN, "the journal had damaged ends; rows behind them are lost",
