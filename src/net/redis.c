@@ -7,7 +7,6 @@
 #include "net/redis.h"
 
 #include <assert.h>
-#include <hiredis/hiredis.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -15,7 +14,8 @@
 #include "base/mem.h"
 #include "net/redis_internal.h"
 
-#define OUT_BYTES_KEPT (256u << 10)
+#define OUT_BYTES_KEPT  (256u << 10)
+#define WORD_MORE_BYTES 32u /* that a word takes besides its own, at most */
 
 static struct redis_slot *slot_of(struct redis *r, uint64_t sequence)
 {
@@ -52,27 +52,33 @@ static void arm(struct redis *r, uint64_t due_ms)
     }
 }
 
+/* "*2", "$3": there is room for it. */
+static void add_size(struct buf *out, char mark, size_t size)
+{
+    (void)buf_add_char(out, mark);
+    (void)buf_add_u64(out, size);
+    (void)buf_add(out, STR("\r\n"));
+}
+
+/* The command as it is sent, at the end of what this turn sends. */
 static bool format(struct redis *r, const str *args, unsigned count_of_args)
 {
-    const char *texts[REDIS_ARGS_MAX];
-    size_t lens[REDIS_ARGS_MAX], bytes = 0;
+    size_t bytes = WORD_MORE_BYTES;
     assert(count_of_args > 0 && count_of_args <= REDIS_ARGS_MAX);
     for (unsigned i = 0; i < count_of_args; i++) {
-        texts[i] = args[i].len > 0 ? args[i].p : "";
-        lens[i] = args[i].len;
-        bytes += args[i].len + 32;
+        bytes += args[i].len + WORD_MORE_BYTES;
     }
     if (bytes + r->out.len + conn_unsent(&r->link->io) > REDIS_QUEUE_BYTES_MAX) {
         return false;
     }
-    char *command = NULL;
-    long long len = redisFormatCommandArgv(&command, (int)count_of_args, texts, lens);
-    if (len < 0) {
-        abort(); /* out of memory */
+    (void)buf_reserve(&r->out, bytes);
+    add_size(&r->out, '*', count_of_args);
+    for (unsigned i = 0; i < count_of_args; i++) {
+        add_size(&r->out, '$', args[i].len);
+        (void)buf_add(&r->out, args[i]);
+        (void)buf_add(&r->out, STR("\r\n"));
     }
-    bool added = buf_add(&r->out, str_of(command, (size_t)len));
-    redisFreeCommand(command);
-    return added;
+    return true;
 }
 
 bool redis_put(struct redis *r, struct redis_command *c, const str *args, unsigned count_of_args,

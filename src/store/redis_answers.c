@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/digits.h"
 #include "base/mem.h"
 #include "store/answer_codec.h"
 
@@ -62,21 +63,24 @@ struct write {
 
 static void hex_of(const struct digest *d, char out[ID_LEN + 1])
 {
-    static const char digits[] = "0123456789abcdef";
-    for (unsigned i = 0; i < ID_LEN / 2; i++) {
-        out[2 * i] = digits[d->b[i] >> 4];
-        out[2 * i + 1] = digits[d->b[i] & 15];
-    }
+    digits_put_hex(out, d->b, ID_LEN / 2);
     out[ID_LEN] = '\0';
 }
 
-static str key_of(char out[KEY_BYTES_MAX], const struct digest *scope, const char *kind,
-                  const char *id)
+static char *put(char *to, str text)
 {
-    char tag[ID_LEN + 1];
-    hex_of(scope, tag);
-    int len = snprintf(out, KEY_BYTES_MAX, "rl:{%s}:%s%s", tag, kind, id);
-    return str_of(out, (size_t)len);
+    memcpy(to, text.p, text.len);
+    return to + text.len;
+}
+
+/* "rl:{SCOPE}:KIND", and the id behind it. */
+static str key_of(char out[KEY_BYTES_MAX], const struct digest *scope, str kind, str id)
+{
+    char *to = put(out, STR("rl:{"));
+    digits_put_hex(to, scope->b, ID_LEN / 2);
+    to = put(to + ID_LEN, STR("}:"));
+    to = put(put(to, kind), id);
+    return str_of(out, (size_t)(to - out));
 }
 
 static bool is_id(str s)
@@ -184,7 +188,7 @@ void redis_answers_keep(struct redis_answers *a, const struct digest *scope,
     bool has_vector = q->vector != NULL && redis_has_vectors(a->options.redis);
     buf_init(&body, REDIS_ANSWER_BYTES_MAX);
     hex_of(&answer->key, id);
-    int ttl_len = snprintf(ttl, sizeof ttl, "%lld", (long long)ttl_ms);
+    size_t ttl_len = digits_put_i64(ttl, ttl_ms);
     if (has_vector) {
         vector_encode(q->vector, vector);
     }
@@ -193,11 +197,11 @@ void redis_answers_keep(struct redis_answers *a, const struct digest *scope,
             STR("EVAL"),
             str_of_c(keep_script),
             STR("3"),
-            key_of(payload, scope, "r:", id),
-            key_of(vectors, scope, "v", ""),
-            key_of(expiry, scope, "x", ""),
+            key_of(payload, scope, STR("r:"), str_of(id, ID_LEN)),
+            key_of(vectors, scope, STR("v"), STR("")),
+            key_of(expiry, scope, STR("x"), STR("")),
             buf_str(&body),
-            str_of(ttl, (size_t)ttl_len),
+            str_of(ttl, ttl_len),
             replace ? STR("1") : STR("0"),
             str_of(id, ID_LEN),
             str_of(vector, sizeof vector),
@@ -214,9 +218,9 @@ static void forget(struct redis_answers *a, const struct digest *scope, const ch
         STR("EVAL"),
         str_of_c(forget_script),
         STR("3"),
-        key_of(payload, scope, "r:", id),
-        key_of(vectors, scope, "v", ""),
-        key_of(expiry, scope, "x", ""),
+        key_of(payload, scope, STR("r:"), str_of(id, ID_LEN)),
+        key_of(vectors, scope, STR("v"), STR("")),
+        key_of(expiry, scope, STR("x"), STR("")),
         str_of(id, ID_LEN),
     };
     send_write(a, args, 7);
@@ -320,7 +324,7 @@ bool redis_answers_find(struct redis_answers *a, struct redis_ask *ask, const st
     ask->vector = NULL;
     hex_of(key, ask->ids[0]);
     ask->command = (struct redis_command){.done = on_found};
-    const str args[] = {STR("GET"), key_of(name, scope, "r:", ask->ids[0])};
+    const str args[] = {STR("GET"), key_of(name, scope, STR("r:"), str_of(ask->ids[0], ID_LEN))};
     return redis_send(a->options.redis, &ask->command, args, 2, within_ms);
 }
 
@@ -349,7 +353,7 @@ static void fetch(struct redis_ask *ask)
     char names[REDIS_NEIGHBOURS][KEY_BYTES_MAX];
     str args[1 + REDIS_NEIGHBOURS] = {STR("MGET")};
     for (unsigned i = 0; i < ask->id_count; i++) {
-        args[1 + i] = key_of(names[i], &ask->scope, "r:", ask->ids[i]);
+        args[1 + i] = key_of(names[i], &ask->scope, STR("r:"), str_of(ask->ids[i], ID_LEN));
     }
     uint64_t now = redis_now_ms(redis);
     unsigned left = now < ask->due_ms ? (unsigned)(ask->due_ms - now) : 0;
@@ -401,7 +405,7 @@ bool redis_answers_find_like(struct redis_answers *a, struct redis_ask *ask,
     ask->command = (struct redis_command){.done = on_near};
     const str args[] = {
         STR("VSIM"),
-        key_of(name, scope, "v", ""),
+        key_of(name, scope, STR("v"), STR("")),
         STR("FP32"),
         str_of(blob, sizeof blob),
         STR("WITHSCORES"),

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/digits.h"
 #include "base/mem.h"
 #include "store/limits_internal.h"
 #include "store/redis_limits_internal.h"
@@ -30,30 +31,38 @@ static void add(struct words *w, str word)
 void words_add_number(struct words *w, int64_t number)
 {
     char *text = w->text[w->count];
-    int len = snprintf(text, LIMIT_WORD_BYTES_MAX, "%lld", (long long)number);
-    add(w, str_of(text, (size_t)len));
+    add(w, str_of(text, digits_put_i64(text, number)));
 }
 
-/* "rl:{KEY}:KIND", and the period that holds the time. */
+static char *put(char *to, str text)
+{
+    memcpy(to, text.p, text.len);
+    return to + text.len;
+}
+
+/* ":d20780": the period that holds the reservation's time. */
+static char *put_period(char *to, const struct shared_reservation *r)
+{
+    if (r->period == BUDGET_TOTAL) {
+        return put(to, STR(":t"));
+    }
+    bool day = r->period == BUDGET_DAY;
+    int64_t start = day ? clock_day_start(r->at_us) : clock_month_start(r->at_us);
+    to = put(to, day ? STR(":d") : STR(":m"));
+    return to + digits_put_i64(to, start / US_PER_DAY);
+}
+
+/* "rl:{KEY}:KIND", and the period where it has one. */
 static void add_key(struct words *w, const struct shared_reservation *r, char kind, bool of_period)
 {
-    static const char digits[] = "0123456789abcdef";
-    char *text = w->text[w->count], hex[2 * sizeof r->key.b + 1], period[24] = "";
-    for (unsigned i = 0; i < sizeof r->key.b; i++) {
-        hex[2 * i] = digits[r->key.b[i] >> 4];
-        hex[2 * i + 1] = digits[r->key.b[i] & 15];
+    char *text = w->text[w->count], *to = put(text, STR("rl:{"));
+    digits_put_hex(to, r->key.b, sizeof r->key.b);
+    to = put(to + 2 * sizeof r->key.b, STR("}:"));
+    *to++ = kind;
+    if (of_period) {
+        to = put_period(to, r);
     }
-    hex[sizeof hex - 1] = '\0';
-    if (of_period && r->period == BUDGET_TOTAL) {
-        snprintf(period, sizeof period, ":t");
-    } else if (of_period) {
-        bool day = r->period == BUDGET_DAY;
-        int64_t start = day ? clock_day_start(r->at_us) : clock_month_start(r->at_us);
-        snprintf(period, sizeof period, ":%c%lld", day ? 'd' : 'm',
-                 (long long)(start / US_PER_DAY));
-    }
-    int len = snprintf(text, LIMIT_WORD_BYTES_MAX, "rl:{%s}:%c%s", hex, kind, period);
-    add(w, str_of(text, (size_t)len));
+    add(w, str_of(text, (size_t)(to - text)));
 }
 
 void words_begin(const struct redis_limits *l, struct words *w, bool whole, str operation,

@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/digits.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -167,6 +168,25 @@ TEST(buf_digits)
     CHECK(b.full);
     CHECK_INT(b.len, 0);
     buf_deinit(&b);
+}
+
+TEST(digits_of_numbers_and_bytes)
+{
+    static const int64_t edges[] = {0, 1, -1, 9, 10, -10, 99, 100, -100, INT64_MAX, INT64_MIN};
+    char text[32], put[DIGITS_I64_MAX], hex[6];
+    int64_t power = 1;
+    for (size_t i = 0; i < sizeof edges / sizeof *edges; i++) {
+        int len = snprintf(text, sizeof text, "%lld", (long long)edges[i]);
+        CHECK_MEM(put, digits_put_i64(put, edges[i]), text, (size_t)len);
+    }
+    for (int digits = 1; digits <= 18; digits++, power *= 10) {
+        for (int64_t n = power - 1; n <= power; n++) {
+            int len = snprintf(text, sizeof text, "%lld", (long long)-n);
+            CHECK_MEM(put, digits_put_i64(put, -n), text, (size_t)len);
+        }
+    }
+    digits_put_hex(hex, (const unsigned char *)"\x00\x9f\xa1", 3);
+    CHECK_MEM(hex, sizeof hex, "009fa1", 6);
 }
 
 TEST(buf_numbers_and_printf)
