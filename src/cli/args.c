@@ -5,9 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/str.h"
+#include "cli/table.h"
 
-#define HELP_COLUMN 26
+#define HELP_COLUMN    26
+#define HELP_CELLS_MAX 100u
 
 void cli_error(const char *format, ...)
 {
@@ -19,16 +20,35 @@ void cli_error(const char *format, ...)
     va_end(args);
 }
 
+/* As wide as the terminal, and never so wide that nobody likes to read it. */
+static struct screen help_screen(void)
+{
+    struct screen s = screen_look();
+    s.columns = s.columns > 0 && s.columns < HELP_CELLS_MAX ? s.columns : HELP_CELLS_MAX;
+    return s;
+}
+
 static void print_help(const struct args *args)
 {
-    printf("usage: %s\n\n%s\n\noptions:\n", args->usage, args->about);
+    static const char usage[] = "usage: ";
+    struct screen screen = help_screen();
+    struct buf out;
+    buf_init(&out, 65536);
+    buf_printf(&out, usage);
+    screen_add_wrapped(&out, &screen, sizeof usage - 1, sizeof usage - 1, str_of_c(args->usage));
+    buf_add_char(&out, '\n');
+    screen_add_wrapped(&out, &screen, 0, 0, str_of_c(args->about));
+    buf_printf(&out, "\noptions:\n");
     for (const struct args_option *o = args->options; o->name != NULL; o++) {
         char left[80];
         snprintf(left, sizeof left, "--%s%s%s", o->name, o->value != NULL ? " " : "",
                  o->value != NULL ? o->value : "");
-        printf("  %-*s %s\n", HELP_COLUMN, left, o->help);
+        buf_printf(&out, "  %-*s ", HELP_COLUMN, left);
+        screen_add_wrapped(&out, &screen, HELP_COLUMN + 3, HELP_COLUMN + 3, str_of_c(o->help));
     }
-    printf("  %-*s %s\n", HELP_COLUMN, "--help", "print this");
+    buf_printf(&out, "  %-*s %s\n", HELP_COLUMN, "--help", "print this");
+    fwrite(out.p, 1, out.len, stdout);
+    buf_deinit(&out);
 }
 
 static const struct args_option *find(const struct args *args, str name)

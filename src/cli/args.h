@@ -48,5 +48,9 @@ void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
     {                                                                                              \
         "json", 0, "print JSON", 0, (target)                                                       \
     }
+#define ARGS_TABLE(target)                                                                         \
+    {                                                                                              \
+        "table", 0, "print a table, also where standard output is no terminal", 0, (target)        \
+    }
 
 #endif

@@ -17,9 +17,12 @@
 #include "config/settings.h"
 #include "net/tls.h"
 
+#define LABEL_CELLS 15u
+
 static void line(struct tool *t, const char *name, str text)
 {
-    buf_printf(&t->out, "%-14s " STR_FMT "\n", name, STR_ARG(text));
+    buf_printf(&t->out, "%-14s ", name);
+    screen_add_wrapped(&t->out, &t->screen, LABEL_CELLS, LABEL_CELLS, text);
 }
 
 /* Files that the configuration names and the start would need. 0 or EXIT_USAGE. */
@@ -168,13 +171,23 @@ static void print_keys(struct tool *t)
     }
 }
 
+static const struct table_column columns[] = {
+    {.head = "PROVIDER"},
+    {.head = "STATE"},
+    {">KEYS", .spare = 1},
+    {.head = ">MODELS"},
+    {"ADDRESS", .least = 14},
+    {"REMARK", .least = 30},
+    {0},
+};
+
 static void print_providers(struct tool *t, const struct catalog *catalog)
 {
     const struct config *c = t->config;
     struct arena *a = &t->arena;
     struct table table;
     unsigned on = 0;
-    table_begin(&table, a, "PROVIDER|STATE|>KEYS|>MODELS|ADDRESS|REMARK");
+    table_begin(&table, a, &t->screen, columns);
     for (unsigned i = 0; i < c->provider_count; i++) {
         const struct provider_config *p = &c->providers[i];
         unsigned models = 0;
@@ -186,7 +199,7 @@ static void print_providers(struct tool *t, const struct catalog *catalog)
         str proxy = p->proxy.len > 0 ? STR("through a proxy") : STR("");
         on += is_on && !ask;
         table_add(&table, p->name);
-        table_add(&table, is_on ? STR("on") : STR("off"));
+        table_add_ink(&table, is_on ? INK_GOOD : INK_FAINT, is_on ? STR("on") : STR("off"));
         table_add(&table, arena_printf(a, "%u", p->api_key_count));
         table_add(&table, is_on ? arena_printf(a, "%u", models) : STR("-"));
         table_add(&table, p->base_url);
@@ -197,23 +210,24 @@ static void print_providers(struct tool *t, const struct catalog *catalog)
     buf_printf(&t->out, "\n%u models in the catalogue of %.*s, %u configured, %u aliases.\n",
                catalog->model_count, STR_ARG(catalog->data_date), c->model_count, c->alias_count);
     if (on == 0) {
-        buf_add(&t->out,
-                STR("No provider is on yet: set a key such as GROQ_API_KEY, name one in the "
-                    "configuration, or start Ollama.\n"));
+        screen_add_wrapped(&t->out, &t->screen, 0, 0,
+                           STR("No provider is on yet: set a key such as GROQ_API_KEY, name one in "
+                               "the configuration, or start Ollama."));
     }
 }
 
 static void print_restart(struct tool *t)
 {
-    buf_add(&t->out, STR("Changes to these need a restart, all others a reload (SIGHUP): "));
-    bool first = true;
+    str text = STR("Changes to these need a restart, all others a reload (SIGHUP):");
+    const char *before = "";
     for (const struct setting *s = config_settings; s->path != NULL; s++) {
         if (s->flags & SETTING_RESTART) {
-            buf_printf(&t->out, "%s%s", first ? "" : ", ", s->path);
-            first = false;
+            text = arena_printf(&t->arena, STR_FMT "%s %s", STR_ARG(text), before, s->path);
+            before = ",";
         }
     }
-    buf_add(&t->out, STR(".\n"));
+    text = arena_printf(&t->arena, STR_FMT ".", STR_ARG(text));
+    screen_add_wrapped(&t->out, &t->screen, 0, 0, text);
 }
 
 int cli_check(int argc, char **argv)
@@ -225,9 +239,9 @@ int cli_check(int argc, char **argv)
         ARGS_CONFIG(&config),
         {0}};
     struct args args = {
-        .usage = "relay check [--config FILE]",
+        .usage = "relay check [--print] [--config FILE]",
         .about =
-            "Validates the configuration and prints what would run. Exit code 0: valid; 2: not,\n"
+            "Validates the configuration and prints what would run. Exit code 0: valid; 2: not, "
             "with the place and what is allowed there.",
         .options = options};
     enum args_result r = args_parse(&args, argc, argv);

@@ -31,9 +31,9 @@ int cli_dashboard(int argc, char **argv)
     struct args args = {
         .usage = "relay dashboard [--config FILE]",
         .about =
-            "Prints the dashboard's address with a token that signs in once, within ten minutes.\n"
+            "Prints the dashboard's address with a token that signs in once, within ten minutes. "
             "It is made from the admin key (admin.key, or the file admin-key in the data folder), "
-            "so\n"
+            "so "
             "whoever may read that may use it. Behind a proxy put its name in the place of the "
             "host.",
         .options = options};

@@ -132,9 +132,9 @@ int cli_embed(int argc, char **argv)
         ARGS_CONFIG(&config),
         {0}};
     struct args args = {
-        .usage = "relay embed [--json] [TEXT ...]",
+        .usage = "relay embed [--model FOLDER] [--json] [TEXT ...]",
         .about = "Makes the vectors of texts with all-MiniLM-L6-v2, here and without a gateway; of "
-                 "two texts also\n"
+                 "two texts also "
                  "their cosine. Without a TEXT it reads one from standard input.",
         .options = options,
         .operands_max = TEXTS_MAX,

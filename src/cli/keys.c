@@ -25,7 +25,7 @@ static int keys_create(int argc, char **argv)
     struct args args = {
         .usage = "relay keys create --name NAME [options]",
         .about = "Makes a client key and prints it, alone, on standard output. It is shown only "
-                 "this once:\n"
+                 "this once: "
                  "the store keeps a hash. It works at once, also with a gateway that is running.",
         .options = options};
     enum args_result r = args_parse(&args, argc, argv);
@@ -84,11 +84,17 @@ static const char *period_text(enum budget_period period)
     return words[period];
 }
 
+static const struct table_column columns[] = {
+    {.head = "KEY"},         {"NAME", .least = 10},     {.head = "STATE"},  {">RPM", .spare = 1},
+    {">TPM", .spare = 2},    {.head = ">BUDGET"},       {.head = ">SPENT"}, {"CREATED", .spare = 5},
+    {"EXPIRES", .spare = 3}, {"LAST USED", .spare = 4}, {"ID", .spare = 6}, {0},
+};
+
 static void print_table(struct tool *t, const struct key_row *rows, size_t count, int64_t now)
 {
     struct arena *a = &t->arena;
     struct table table;
-    table_begin(&table, a, "KEY|NAME|STATE|>RPM|>TPM|>BUDGET|>SPENT|CREATED|EXPIRES|LAST USED|ID");
+    table_begin(&table, a, &t->screen, columns);
     for (size_t i = 0; i < count; i++) {
         const struct key_row *k = &rows[i];
         char id[UUID_TEXT_BYTES];
@@ -97,7 +103,10 @@ static void print_table(struct tool *t, const struct key_row *rows, size_t count
         bool budget = pusd_known(k->budget);
         table_add(&table, k->tag);
         table_add(&table, k->name);
-        table_add(&table, revoked ? STR("revoked") : expired ? STR("expired") : STR("active"));
+        table_add_ink(&table, revoked || expired ? INK_FAINT : INK_GOOD,
+                      revoked   ? STR("revoked")
+                      : expired ? STR("expired")
+                                : STR("active"));
         table_add(&table, limit_text(a, k->rpm));
         table_add(&table, limit_text(a, k->tpm));
         table_add(&table,
@@ -116,15 +125,20 @@ static void print_table(struct tool *t, const struct key_row *rows, size_t count
 static int keys_list(int argc, char **argv)
 {
     const char *config = NULL;
-    bool json = false;
-    const struct args_option options[] = {ARGS_JSON(&json), ARGS_CONFIG(&config), {0}};
-    struct args args = {.usage = "relay keys list [--json]",
+    bool json = false, table = false;
+    const struct args_option options[] = {
+        ARGS_JSON(&json), ARGS_TABLE(&table), ARGS_CONFIG(&config), {0}};
+    struct args args = {.usage = "relay keys list [--json|--table]",
                         .about =
-                            "Lists the client keys. Secrets are not stored and cannot be shown.",
+                            "Lists the client keys: a table on a terminal, JSON elsewhere. Secrets "
+                            "are not stored and cannot be shown.",
                         .options = options};
     enum args_result r = args_parse(&args, argc, argv);
     if (r != ARGS_OK) {
         return parse_exit(r);
+    }
+    if (!tool_choose(&json, table)) {
+        return EXIT_USAGE;
     }
     struct tool t = {0};
     int code = tool_open(&t, config, TOOL_STORE_IF_THERE);
@@ -157,9 +171,8 @@ static int keys_update(int argc, char **argv)
     const struct args_option options[] = {DRAFT_OPTIONS(o), ARGS_CONFIG(&config), {0}};
     struct args args = {
         .usage = "relay keys update ID [options]",
-        .about =
-            "Changes the settings that are given and leaves the others. ID is a key's id, its\n"
-            "tag (glw_7Qk2) or its name.",
+        .about = "Changes the settings that are given and leaves the others. ID is a key's id, its "
+                 "tag (glw_7Qk2) or its name.",
         .options = options,
         .operands_min = 1,
         .operands_max = 1,
@@ -204,7 +217,7 @@ static int keys_rotate(int argc, char **argv)
         {0}};
     struct args args = {
         .usage = "relay keys rotate ID [--grace 24h]",
-        .about = "Makes a new secret with the settings of a key and prints it, alone, on standard\n"
+        .about = "Makes a new secret with the settings of a key and prints it, alone, on standard "
                  "output; the old one expires after the grace. ID is an id, a tag or a name.",
         .options = options,
         .operands_min = 1,
@@ -250,7 +263,7 @@ static int keys_revoke(int argc, char **argv)
     struct args args = {
         .usage = "relay keys revoke ID [ID ...]",
         .about =
-            "Revokes keys: running gateways refuse them within a second. Requests under way end\n"
+            "Revokes keys: running gateways refuse them within a second. Requests under way end "
             "normally. ID is an id, a tag or a name.",
         .options = options,
         .operands_min = 1,
@@ -300,7 +313,7 @@ int cli_keys(int argc, char **argv)
     struct args args = {
         .usage = usage,
         .about =
-            "Client keys. `relay keys create --name NAME` makes one; --help after any of the five\n"
+            "Client keys. `relay keys create --name NAME` makes one; --help after any of the five "
             "says more.",
         .options = options};
     enum args_result r = args_parse(&args, argc, argv);

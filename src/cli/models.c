@@ -47,11 +47,24 @@ static void add_row(const struct listing *l, struct table *t, const struct model
     table_add(t, model_capabilities(a, m->capabilities, ",", ""));
 }
 
+static const struct table_column columns[] = {
+    {"MODEL", .least = 20},
+    {.head = ">$/M IN"},
+    {">CACHED", .spare = 3},
+    {.head = ">OUT"},
+    {.head = ">QUALITY"},
+    {">CONTEXT", .spare = 1},
+    {">TTFT P50", .spare = 2},
+    {">P95", .spare = 5},
+    {"CAPABILITIES", .least = 12, .spare = 4},
+    {0},
+};
+
 static void print_table(const struct listing *l, const struct catalog *c)
 {
     struct arena *a = &l->tool->arena;
     struct table t;
-    table_begin(&t, a, "MODEL|>$/M IN|>CACHED|>OUT|>QUALITY|>CONTEXT|>TTFT P50|>P95|CAPABILITIES");
+    table_begin(&t, a, &l->tool->screen, columns);
     for (unsigned i = 0; i < c->model_count; i++) {
         add_row(l, &t, &c->models[i]);
     }
@@ -83,17 +96,21 @@ static void print_json(const struct listing *l, const struct catalog *c)
 int cli_models(int argc, char **argv)
 {
     const char *config = NULL;
-    bool json = false;
-    const struct args_option options[] = {ARGS_JSON(&json), ARGS_CONFIG(&config), {0}};
+    bool json = false, table = false;
+    const struct args_option options[] = {
+        ARGS_JSON(&json), ARGS_TABLE(&table), ARGS_CONFIG(&config), {0}};
     struct args args = {
-        .usage = "relay models [--json]",
-        .about =
-            "Lists the models of the providers that are on: prices in USD per million tokens,\n"
-            "quality from 0 to 100, capabilities, and the latency that the request log tells.",
+        .usage = "relay models [--json|--table]",
+        .about = "Lists the models of the providers that are on: prices in USD per million tokens, "
+                 "quality from 0 to 100, capabilities, and the latency that the request log tells. "
+                 "A table on a terminal, JSON elsewhere.",
         .options = options};
     enum args_result r = args_parse(&args, argc, argv);
     if (r != ARGS_OK) {
         return r == ARGS_HELP ? 0 : EXIT_USAGE;
+    }
+    if (!tool_choose(&json, table)) {
+        return EXIT_USAGE;
     }
     struct tool t = {0};
     struct listing l = {.tool = &t};

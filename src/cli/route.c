@@ -80,33 +80,50 @@ static str remark(const struct dry_run *d, unsigned i)
                         missed);
 }
 
-static void print_people(const struct dry_run *d, struct buf *out)
+static const struct table_column columns[] = {
+    {.head = ">#"},
+    {"MODEL", .least = 16},
+    {.head = ">EXPECTED COST"},
+    {.head = ">CHANCE"},
+    {.head = ">QUALITY"},
+    {"REMARK", .least = 10},
+    {0},
+};
+
+static void print_people(const struct dry_run *d, const struct screen *screen, struct buf *out)
 {
     struct arena *a = d->arena;
     const struct ask *ask = &d->ask;
-    buf_printf(out, "model \"" STR_FMT "\", %s, prompt of about %lld tokens, quality at least %g",
-               STR_ARG(d->model), ask->streamed ? "streamed" : "plain",
-               (long long)ask->prompt_tokens, ask->min_quality);
+    str asked = arena_printf(
+        a, "model \"" STR_FMT "\", %s, prompt of about %lld tokens, quality at least %g",
+        STR_ARG(d->model), ask->streamed ? "streamed" : "plain", (long long)ask->prompt_tokens,
+        ask->min_quality);
     if (ask->max_latency_ms >= 0) {
-        buf_printf(out, ", %s within %.0f ms with a chance of at least %.0f %%",
-                   ask->streamed ? "first token" : "answer", ask->max_latency_ms,
-                   ask->confidence * 100);
+        asked = arena_printf(a, STR_FMT ", %s within %.0f ms with a chance of at least %.0f %%",
+                             STR_ARG(asked), ask->streamed ? "first token" : "answer",
+                             ask->max_latency_ms, ask->confidence * 100);
     }
-    buf_printf(out, "\n%u candidates; %zu measured answers of the last 30 minutes\n",
+    screen_add_wrapped(out, screen, 0, 0, asked);
+    buf_printf(out, "%u candidates; %zu measured answers of the last 30 minutes\n",
                d->decision->count, d->measured);
     if (d->decision->count > 0) {
         struct table t;
         buf_add_char(out, '\n');
-        table_begin(&t, a, ">#|MODEL|>EXPECTED COST|>CHANCE|>QUALITY|REMARK");
+        table_begin(&t, a, screen, columns);
         for (unsigned i = 0; i < d->decision->count; i++) {
             const struct candidate *c = &d->decision->list[i];
             double quality = dry_run_quality(c);
+            t.ink = i == 0 ? INK_STRONG : INK_PLAIN;
             table_add(&t, arena_printf(a, "%u", i + 1));
             table_add(&t, dry_run_name(d, c));
             table_add(&t, pusd_for_people(a, c->expected_cost));
             table_add(&t, arena_printf(a, "%.0f %%", c->chance * 100));
             table_add(&t, isnan(quality) ? STR("-") : arena_printf(a, "%.1f", quality));
-            table_add(&t, remark(d, i));
+            table_add_ink(&t,
+                          c->missed != REFUSED_NONE ? INK_WARN
+                          : i == 0                  ? INK_GOOD
+                                                    : INK_FAINT,
+                          remark(d, i));
         }
         table_print(&t, out);
     }
@@ -137,7 +154,7 @@ static int run(struct route_run *r, bool json)
         dry_run_json(d, &r->tool->out);
         buf_add_char(&r->tool->out, '\n');
     } else {
-        print_people(d, &r->tool->out);
+        print_people(d, &r->tool->screen, &r->tool->out);
     }
     if (d->decision->count == 0) {
         cli_error("no model can serve this; relay check says what each provider needs.");
@@ -160,10 +177,11 @@ int cli_route(int argc, char **argv)
         ARGS_CONFIG(&config),
         {0}};
     struct args args = {
-        .usage = "relay route [--max-latency-ms N] [--min-quality Q] [--json] \"prompt\"",
+        .usage = "relay route [--max-latency-ms N] [--min-quality Q] [--model NAME] [--plain] "
+                 "[--json] \"prompt\"",
         .about =
-            "A dry run: which models could answer a prompt, in the order in which they would be\n"
-            "tried, with expected cost and chance of meeting the target, and why others not.\n"
+            "A dry run: which models could answer a prompt, in the order in which they would be "
+            "tried, with expected cost and chance of meeting the target, and why others not. "
             "Nothing is sent to any provider.",
         .options = options,
         .operands_min = 1,

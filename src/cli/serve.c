@@ -364,8 +364,8 @@ int cli_serve(int argc, char **argv)
         .usage = "relay serve [--config FILE] [--listen HOST:PORT] [--demo]",
         .about =
             "Runs the gateway. Without a configuration it listens on 127.0.0.1:8080, keeps its "
-            "data in ./data/, and takes\n"
-            "its providers from the environment (GROQ_API_KEY, OPENAI_API_KEY, OLLAMA_HOST, ...).\n"
+            "data in ./data/, and takes "
+            "its providers from the environment (GROQ_API_KEY, OPENAI_API_KEY, OLLAMA_HOST, ...). "
             "SIGHUP reloads the configuration, SIGTERM and SIGINT stop it after the running "
             "requests.",
         .options = options,

@@ -23,6 +23,7 @@ int tool_open(struct tool *t, const char *config_path, enum tool_store store)
 {
     arena_init(&t->arena, 16384);
     buf_init(&t->out, CLI_OUTPUT_BYTES_MAX);
+    t->screen = screen_look();
     struct config_source source = {.path = config_path, .env = config_env_process};
     char *why;
     t->config = config_load(&source, &why);
@@ -76,6 +77,16 @@ int tool_close(struct tool *t, int code)
     config_unref(t->config);
     arena_deinit(&t->arena);
     return code;
+}
+
+bool tool_choose(bool *json, bool table)
+{
+    if (*json && table) {
+        cli_error("--json and --table exclude each other; give one of them.");
+        return false;
+    }
+    *json = *json || (!table && !screen_look().is_terminal);
+    return true;
 }
 
 int tool_fail(str why)

@@ -1,4 +1,4 @@
-/* tool.h - what the subcommands share: configuration and store, time options, tables for people. */
+/* tool.h - what the subcommands share: configuration and store, time options. */
 #ifndef RELAY_CLI_TOOL_H
 #define RELAY_CLI_TOOL_H
 
@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/json_members.h"
 #include "base/money.h"
+#include "cli/table.h"
 #include "config/config.h"
 #include "store/store.h"
 
@@ -18,6 +19,7 @@ struct tool {
     struct db *db;  /* NULL: not asked for, or missing where that is allowed */
     str trouble;    /* why tool_find_store() found a store that it cannot open */
     struct buf out; /* what tool_close() writes to standard output */
+    struct screen screen;
 };
 
 enum tool_store {
@@ -40,6 +42,10 @@ bool tool_flush(struct tool *t);
  */
 int tool_close(struct tool *t, int code);
 
+/* How a command that lists things answers: *json as --json said it, else a table on a terminal or
+ * where --table asks for one, and JSON elsewhere. False: both were given, which was said. */
+bool tool_choose(bool *json, bool table);
+
 /* Says "relay: why" and returns 1. */
 int tool_fail(str why);
 
@@ -53,22 +59,5 @@ str tool_time(struct arena *a, int64_t utc_us);
 
 /* "123 ms", or "-" for NAN. */
 str tool_ms(struct arena *a, double ms);
-
-/* ---- tables ---- */
-
-struct table {
-    struct arena *arena;
-    unsigned columns;
-    bool right[24];
-    str *cells;
-    size_t count, room;
-};
-
-/* Heads separated by '|'; one that begins with '>' is a column of numbers. */
-void table_begin(struct table *t, struct arena *a, const char *heads);
-/* Cells in order, row after row. Control characters become '?', as the text may come from a client.
- */
-void table_add(struct table *t, str cell);
-void table_print(const struct table *t, struct buf *out);
 
 #endif

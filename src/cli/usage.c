@@ -16,17 +16,23 @@ static str money(struct arena *a, pusd sum, int64_t unknown)
     return unknown > 0 ? arena_printf(a, STR_FMT "+?", STR_ARG(text)) : text;
 }
 
+static enum ink saved_ink(const struct table *t, pusd saved)
+{
+    return saved > 0 ? INK_GOOD : saved < 0 ? INK_WARN : t->ink;
+}
+
 static void add_cells(struct table *t, struct arena *a, str name, const struct usage_row *u)
 {
     table_add(t, name);
-    table_add(t, arena_printf(a, "%lld", (long long)u->requests));
-    table_add(t, arena_printf(a, "%lld", (long long)u->errors));
-    table_add(t, arena_printf(a, "%lld", (long long)u->cache_hits));
-    table_add(t, arena_printf(a, "%lld", (long long)u->prompt_tokens));
-    table_add(t, arena_printf(a, "%lld", (long long)u->completion_tokens));
+    table_add_int(t, u->requests);
+    table_add_ink(t, u->errors > 0 ? INK_BAD : t->ink,
+                  arena_printf(a, "%lld", (long long)u->errors));
+    table_add_int(t, u->cache_hits);
+    table_add_int(t, u->prompt_tokens);
+    table_add_int(t, u->completion_tokens);
     table_add(t, money(a, u->cost, u->cost_unknown));
-    table_add(t, money(a, u->cache_saved, 0));
-    table_add(t, money(a, u->routing_saved, 0));
+    table_add_ink(t, saved_ink(t, u->cache_saved), money(a, u->cache_saved, 0));
+    table_add_ink(t, saved_ink(t, u->routing_saved), money(a, u->routing_saved, 0));
     table_add(t, tool_ms(a, u->ttft_p50_ms));
     table_add(t, tool_ms(a, u->latency_p95_ms));
 }
@@ -34,21 +40,28 @@ static void add_cells(struct table *t, struct arena *a, str name, const struct u
 static void print_table(struct tool *t, const char *by, const struct usage_row *rows, size_t count,
                         const struct usage_row *total)
 {
-    struct table table;
-    char heads[256];
-    snprintf(
-        heads, sizeof heads,
-        "%s|>REQUESTS|>ERRORS|>CACHE HITS|>TOKENS IN|>OUT|>COST|>CACHE SAVED|>ROUTING SAVED|>TTFT "
-        "P50|>LATENCY P95",
-        by);
-    for (char *p = heads; *p != '|'; p++) {
+    char name[16];
+    snprintf(name, sizeof name, "%s", by);
+    for (char *p = name; *p != '\0'; p++) {
         *p = (char)(*p - 32);
     }
-    table_begin(&table, &t->arena, heads);
+    const struct table_column columns[] = {
+        {name, .least = 12},       {.head = ">REQUESTS"},        {">ERRORS", .spare = 1},
+        {">HITS", .spare = 2},     {">TOKENS IN", .spare = 4},   {">OUT", .spare = 3},
+        {.head = ">COST"},         {.head = ">CACHE SAVED"},     {.head = ">ROUTING SAVED"},
+        {">TTFT P50", .spare = 6}, {">LATENCY P95", .spare = 5}, {0},
+    };
+    struct table table;
+    table_begin(&table, &t->arena, &t->screen, columns);
     for (size_t i = 0; i < count; i++) {
-        add_cells(&table, &t->arena, rows[i].label.len > 0 ? rows[i].label : rows[i].group,
-                  &rows[i]);
+        const struct usage_row *u = &rows[i];
+        add_cells(&table, &t->arena,
+                  u->label.len > 0   ? u->label
+                  : u->group.len > 0 ? u->group
+                                     : STR("(none)"),
+                  u);
     }
+    table.ink = INK_STRONG;
     add_cells(&table, &t->arena, STR("total"), total);
     table_print(&table, &t->out);
     if (total->cost_unknown > 0) {
@@ -60,17 +73,19 @@ static void print_table(struct tool *t, const char *by, const struct usage_row *
 int cli_usage(int argc, char **argv)
 {
     const char *config = NULL, *since = NULL, *by = NULL;
-    bool json = false;
+    bool json = false, table = false;
     const struct args_option options[] = {
         {"since", "TIME", "24h, 7d, or a UTC time (default: 24h)", &since, NULL},
         {"by", "WHAT", "minute, hour, day, provider, model, key or tag (default: model)", &by,
          NULL},
         ARGS_JSON(&json),
+        ARGS_TABLE(&table),
         ARGS_CONFIG(&config),
         {0}};
     struct args args = {
-        .usage = "relay usage [--since 24h] [--by key|model|provider|tag|hour|day|minute] [--json]",
-        .about = "Spend and savings from the request log.",
+        .usage = "relay usage [--since 24h] [--by key|model|provider|tag|hour|day|minute] "
+                 "[--json|--table]",
+        .about = "Spend and savings from the request log: a table on a terminal, JSON elsewhere.",
         .options = options};
     enum args_result r = args_parse(&args, argc, argv);
     if (r != ARGS_OK) {
@@ -86,7 +101,7 @@ int cli_usage(int argc, char **argv)
         cli_error("--by must be minute, hour, day, provider, model, key or tag, not \"%s\".", by);
         return EXIT_USAGE;
     }
-    if (!tool_since(since, "24h", "since", now, &from)) {
+    if (!tool_since(since, "24h", "since", now, &from) || !tool_choose(&json, table)) {
         return EXIT_USAGE;
     }
     struct tool t = {0};
