@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 export JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help run build stack stack-stop deploy-check test test-real bench bench-encoder bench-cache bench-postgres bench-served chaos asan tsan fuzz check web format install newcomer clean
+.PHONY: help run build stack stack-stop deploy-check test test-real bench bench-encoder bench-cache bench-postgres bench-served chaos asan tsan fuzz check web format install dist newcomer clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -82,6 +82,9 @@ format: ## clang-format everything
 
 install: build ## install under PREFIX (default /usr/local); DESTDIR is honoured
 	@cmake --install build/release --prefix $(PREFIX)
+
+dist: build ## a release: source, .deb, list of parts, sums, in build/dist
+	@scripts/dist.sh
 
 newcomer: ## by hand, as root: both README commands inside a bare Debian folder
 	@scripts/newcomer.sh

@@ -5,7 +5,7 @@
 
 Every relative link of README.md and docs/ leads somewhere, headings included; every setting of the code
 stands in the generated reference, every case of tests/translation on its page, every error code and every metric in docs/REFERENCE.md, every section
-that a comment names ("reference 4.3") is there, and, once build/relay exists, every subcommand and option
+that a comment names ("reference 4.3") and every test that a page names (`program::test`) is there, and, once build/relay exists, every subcommand and option
 in its section 1.
 """
 import json
@@ -30,7 +30,8 @@ def found(path, line, what):
 
 
 def pages():
-    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    top = [ROOT / name for name in ("README.md", "SECURITY.md", "CHANGELOG.md")]
+    return [*top, *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def prose_lines(text):
@@ -117,6 +118,26 @@ def check_sections():
                         found(path, number, f"docs/REFERENCE.md has no section {section}")
 
 
+def tests_by_program():
+    """The names of the tests of each program: wire tests by their file, C tests by their ctest entry."""
+    known = {}
+    for path in (ROOT / "tests" / "wire").rglob("test_*.py"):
+        known[path.stem] = set(re.findall(r"^(?:async )?def (test_\w+)\(", path.read_text(), re.M))
+    for path in (ROOT / "tests").rglob("test_*.c"):
+        folders = path.relative_to(ROOT / "tests").parent.parts
+        known["_".join([*folders, path.stem[5:]])] = set(re.findall(r"^TEST\w*\((\w+)\)", path.read_text(), re.M))
+    return known
+
+
+def check_proofs():
+    known = tests_by_program()
+    for page in pages():
+        for number, line in prose_lines(page.read_text()):
+            for program, test in re.findall(r"`((?:test|unit|path)_\w+)::(\w+)`", line):
+                if test not in known.get(program, ()):
+                    found(page, number, f"there is no test {program}::{test}")
+
+
 def check_translation():
     """The page is written by a test (unit_dialects_translation), which compares every cell; here only that
     each case has its row, for who has changed the one without the other."""
@@ -164,6 +185,7 @@ def main():
     check_settings()
     check_reference()
     check_sections()
+    check_proofs()
     check_translation()
     check_program()
     for finding in findings:
