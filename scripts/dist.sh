@@ -56,4 +56,4 @@ if [ "$what" != source ]; then
     scripts/sbom.py "$version" >"$dist/$name.cdx.json"
 fi
 (cd "$dist" && sha256sum -- * >SHA256SUMS.new && mv SHA256SUMS.new SHA256SUMS)
-ls -l "$dist" | awk 'NR > 1 { printf "%12d  %s\n", $5, $9 }'
+stat -c "%12s  %n" "$dist"/* | sed "s|$dist/||"

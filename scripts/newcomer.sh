@@ -15,45 +15,11 @@ suite=${1:-bookworm}
 [ $# = 0 ] || shift
 [ $# != 0 ] || set -- build test
 
-[ "$(id -u)" = 0 ] || {
-    echo "newcomer: needs root, for debootstrap and chroot" >&2
-    exit 1
-}
-command -v debootstrap >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get -q -y install debootstrap
-
-# shellcheck disable=SC2016
-mirror=$(apt-get indextargets --format '$(REPO_URI)|$(ORIGIN)|$(LABEL)' 'Created-By: Packages' |
-    sed -n 's/|Debian|Debian$//p' | sort -u | tail -1)
-folder=$(mktemp -d "${TMPDIR:-/var/tmp}/relay-newcomer-$suite.XXXXXX")
-chmod 755 "$folder"
-echo "newcomer: $suite in $folder"
-
-debootstrap --variant=minbase --include=git,make,ca-certificates "$suite" "$folder" "$mirror" \
-    >"$folder.log" 2>&1 || {
-    tail -20 "$folder.log" >&2
-    exit 1
-}
-
-cp /etc/resolv.conf "$folder/etc/resolv.conf"
-cp /etc/hosts "$folder/etc/hosts"
-cp /etc/ssl/certs/ca-certificates.crt "$folder/etc/ssl/certs/ca-certificates.crt"
-settings=(HOME=/srv PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8)
-for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY NODE_EXTRA_CA_CERTS PIP_CERT \
-    SSL_CERT_FILE PIP_DEFAULT_TIMEOUT; do
-    [ -z "${!name:-}" ] || settings+=("$name=${!name}")
-done
+PROGRAM=newcomer
+# shellcheck source=scripts/bare_debian.sh
+. scripts/bare_debian.sh
+bare_debian "$suite" git,make,ca-certificates
 git clone -q --no-hardlinks . "$folder/srv/relay"
-
-# In namespaces of its own: the mounts and whatever was started are gone when the command ends.
-inside() {
-    # shellcheck disable=SC2016
-    unshare --mount --pid --fork --kill-child bash -c '
-        folder=$1; shift
-        mount -t proc proc "$folder/proc"
-        mount --rbind /dev "$folder/dev"
-        exec chroot "$folder" env -i "$@"' inside "$folder" "${settings[@]}" \
-        bash -c "cd /srv/relay && $1"
-}
 
 megabytes() { du -smx "$folder" | cut -f1; }
 
@@ -85,7 +51,7 @@ for target in "$@"; do
     command="make $target"
     [ "$target" != run ] || command=$run_and_ask
     started=$SECONDS
-    inside "$command" </dev/null >"$folder.$target.log" 2>&1 || {
+    inside /srv/relay "$command" </dev/null >"$folder.$target.log" 2>&1 || {
         status=1
         echo "newcomer: make $target FAILED"
     }

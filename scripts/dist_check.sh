@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# Checks what scripts/dist.sh made, by hand, as root (some ten minutes; `make dist` comes first):
+#
+#   1. another clone, in another folder, gives the same bytes
+#   2. the source archive builds without a network, once the libraries are there
+#   3. the .deb installs in a bare Debian of this release; the gateway starts as its unit starts it, answers, and
+#      keeps its data over an upgrade and a removal; a purge leaves nothing. There is no systemd in the folder:
+#      the unit's commands are run as its user.
+#
+# Ends in "N passed, N failed".
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PROGRAM=dist-check
+# shellcheck source=scripts/bare_debian.sh
+. scripts/bare_debian.sh
+passed=0
+failed=0
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+package=$(echo build/dist/relay_*.deb)
+[ -e "$package" ] || {
+    echo "$PROGRAM: there is no package in build/dist: make dist" >&2
+    exit 1
+}
+
+attempt() {
+    local name=$1
+    shift
+    if "$@" >"$work/log" 2>&1; then
+        passed=$((passed + 1))
+        printf 'ok      %s\n' "$name"
+    else
+        failed=$((failed + 1))
+        printf 'FAILED  %s\n' "$name"
+        tail -40 "$work/log"
+    fi
+}
+
+lend_dependencies() {
+    mkdir -p "$1/build"
+    for part in deps models; do
+        [ ! -e "build/$part" ] || ln -s "$PWD/build/$part" "$1/build/$part"
+    done
+}
+
+same_bytes() {
+    git clone -q . "$work/elsewhere"
+    lend_dependencies "$work/elsewhere"
+    (cd "$work/elsewhere" && scripts/build.sh release && scripts/dist.sh)
+    diff build/dist/SHA256SUMS "$work/elsewhere/build/dist/SHA256SUMS"
+}
+
+builds_offline() {
+    mkdir "$work/offline"
+    tar -xzf build/dist/relay-*.tar.gz -C "$work/offline" --strip-components 1
+    lend_dependencies "$work/offline"
+    (cd "$work/offline" && unshare --net make build && build/relay version)
+}
+
+# The unit's ExecStartPre and ExecStart, as its user, in its folder; then a question, and SIGTERM.
+# shellcheck disable=SC2016
+starts='
+set -e
+cd /var/lib/relay
+command_of() { sed -n "s/^$1=//p" /lib/systemd/system/relay.service; }
+export RELAY_SERVER_LISTEN=127.0.0.1:$PORT
+runuser -u relay -- $(command_of ExecStartPre)
+runuser -u relay -- $(command_of ExecStart) --demo >/tmp/relay.log 2>&1 &
+pid=$!
+for try in $(seq 300); do
+    [ -s data/first-key ] && (exec 3<>/dev/tcp/127.0.0.1/$PORT) 2>/dev/null && break
+    sleep 0.2
+done
+body="{\"model\":\"auto\",\"messages\":[{\"role\":\"user\",\"content\":\"ship it\"}]}"
+exec 3<>/dev/tcp/127.0.0.1/$PORT
+printf "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" \
+    "$(cat data/first-key)" ${#body} "$body" >&3
+answer=$(cat <&3)
+echo "$answer"
+pkill -TERM -u relay relay$ || kill $pid
+wait $pid || true
+[[ $answer == *" 200 "*chat.completion* ]]'
+
+installs() {
+    cp "$package" "$folder/srv/relay.deb"
+    inside /srv "apt-get -q update && apt-get -q -y --no-install-recommends install ./relay.deb procps"
+    inside /srv "PORT=$port; $starts"
+    inside /srv 'test "$(stat -c "%U %a" /var/lib/relay)" = "relay 700" && test "$(stat -c %a /etc/relay/env)" = 600'
+}
+
+upgrades() {
+    inside /srv 'echo "# mine" >>/etc/relay/relay.yaml; sha256sum /var/lib/relay/data/first-key >/tmp/before &&
+        apt-get -q -y reinstall ./relay.deb && sha256sum -c /tmp/before && grep -q "# mine" /etc/relay/relay.yaml &&
+        runuser -u relay -- sh -c "cd && relay logs --config /etc/relay/relay.yaml" | grep -q chat'
+}
+
+is_removed() {
+    inside /srv 'apt-get -q -y remove relay && test -e /var/lib/relay/data/relay.db && ! command -v relay &&
+        apt-get -q -y purge relay && test ! -e /var/lib/relay && test ! -e /etc/relay'
+}
+
+. /etc/os-release
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+attempt 'a second build gives the same bytes' same_bytes
+attempt 'the source archive builds without a network' builds_offline
+bare_debian "$VERSION_CODENAME" ca-certificates
+attempt 'the package installs, and the gateway starts and answers' installs
+attempt 'an upgrade keeps configuration and data' upgrades
+attempt 'removal keeps the data, purge nothing' is_removed
+rm -rf --one-file-system "$folder" "$folder.log"
+
+printf '\n%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" = 0 ]
