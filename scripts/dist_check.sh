@@ -85,6 +85,7 @@ installs() {
     cp "$package" "$folder/srv/relay.deb"
     inside /srv "apt-get -q update && apt-get -q -y --no-install-recommends install ./relay.deb procps"
     inside /srv "PORT=$port; $starts"
+    # shellcheck disable=SC2016
     inside /srv 'test "$(stat -c "%U %a" /var/lib/relay)" = "relay 700" && test "$(stat -c %a /etc/relay/env)" = 600'
 }
 
@@ -99,6 +100,7 @@ is_removed() {
         apt-get -q -y purge relay && test ! -e /var/lib/relay && test ! -e /etc/relay'
 }
 
+# shellcheck source=/dev/null
 . /etc/os-release
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 attempt 'a second build gives the same bytes' same_bytes
