@@ -144,7 +144,9 @@ static void print_work(struct tool *t)
          arena_printf(a, "rows kept for " STR_FMT ", prompts and answers %s", STR_ARG(retention),
                       c->log.content ? "kept too" : "not kept"));
     if (c->telemetry.otlp.len > 0) {
-        line(t, "telemetry", STR("traces are not available in this version yet"));
+        line(t, "telemetry",
+             arena_printf(a, "traces of %g %% of the requests go to " STR_FMT,
+                          c->telemetry.sample * 100, STR_ARG(c->telemetry.otlp)));
     }
 }
 

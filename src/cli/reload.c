@@ -4,7 +4,28 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "cli/cli.h"
+#include "cli/exporter.h"
 #include "cli/runtime.h"
+
+void runtime_use_traces(struct runtime *rt)
+{
+    bool wanted = rt->config->telemetry.otlp.len > 0;
+    if (rt->exporter == NULL && wanted) {
+        struct trace_queue *queue = trace_queue_new();
+        const struct exporter_options options = {
+            .queue = queue,
+            .log = &rt->log,
+            .tls = rt->tls_client,
+            .resolver = rt->resolver,
+            .version = RELAY_VERSION,
+        };
+        rt->exporter = exporter_start(&options);
+        atomic_store_explicit(&rt->gateway.traces, queue, memory_order_release);
+    }
+    if (rt->exporter != NULL)
+        exporter_use(rt->exporter, rt->config, &rt->source);
+}
 
 void runtime_rebuild_catalog(struct runtime *rt)
 {
@@ -59,6 +80,7 @@ char *runtime_reload(struct runtime *rt)
     answers_set_limits(rt->gateway.answers, next->cache.max_entries, next->cache.max_bytes);
     store_set_retention(rt->gateway.store, next->log.retention_ms, next->log.content_retention_ms);
     health_reload(rt->gateway.live);
+    runtime_use_traces(rt);
     runtime_rebuild_catalog(rt);
     LOG(&rt->log, LOG_INFO, "configuration reloaded", LOG_S("file", next->path),
         LOG_I("models", rt->catalog->model_count));

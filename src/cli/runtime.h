@@ -33,6 +33,7 @@ struct worker_thread {
 
 struct discovery; /* discover.c */
 struct fetch;     /* fetch.c */
+struct exporter;  /* exporter.c */
 struct peers;     /* peers.c */
 
 struct runtime {
@@ -59,6 +60,7 @@ struct runtime {
     size_t discovered_count;
     struct arena discovered_arena;
     struct fetch *fetch; /* of the embedding model; NULL: it was here, or is not to be had */
+    struct exporter *exporter; /* NULL: no configuration has wanted traces yet */
     pthread_t signals;
     bool serving;       /* the workers are there */
     bool reload_wanted; /* asked for before that */
@@ -118,6 +120,8 @@ void encoder_stop(struct runtime *rt);
 
 /* reload.c */
 void runtime_rebuild_catalog(struct runtime *rt);
+/* Traces go where the configuration says. Before the workers' views of it are made. */
+void runtime_use_traces(struct runtime *rt);
 /* NULL: the new configuration is in force. Else why not, in an allocated sentence. */
 char *runtime_reload(struct runtime *rt);
 void runtime_reload_asked(void *ctx, struct admin_reload *r); /* an admin_host's; any thread */

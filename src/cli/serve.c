@@ -15,6 +15,7 @@
 #include "base/thread.h"
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/exporter.h"
 #include "cli/runtime.h"
 #include "store/answers_file.h"
 
@@ -217,6 +218,7 @@ static void first_models(struct runtime *rt)
         return;
     }
     make_admin(rt);
+    runtime_use_traces(rt);
     workers_make(rt);
     firstrun_say(rt);
     if (rt->config->cache.scope == CACHE_SCOPE_GLOBAL)
@@ -282,6 +284,7 @@ static void stop(struct runtime *rt)
     pthread_kill(rt->signals, SIGUSR2);
     pthread_join(rt->signals, NULL);
     demo_stop(rt);
+    exporter_stop(rt->exporter);
     store_close(rt->gateway.store, STOP_STORE_MS);
     answers_file_close(rt->answers_file);
     journal_close(rt->gateway.journal);
@@ -299,6 +302,7 @@ static void stop(struct runtime *rt)
     config_unref(rt->config);
     admin_free(rt->gateway.admin);
     meters_free(&rt->gateway.meters);
+    trace_queue_free(rt->gateway.traces);
     live_free(rt->gateway.live);
     answers_free(rt->gateway.answers);
     audits_free(rt->gateway.audits);

@@ -86,7 +86,7 @@ const char *check_listen_or_empty(struct arena *a, str *text);
 const char *check_admin_key(struct arena *a, str *text);
 const char *check_store(struct arena *a, str *text);
 const char *check_shared(struct arena *a, str *text);
-const char *check_url_or_empty(struct arena *a, str *text);
+const char *check_collector(struct arena *a, str *text);
 const char *check_origin(struct arena *a, str *text);
 const char *check_model_or_empty(struct arena *a, str *text);
 const char *check_model(struct arena *a, str *text);

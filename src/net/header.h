@@ -18,6 +18,7 @@
     X(API_KEY, "api-key")                                                \
     X(X_API_KEY, "x-api-key")                                            \
     X(CONNECTION, "connection")                                          \
+    X(TRACESTATE, "tracestate")                                          \
     X(OPENAI_BETA, "openai-beta")                                        \
     X(TRACEPARENT, "traceparent")                                        \
     X(CONTENT_TYPE, "content-type")                                      \

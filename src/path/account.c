@@ -11,6 +11,7 @@
 #include "path/request.h"
 #include "path/resemble.h"
 #include "path/shared.h"
+#include "path/trace.h"
 
 #define REFUSALS_LOGGED_PER_SECOND 20
 #define AFFINITY_MS                (5u * 60u * 1000u)
@@ -176,20 +177,35 @@ static void log_line(struct request *r, const struct record *row)
         return;
     if (r->key == NULL && !may_log(g, r->at_us / 1000000))
         return;
-    struct buf cost;
+    struct buf cost, trace;
     buf_init(&cost, 64);
+    buf_init(&trace, 64);
     (void)pusd_print(&cost, row->cost);
-    LOG(g->log, level, "request", LOG_S("id", str_of(r->id_text, UUID_TEXT_BYTES - 1)),
-        LOG_S("key", r->key != NULL ? r->key->tag : (str){0}), LOG_S("endpoint", row->endpoint),
-        LOG_S("route", str_of_c(route_kind_text(row->route))), LOG_S("provider", row->provider),
-        LOG_S("model", row->model), LOG_I("attempts", row->attempts), LOG_I("status", row->status),
+    if (r->trace != NULL)
+        (void)trace_id_add(&trace, r->trace->context.trace_id);
+    const struct log_field fields[] = {
+        LOG_S("id", str_of(r->id_text, UUID_TEXT_BYTES - 1)),
+        LOG_S("key", r->key != NULL ? r->key->tag : (str){0}),
+        LOG_S("endpoint", row->endpoint),
+        LOG_S("route", str_of_c(route_kind_text(row->route))),
+        LOG_S("provider", row->provider),
+        LOG_S("model", row->model),
+        LOG_I("attempts", row->attempts),
+        LOG_I("status", row->status),
         LOG_S("error", row->error_code),
         LOG_S("step", r->fault != OK ? str_of_c(step_text(r->fault_at)) : (str){0}),
         LOG_S("cache", str_of_c(cache_kind_text(row->cache))),
         log_count("prompt_tokens", row->prompt_tokens),
-        log_count("completion_tokens", row->completion_tokens), LOG_R("cost_usd", buf_str(&cost)),
-        LOG_D("ttft_ms", row->ttft_ms), LOG_D("latency_ms", row->latency_ms),
-        LOG_I("overhead_us", row->overhead_us));
+        log_count("completion_tokens", row->completion_tokens),
+        LOG_R("cost_usd", buf_str(&cost)),
+        LOG_D("ttft_ms", row->ttft_ms),
+        LOG_D("latency_ms", row->latency_ms),
+        LOG_I("overhead_us", row->overhead_us),
+        LOG_S("trace_id", buf_str(&trace)), /* the last: only where there is tracing */
+    };
+    size_t count = sizeof fields / sizeof *fields;
+    log_write(g->log, level, "request", fields, trace.len > 0 ? count : count - 1);
+    buf_deinit(&trace);
     buf_deinit(&cost);
 }
 

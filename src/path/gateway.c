@@ -47,6 +47,8 @@ static struct view *view_new(struct worker *w, struct catalog *catalog)
     for (unsigned i = 0; i < catalog->model_count; i++)
         v->model_meters[i] = meters_for_model(&w->gateway->meters, catalog->models[i].provider_name,
                                               catalog->models[i].name);
+    if (v->config->telemetry.otlp.len > 0)
+        v->traces = atomic_load_explicit(&w->gateway->traces, memory_order_acquire);
     v->current = true;
     return v;
 }
@@ -125,14 +127,19 @@ void worker_deinit(struct worker *w)
     }
 }
 
-double worker_dice(struct worker *w)
+uint64_t worker_random(struct worker *w)
 {
     /* xorshift64*: Vigna, "An experimental exploration of Marsaglia's xorshift generators,
      * scrambled" (2016). */
     w->dice ^= w->dice >> 12;
     w->dice ^= w->dice << 25;
     w->dice ^= w->dice >> 27;
-    return (double)((w->dice * UINT64_C(2685821657736338717)) >> 11) / 9007199254740992.0;
+    return w->dice * UINT64_C(2685821657736338717);
+}
+
+double worker_dice(struct worker *w)
+{
+    return (double)(worker_random(w) >> 11) / 9007199254740992.0;
 }
 
 struct buf *worker_buf_get(struct worker *w)

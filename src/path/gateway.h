@@ -25,6 +25,7 @@
 #include "net/loop.h"
 #include "net/server.h"
 #include "path/meters.h"
+#include "path/trace_queue.h"
 #include "store/answers.h"
 #include "store/redis_answers.h"
 #include "store/redis_limits.h"
@@ -62,6 +63,7 @@ struct gateway {
     bool has_admin_key;
     bool metrics_open;   /* /metrics needs no key on the main listener */
     bool admin_separate; /* admin.listen is set: the admin side is on listener 1 only */
+    struct trace_queue *_Atomic traces; /* NULL: nothing has been traced yet; then it stays */
     _Atomic int64_t inflight;
     _Atomic int64_t
         refused_logged_s; /* bounded logging of refused keys: the second and how many in it */
@@ -94,6 +96,7 @@ struct view {
     const struct config *config;
     struct upstream *upstreams;        /* by provider index */
     struct model_meters *model_meters; /* by model index */
+    struct trace_queue *traces;        /* NULL: tracing is off */
     int64_t requests;                  /* in flight under this view */
     bool current;
 };
@@ -134,8 +137,9 @@ void worker_deinit(struct worker *w);
 /* The worker's thread: from now on new requests see this catalogue. */
 void worker_use(struct worker *w, struct catalog *catalog);
 
-/* Uniform in [0, 1). Not for secrets. */
+/* Uniform in [0, 1), and any number but 0. Not for secrets. */
 double worker_dice(struct worker *w);
+uint64_t worker_random(struct worker *w);
 
 struct buf *worker_buf_get(struct worker *w);
 void worker_buf_put(struct worker *w, struct buf *b);

@@ -5,6 +5,7 @@
  * over, waits as for a provider, and gets the answer's body. The work outlives a request that left
  * while a part of it was being encoded. */
 #include "path/local.h"
+#include "path/trace.h"
 
 #include <assert.h>
 #include <stdatomic.h>
@@ -167,6 +168,7 @@ static void begin_attempt(struct request *r)
         .model = catalog_local_model.name,
         .usage = usage_none(),
         .cost = PUSD_UNKNOWN,
+        .span_id = trace_attempt_id(r),
         .started_us = clock_utc_us(),
         .started_ns = clock_mono_ns(),
     };

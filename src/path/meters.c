@@ -52,6 +52,7 @@ static const struct metric_desc table[METER_COUNT] = {
     [METER_LIMITS_UNSETTLED] = {"relay_limits_unsettled", "Ends of requests that Redis has not confirmed yet.", METRIC_GAUGE, {NULL}, NULL, 1},
     [METER_LIMITS_LOST]     = {"relay_limits_lost_total", "Ends of requests that Redis was not told; budgets make up for them from the request log.", METRIC_COUNTER, {NULL}, NULL, 1},
     [METER_STEP]            = {"relay_step_seconds", "Time a request spent in a step of the path, waiting included.", METRIC_HISTOGRAM, {"step"}, micro_bounds, NS},
+    [METER_TRACE_SPANS]     = {"relay_trace_spans_total", "Spans of traces, by what became of them.", METRIC_COUNTER, {"result"}, NULL, 1},
     [METER_BUILD_INFO]      = {"relay_build_info", "Always 1; the version is a label.", METRIC_GAUGE, {"version"}, NULL, 1},
 };
 /* clang-format on */
@@ -198,6 +199,18 @@ static void set_shared(struct gateway *g)
     set_limits(g, up > 0);
 }
 
+/* Only where there is, or was, tracing. */
+static void set_traces(struct gateway *g)
+{
+    struct metrics *x = g->meters.metrics;
+    const struct trace_queue *q = atomic_load_explicit(&g->traces, memory_order_acquire);
+    for (unsigned i = 0; q != NULL && i < TRACE_RESULTS; i++) {
+        enum trace_result result = (enum trace_result)i;
+        metrics_set(x, series(x, METER_TRACE_SPANS, trace_result_text(result)),
+                    trace_queue_counted(q, result));
+    }
+}
+
 /* Only where there are audits: a ratio of nothing is no number. */
 static void set_audits(struct gateway *g, const struct config *config)
 {
@@ -220,6 +233,7 @@ bool meters_page(struct gateway *g, const struct catalog *catalog, uint64_t now_
     metrics_set(x, g->meters.journal_bytes, journal_stats(g->journal).bytes);
     metrics_set(x, series(x, METER_STORE_UP, NULL), store_look(g->store).reachable);
     set_shared(g);
+    set_traces(g);
     const struct config *config = catalog->config;
     set_audits(g, config);
     for (unsigned i = 0; i < config->provider_count; i++) {

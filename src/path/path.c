@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "path/request.h"
+#include "path/trace.h"
 
 #define TO(step) (1u << (step))
 
@@ -141,7 +142,9 @@ static void end_all(struct worker *w, struct list *ending)
     bool written = account_flush(w, ending);
     while (!list_is_empty(ending)) {
         struct request *r = take_first(ending);
+        trace_note_reply(r);
         (void)run_step(r);
+        trace_end(r);
         request_free(r);
     }
     if (written)

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "path/resemble.h"
 #include "path/shared.h"
+#include "path/trace.h"
 
 #define ARENA_FIRST_BYTES    3072u /* what a stream keeps of a request of ordinary size */
 #define QUESTION_FIRST_BYTES 8192u
@@ -118,6 +119,8 @@ struct request *request_new(struct worker *w, struct exchange *x, const struct e
     list_add_before(&w->requests, &r->request_node);
     x->user = r;
     atomic_fetch_add_explicit(&w->gateway->inflight, 1, memory_order_relaxed);
+    if (r->view->traces != NULL)
+        trace_begin(r);
     return r;
 }
 

@@ -54,6 +54,7 @@ struct attempt {
     struct upstream *upstream;
     str model; /* what went upstream */
     unsigned key_index;
+    uint64_t span_id; /* trace.h; 0: no tracing */
     struct uuid limit_id;
     struct reservation reservation;          /* of the provider's own limits */
     int64_t started_us;                      /* UTC */
@@ -120,6 +121,7 @@ struct request {
     int64_t at_us; /* UTC */
     uint64_t started_ns, step_ns;
     uint32_t step_us[STEP_COUNT];
+    struct trace *trace;     /* NULL: tracing is off */
     uint64_t waited_ns;      /* for the client, a provider, a leader: not Relay's own time */
     struct loop_timer timer; /* the earliest of the deadlines below */
     uint64_t total_at_ms, deadline_at_ms, attempt_at_ms, silence_at_ms, orphan_at_ms;

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "path/limit.h"
+#include "path/trace.h"
 
 #define PLAIN_ANSWER_MAX  (64u << 20)
 #define REFUSAL_BYTES_MAX (64u << 10)
@@ -306,8 +307,8 @@ void upstream_stop(struct request *r)
 /* ---- starting ---- */
 
 /* The few headers of the client's that go upstream (reference 3). */
-static const enum http_header passed_headers[] = {HEADER_TRACEPARENT, HEADER_OPENAI_BETA,
-                                                  HEADER_ANTHROPIC_BETA, HEADER_IDEMPOTENCY_KEY};
+static const enum http_header passed_headers[] = {HEADER_OPENAI_BETA, HEADER_ANTHROPIC_BETA,
+                                                  HEADER_IDEMPOTENCY_KEY};
 
 static void add_line(struct buf *b, str name, str value)
 {
@@ -326,6 +327,7 @@ static str header_lines(struct request *r, const struct upstream *u, const struc
         add_line(b, o->headers[i].name, o->headers[i].value);
     for (unsigned i = 0; i < u->config->header_count; i++)
         add_line(b, u->config->headers[i].name, u->config->headers[i].value);
+    trace_add_header(r, b);
     for (size_t i = 0; i < sizeof passed_headers / sizeof *passed_headers; i++) {
         str value = exchange_header(r->x, passed_headers[i]);
         if (value.len > 0)
@@ -398,6 +400,7 @@ enum err upstream_start(struct request *r, struct candidate *c, unsigned key_ind
                           .is_first = c == r->candidates,
                           .upstream = u,
                           .key_index = key_index,
+                          .span_id = trace_attempt_id(r),
                           .usage = r->chat.asked == ASKED_COUNT ? usage_free() : usage_none(),
                           .cost = PUSD_UNKNOWN};
     struct target target = {

@@ -19,7 +19,7 @@ TEST(what_differs_from_the_defaults)
         load_text("server: {listen: \":80\", tls: {cert: a, key: b}, cors: [\"https://a.test\"]}\n"
                   "admin: {key: hunter2-hunter2-hunter2}\n"
                   "cache: {ttl: 90m, max_bytes: 1MiB, audit_usd_per_day: 0.5, model: \"a b\"}\n"
-                  "telemetry: {otlp: \"http://u:hunter2@o/\", headers: {k: hunter2}}\n"
+                  "telemetry: {otlp: \"http://o/\", headers: {k: hunter2}}\n"
                   "providers: {vllm: {kind: openai, base_url: http://v/v1, timeouts: {idle: 5s}, "
                   "api_key: hunter2, headers: {h: hunter2}, proxy: \"http://u:hunter2@p:1\"}}\n"
                   "models: [{id: vllm/m, input: 0.15, quality: 41.5, capabilities: [tools]}]\n"

@@ -315,6 +315,8 @@ TEST(secrets_are_not_in_errors)
                                         "providers: {groq: {base_url: \"${SECRET}\"}}",
                                         "providers: {groq: {proxy: \"${SECRET}\"}}",
                                         "server: {listen: \"${SECRET}\"}",
+                                        "telemetry: {otlp: \"http://u:hunter2@o/\"}",
+                                        "telemetry: {otlp: \"${SECRET}\"}",
                                         "telemetry: {headers: {authorization: \"hunter2\\n\"}}",
                                         "server: {cors: [\"${SECRET}\"]}"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
