@@ -146,8 +146,11 @@ static void count_request(struct request *r, const struct record *row)
     metrics_add(x, w->index, m->cache[row->cache], 1);
     if (pusd_known(row->cache_saved) && row->cache_saved > 0)
         metrics_add(x, w->index, m->saved_cache, row->cache_saved);
-    if (pusd_known(row->routing_saved))
+    /* Counters only grow, or rates over them would be nonsense. */
+    if (pusd_known(row->routing_saved) && row->routing_saved >= 0)
         metrics_add(x, w->index, m->saved_routing, row->routing_saved);
+    else if (pusd_known(row->routing_saved))
+        metrics_add(x, w->index, m->routing_extra, -row->routing_saved);
 }
 
 /* Refused keys have no row, and a full journal loses rows: both are logged at a bounded rate, so

@@ -25,7 +25,8 @@ static const struct metric_desc table[METER_COUNT] = {
     [METER_INTER_TOKEN]     = {"relay_inter_token_seconds", "Time between two content events of a stream.", METRIC_HISTOGRAM, {"provider", "model"}, seconds_bounds, NS},
     [METER_TOKENS]          = {"relay_tokens_total", "Tokens, as providers told them or estimated.", METRIC_COUNTER, {"provider", "model", "type"}, NULL, 1},
     [METER_COST]            = {"relay_cost_usd_total", "Cost in US dollars.", METRIC_COUNTER, {"provider", "model"}, NULL, USD},
-    [METER_SAVED]           = {"relay_saved_usd_total", "Savings in US dollars by cache and by routing.", METRIC_GAUGE, {"kind"}, NULL, USD},
+    [METER_SAVED]           = {"relay_saved_usd_total", "Savings in US dollars by cache and by routing.", METRIC_COUNTER, {"kind"}, NULL, USD},
+    [METER_EXTRA]           = {"relay_routing_extra_usd_total", "US dollars by which requests cost more than at the baseline's price: what routing saved is relay_saved_usd_total less this.", METRIC_COUNTER, {NULL}, NULL, USD},
     [METER_CACHE]           = {"relay_cache_total", "Requests by what the cache did.", METRIC_COUNTER, {"result"}, NULL, 1},
     [METER_VETOES]          = {"relay_cache_vetoes_total", "Stored answers to similar questions that were not served, by each rule that spoke against it; score: by none, but it is not sure enough.", METRIC_COUNTER, {"rule"}, NULL, 1},
     [METER_AUDITS]          = {"relay_cache_audits_total", "Semantic hits that were asked again upstream, by what the comparison of the two answers found.", METRIC_COUNTER, {"result"}, NULL, 1},
@@ -74,6 +75,7 @@ void meters_init(struct meters *m, unsigned workers, const char *version)
     m->overhead = series(m->metrics, METER_OVERHEAD, NULL);
     m->saved_cache = series(m->metrics, METER_SAVED, "cache");
     m->saved_routing = series(m->metrics, METER_SAVED, "routing");
+    m->routing_extra = series(m->metrics, METER_EXTRA, NULL);
     m->inflight = series(m->metrics, METER_INFLIGHT, NULL);
     m->journal_bytes = series(m->metrics, METER_JOURNAL_BYTES, NULL);
     m->unpriced = series(m->metrics, METER_UNPRICED, NULL);

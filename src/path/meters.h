@@ -24,6 +24,7 @@ enum meter {
     METER_TOKENS,
     METER_COST,
     METER_SAVED,
+    METER_EXTRA,
     METER_CACHE,
     METER_VETOES,
     METER_AUDITS,
@@ -58,8 +59,8 @@ enum meter {
 /* Series that do not depend on the configuration, made once. */
 struct meters {
     struct metrics *metrics;
-    unsigned shared_seconds, request_seconds, overhead, saved_cache, saved_routing, inflight,
-        journal_bytes, unpriced, cost_unknown;
+    unsigned shared_seconds, request_seconds, overhead, saved_cache, saved_routing, routing_extra,
+        inflight, journal_bytes, unpriced, cost_unknown;
     unsigned cache[5];                /* by enum cache_kind */
     unsigned vetoes[GUARD_RULES + 1]; /* the last: the score */
     unsigned audits[AUDIT_RESULTS];
