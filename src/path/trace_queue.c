@@ -3,11 +3,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "base/list.h"
 #include "base/mem.h"
 
 struct piece {
-    struct list node;
+    struct piece *next;
     unsigned count;
     size_t len;
     char text[];
@@ -15,7 +14,7 @@ struct piece {
 
 struct trace_queue {
     pthread_mutex_t lock;
-    struct list pieces; /* oldest first */
+    struct piece *first, **last; /* oldest first */
     size_t bytes, spans;
     bool told; /* that a batch is there */
     void (*on_batch)(void *arg);
@@ -33,7 +32,7 @@ struct trace_queue *trace_queue_new(void)
 {
     struct trace_queue *q = xcalloc(1, sizeof *q);
     pthread_mutex_init(&q->lock, NULL);
-    list_init(&q->pieces);
+    q->last = &q->first;
     return q;
 }
 
@@ -41,9 +40,8 @@ void trace_queue_free(struct trace_queue *q)
 {
     if (q == NULL)
         return;
-    while (!list_is_empty(&q->pieces)) {
-        struct piece *p = LIST_ITEM(q->pieces.next, struct piece, node);
-        list_remove(&p->node);
+    for (struct piece *p = q->first, *next; p != NULL; p = next) {
+        next = p->next;
         free(p);
     }
     pthread_mutex_destroy(&q->lock);
@@ -64,6 +62,7 @@ static bool has_batch(const struct trace_queue *q)
 void trace_queue_add(struct trace_queue *q, str spans, unsigned count)
 {
     struct piece *p = xmalloc(sizeof *p + spans.len);
+    p->next = NULL;
     p->count = count;
     p->len = spans.len;
     memcpy(p->text, spans.p, spans.len);
@@ -71,7 +70,8 @@ void trace_queue_add(struct trace_queue *q, str spans, unsigned count)
     bool fits = q->bytes + sizeof *p + p->len <= TRACE_QUEUE_BYTES_MAX;
     bool tell = false;
     if (fits) {
-        list_add_before(&q->pieces, &p->node);
+        *q->last = p;
+        q->last = &p->next;
         q->bytes += sizeof *p + p->len;
         q->spans += count;
         tell = !q->told && has_batch(q);
@@ -87,39 +87,42 @@ void trace_queue_add(struct trace_queue *q, str spans, unsigned count)
 }
 
 /* Those of the next batch leave the queue; how many spans they are. Under the lock. */
-static unsigned take_pieces(struct trace_queue *q, struct list *out)
+static unsigned take_pieces(struct trace_queue *q, struct piece **out)
 {
     unsigned taken = 0;
     size_t bytes = 0;
-    while (!list_is_empty(&q->pieces)) {
-        struct piece *p = LIST_ITEM(q->pieces.next, struct piece, node);
+    struct piece **end = &q->first;
+    for (struct piece *p = q->first; p != NULL; p = p->next) {
         if (taken > 0 &&
             (taken + p->count > TRACE_BATCH_SPANS || bytes + p->len > TRACE_BATCH_BYTES))
             break;
-        list_remove(&p->node);
-        list_add_before(out, &p->node);
         q->bytes -= sizeof *p + p->len;
         q->spans -= p->count;
         taken += p->count;
         bytes += p->len;
+        end = &p->next;
     }
+    struct piece *rest = *end;
+    *end = NULL;
+    *out = taken > 0 ? q->first : NULL;
+    q->first = rest;
+    if (rest == NULL)
+        q->last = &q->first;
     return taken;
 }
 
 unsigned trace_queue_take(struct trace_queue *q, struct buf *out, bool *more)
 {
-    struct list taken;
-    list_init(&taken);
+    struct piece *taken = NULL;
     pthread_mutex_lock(&q->lock);
     unsigned count = take_pieces(q, &taken);
     *more = has_batch(q);
     q->told = *more;
     pthread_mutex_unlock(&q->lock);
-    for (bool first = true; !list_is_empty(&taken); first = false) {
-        struct piece *p = LIST_ITEM(taken.next, struct piece, node);
-        (void)buf_add(out, first ? STR("") : STR(","));
+    for (struct piece *p = taken, *next; p != NULL; p = next) {
+        next = p->next;
         (void)buf_add(out, str_of(p->text, p->len));
-        list_remove(&p->node);
+        (void)buf_add(out, next != NULL ? STR(",") : STR(""));
         free(p);
     }
     return count;
