@@ -70,26 +70,44 @@ static void print_table(struct tool *t, const char *by, const struct usage_row *
     }
 }
 
+static int rebuild(const char *config)
+{
+    struct tool t = {0};
+    str why;
+    int code = tool_open(&t, config, TOOL_STORE);
+    if (code == 0 && !db_usage_rebuild(t.db, &t.arena, &why)) {
+        code = tool_fail(why);
+    } else if (code == 0) {
+        buf_add(&t.out, STR("The summaries of the request log have been made anew.\n"));
+    }
+    return tool_close(&t, code);
+}
+
 int cli_usage(int argc, char **argv)
 {
     const char *config = NULL, *since = NULL, *by = NULL;
-    bool json = false, table = false;
+    bool json = false, table = false, anew = false;
     const struct args_option options[] = {
         {"since", "TIME", "24h, 7d, or a UTC time (default: 24h)", &since, NULL},
         {"by", "WHAT", "minute, hour, day, provider, model, key or tag (default: model)", &by,
          NULL},
+        {"rebuild", NULL, "make the hourly summaries anew from the log, also while gateways serve",
+         NULL, &anew},
         ARGS_JSON(&json),
         ARGS_TABLE(&table),
         ARGS_CONFIG(&config),
         {0}};
     struct args args = {
         .usage = "relay usage [--since 24h] [--by key|model|provider|tag|hour|day|minute] "
-                 "[--json|--table]",
+                 "[--json|--table] | relay usage --rebuild",
         .about = "Spend and savings from the request log: a table on a terminal, JSON elsewhere.",
         .options = options};
     enum args_result r = args_parse(&args, argc, argv);
     if (r != ARGS_OK) {
         return r == ARGS_HELP ? 0 : EXIT_USAGE;
+    }
+    if (anew) {
+        return rebuild(config);
     }
     size_t which = 0;
     by = by != NULL ? by : "model";

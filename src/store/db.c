@@ -124,12 +124,6 @@ bool db_key_rotate(struct db *d, const struct uuid *id, str new_key_text, int64_
 
 /* ---- the request log: more in log_query.c ---- */
 
-bool db_latencies(struct db *d, int64_t from_us, struct arena *a, struct latency_row **rows,
-                  size_t *count, str *why)
-{
-    return d->driver->latencies(d, from_us, a, rows, count, why);
-}
-
 bool db_content(struct db *d, const struct uuid *id, struct arena *a, bool *found, str *request,
                 str *answer, str *why)
 {

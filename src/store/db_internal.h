@@ -49,6 +49,8 @@ struct log_range {
     size_t limit;
 };
 
+struct usage_driver;
+
 struct db_driver {
     const char *const *schemes; /* that its URLs begin with; the last one is NULL */
     /* Of one transaction, where many wait: a larger one is cheaper a row, and what comes after it,
@@ -104,15 +106,12 @@ struct db_driver {
     bool (*load_spend)(struct db *d, struct limits *l, int64_t now_us);
 
     /* ---- queries, as db_*() ---- */
-    /* Of usage: all groups in any order, and the total; db_usage() does the rest. */
-    bool (*usage)(struct db *d, const struct usage_query *q, struct arena *a,
-                  struct usage_sums *out, str *why);
     bool (*logs)(struct db *d, const struct log_range *range, struct arena *a, struct record **rows,
                  size_t *count, str *why);
     bool (*content)(struct db *d, const struct uuid *id, struct arena *a, bool *found, str *request,
                     str *answer, str *why);
-    bool (*latencies)(struct db *d, int64_t from_us, struct arena *a, struct latency_row **rows,
-                      size_t *count, str *why);
+
+    const struct usage_driver *usage; /* the log's sums (usage_internal.h) */
 };
 
 extern const struct db_driver sqlite_driver, postgres_driver;
@@ -208,7 +207,8 @@ static inline bool ledger_make_durable(struct db *d)
     return d->driver->make_durable(d);
 }
 
-/* Deletes a part of the rows from before the times given (0: none). *more: there may be others. */
+/* Deletes a part of the rows from before the times given (0: none). *more: there may be others.
+ * What the summaries hold of them must have been forgotten (usage_tend()). */
 static inline bool ledger_retain(struct db *d, int64_t requests_from_us, int64_t contents_from_us,
                                  bool *more)
 {

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "store/db_internal.h"
+#include "store/usage_internal.h"
 
 #define HOUR_US INT64_C(3600000000)
 
@@ -85,7 +86,7 @@ bool db_usage(struct db *d, const struct usage_query *q, struct arena *a, struct
               str *why)
 {
     *out = (struct usage_sums){0};
-    if (!d->driver->usage(d, q, a, out, why)) {
+    if (!usage_sum_up(d, q, a, out, why)) {
         return false;
     }
     bool by_time = usage_is_by_time(q->by);

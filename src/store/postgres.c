@@ -131,8 +131,7 @@ const struct db_driver postgres_driver = {
     .make_durable = make_durable,
     .retain = postgres_retain,
     .load_spend = postgres_load_spend,
-    .usage = postgres_usage,
     .logs = postgres_logs,
     .content = postgres_content,
-    .latencies = postgres_latencies,
+    .usage = &postgres_usage,
 };

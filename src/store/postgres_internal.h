@@ -15,9 +15,10 @@
 #include "base/buf.h"
 #include "store/db_internal.h"
 
-#define POSTGRES_ARGS_MAX   24
-#define POSTGRES_VERSION    150000       /* the oldest server */
-#define POSTGRES_LOCKS      "1919249505" /* of advisory locks: 1 schema, 2 days, 3 retention */
+#define POSTGRES_ARGS_MAX 24
+#define POSTGRES_VERSION  150000 /* the oldest server */
+#define POSTGRES_LOCKS                                                                             \
+    "1919249505" /* of advisory locks: 1 schema, 2 days, 3 retention, 4 summaries */
 #define POSTGRES_CHANNEL    "relay_keys"
 #define POSTGRES_WRITE_MS   10000u /* how long the store thread waits for one answer */
 #define POSTGRES_TOOL_MS    30000u
@@ -44,6 +45,8 @@ struct postgres_db {
     char state[6];                /* SQLSTATE of the last failure; empty: the connection's */
     char problem[512];            /* one line, without anything secret */
     struct postgres_batch *batch; /* of the ledger (postgres_ledger.c) */
+    uint64_t usage_until_ns;      /* for all that is asked of the summaries */
+    bool tends;                   /* it has the summaries' lock */
 };
 
 static inline struct postgres_db *postgres_of(struct db *d)
@@ -159,6 +162,8 @@ bool postgres_add_rows(struct db *base, const struct record *rows, unsigned coun
 bool postgres_commit(struct db *base, struct ledger_sum *sum);
 void postgres_rollback(struct db *base);
 void postgres_batch_free(struct postgres_batch *batch); /* may be NULL */
+/* The session's own tables, which rows are sent to. */
+bool postgres_set_up(struct postgres_db *d);
 bool postgres_load_spend(struct db *base, struct limits *l, int64_t now_us);
 
 /* The tables of a UTC day, counted from 1970: made, unless this connection knows that they are
@@ -171,7 +176,7 @@ void postgres_forget_days(struct postgres_db *d);
 bool postgres_retain(struct db *base, int64_t requests_from_us, int64_t contents_from_us,
                      bool *more);
 
-/* ---- postgres_query.c, postgres_usage.c ---- */
+/* ---- postgres_query.c ---- */
 
 /* Rows of the log: parameters 1 to 9, which postgres_filter() adds. What it is given lives until
  * the call. */
@@ -182,13 +187,13 @@ bool postgres_retain(struct db *base, int64_t requests_from_us, int64_t contents
 void postgres_filter(struct postgres_args *args, const struct uuid *from, const struct uuid *before,
                      const struct log_filter *f, str caches);
 
-bool postgres_usage(struct db *base, const struct usage_query *q, struct arena *a,
-                    struct usage_sums *out, str *why);
 bool postgres_logs(struct db *base, const struct log_range *range, struct arena *a,
                    struct record **rows, size_t *count, str *why);
 bool postgres_content(struct db *base, const struct uuid *id, struct arena *a, bool *found,
                       str *request, str *answer, str *why);
-bool postgres_latencies(struct db *base, int64_t from_us, struct arena *a,
-                        struct latency_row **rows, size_t *count, str *why);
+
+/* ---- postgres_usage.c ---- */
+
+extern const struct usage_driver postgres_usage;
 
 #endif

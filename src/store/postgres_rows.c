@@ -266,3 +266,32 @@ void postgres_add_content(struct buf *out, const struct record *r)
     put_text_as_it_is(&at, r->content_answer);
     buf_added(out, (size_t)(at - began));
 }
+
+static void put_data(char **at, str bytes)
+{
+    put_length(at, bytes.len);
+    if (bytes.len > 0) {
+        put_bytes(at, bytes.p, bytes.len);
+    }
+}
+
+void postgres_add_sum(struct buf *out, const struct usage_sum *s)
+{
+    char *at = buf_reserve(out, FIXED_BYTES_MAX + s->name.len + s->data.len), *began = at;
+    put_columns(&at, 5);
+    put_int4(&at, (int64_t)s->part);
+    put_int4(&at, s->span);
+    put_int8(&at, s->hour);
+    put_data(&at, s->name);
+    put_data(&at, s->data);
+    buf_added(out, (size_t)(at - began));
+}
+
+void postgres_add_delta(struct buf *out, const struct usage_sum *s)
+{
+    char *at = buf_reserve(out, FIXED_BYTES_MAX + s->data.len), *began = at;
+    put_columns(&at, 2);
+    put_int8(&at, s->hour);
+    put_data(&at, s->data);
+    buf_added(out, (size_t)(at - began));
+}

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "store/record.h"
+#include "store/usage_internal.h"
 
 #define POSTGRES_REQUEST_COLUMNS 36
 #define POSTGRES_ATTEMPT_COLUMNS 13
@@ -23,5 +24,9 @@ void postgres_add_request(struct buf *out, const struct record *r);
 void postgres_add_attempt(struct buf *out, const struct uuid *request_id,
                           const struct attempt_record *a);
 void postgres_add_content(struct buf *out, const struct record *r);
+
+/* Rows of usage_sum, and of usage_delta (hour, data). */
+void postgres_add_sum(struct buf *out, const struct usage_sum *s);
+void postgres_add_delta(struct buf *out, const struct usage_sum *s);
 
 #endif

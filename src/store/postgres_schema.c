@@ -122,10 +122,22 @@ static const char *const migration_1[] = {
     " completion_tokens, " USD_OF("cost_pusd") " AS cost_usd, usage_source FROM attempt_log;"
     "CREATE VIEW contents AS SELECT request_id, request, answer FROM content_log;",
     NULL};
+
+/* The summaries (usage_internal.h). What a log holds already is summed up after this, backwards from
+ * the hour after its newest row. */
+static const char *const migration_2[] = {
+    "CREATE TABLE usage_sum (part integer, span integer, hour bigint, name bytea,"
+    " data bytea NOT NULL, PRIMARY KEY (part, span, hour, name));"
+    "CREATE TABLE usage_delta (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+    " hour bigint NOT NULL, data bytea NOT NULL);"
+    "INSERT INTO counter VALUES ('usage_days', 0), ('usage_from', coalesce("
+    " (SELECT ('x' || lpad(left(replace(id::text, '-', ''), 12), 16, '0'))::bit(64)::bigint"
+    "   / 3600000 + 1 FROM request_log ORDER BY id DESC LIMIT 1), 0));",
+    NULL};
 /* clang-format on */
 
 /* Each in pieces, NULL at their end. */
-static const char *const *const migrations[] = {migration_1};
+static const char *const *const migrations[] = {migration_1, migration_2};
 #define VERSION ((int)(sizeof migrations / sizeof *migrations))
 
 static bool refuse(struct postgres_db *d, const char *what, char **why)

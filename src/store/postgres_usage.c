@@ -1,197 +1,307 @@
-/* postgres_usage.c - sums over the request log: spend, savings, errors, and latencies by quantile.
+/* postgres_usage.c - the summaries in PostgreSQL: their rows, and the rows of the log they are made
+ * of.
  *
- * The server adds up: money as exact decimals, quantiles by nearest rank over all rows of a group.
- * A range of time is a range of ids, so only the days in it are touched. */
-#include <math.h>
+ * Whoever tends to them has an advisory lock of the session, taken before the transaction, so that
+ * it sees what the one before it has done; writers of the log are not held up, for they only add
+ * deltas. Long answers come through a cursor, a piece at a time. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "store/postgres_internal.h"
+#include "store/postgres_rows.h"
+#include "store/usage_internal.h"
 
-#define GROUPS_MAX 20000u
-#define MINUTE_US  INT64_C(60000000)
-#define HOUR_US    INT64_C(3600000000)
-#define DAY_US     (24 * HOUR_US)
+#define LOCK        POSTGRES_LOCKS ", 4"
+#define ROWS_A_TIME 4096
 
-/* A sum that does not fit stays at the most there is. */
-#define SUM(c)                                                                                     \
-    "least(greatest(coalesce(sum(" c "), 0), -9223372036854775807), 9223372036854775807)::bigint"
-#define IS_HIT "coalesce(cache, '') IN ('exact', 'semantic', 'shared')"
-#define QUANTILES(c, filter)                                                                       \
-    "(percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY " c ")" filter ")[1],"              \
-    "(percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY " c ")" filter ")[2]"
+static bool take_lock(struct postgres_db *d, bool *mine)
+{
+    PGresult *r = postgres_query(d, POSTGRES_ONCE, "SELECT pg_try_advisory_lock(" LOCK ")", NULL);
+    *mine = r != NULL && value_bool(r, 0, 0);
+    PQclear(r);
+    return r != NULL;
+}
 
-/* Its first column is the group, or NULL for the sums over all of them, which come first. */
-/* clang-format off */
-#define USAGE(rows, group, filter)                                                                  \
-    "SELECT CASE WHEN grouping(" group ") = 0 THEN " group " END COLLATE \"C\", count(*),"         \
-    " count(*) FILTER (WHERE status >= 400), count(*) FILTER (WHERE " IS_HIT "),"                  \
-    " " SUM("prompt_tokens") ", " SUM("completion_tokens") ", " SUM("cost_pusd") ","               \
-    " " SUM("cache_saved_pusd") ", " SUM("routing_saved_pusd") ","                                 \
-    " count(*) FILTER (WHERE cost_pusd IS NULL), " QUANTILES("ttft_ms", filter) ","                \
-    " " QUANTILES("latency_ms", filter)                                                            \
-    " FROM " rows " WHERE " POSTGRES_LOG_FILTER                                                      \
-    " GROUP BY GROUPING SETS ((" group "), ()) ORDER BY 1 NULLS FIRST LIMIT $10"
-/* clang-format on */
+static bool begin(struct db *base, bool writes, bool *mine)
+{
+    struct postgres_db *d = postgres_of(base);
+    *mine = true;
+    d->usage_until_ns = d->role == DB_READER
+                            ? clock_mono_ns() + DB_READER_LIMIT_MS * UINT64_C(1000000)
+                            : UINT64_MAX;
+    if (!writes) {
+        return postgres_script(d, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    }
+    if (!postgres_set_up(d) || !take_lock(d, mine)) {
+        return false;
+    }
+    d->tends = *mine;
+    return !*mine || postgres_script(d, "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE");
+}
 
-/* What a hit took says nothing about the speed of whom its answer came from. */
-#define NO_HITS " FILTER (WHERE NOT " IS_HIT ")"
+static bool end(struct db *base, bool keep)
+{
+    struct postgres_db *d = postgres_of(base);
+    bool ok = PQtransactionStatus(d->conn) == PQTRANS_IDLE ||
+              postgres_script(d, keep ? "COMMIT" : "ROLLBACK");
+    if (d->tends) {
+        d->tends = false;
+        ok = postgres_script(d, "SELECT pg_advisory_unlock(" LOCK ")") && ok;
+    }
+    return ok;
+}
 
-/* A row for each tag of a request, one for a request without any. PostgreSQL's texts cannot hold
- * the character NUL, which JSON can name. */
-#define TAGS_OF_ROWS                                                                               \
-    " LEFT JOIN LATERAL (SELECT t.key || '=' || coalesce(t.value, 'null') AS tag FROM"             \
-    " jsonb_each_text((CASE WHEN tags IS NULL OR position('\\u0000' IN tags) > 0 THEN '{}'"        \
-    " ELSE tags END)::jsonb) t) tags_of ON true"
+static int64_t hour_of_id(const PGresult *r, int row, int column)
+{
+    struct uuid id = value_uuid(r, row, column);
+    return usage_hour_of(id_time_us(&id) / 1000);
+}
 
-static const char *const usage_sql[] = {
-    [USAGE_BY_MINUTE] = USAGE("request_log", "(at_us / 60000000)::text", ""),
-    [USAGE_BY_HOUR] = USAGE("request_log", "(at_us / 3600000000)::text", ""),
-    [USAGE_BY_DAY] = USAGE("request_log", "(at_us / 86400000000)::text", ""),
-    [USAGE_BY_PROVIDER] = USAGE("request_log", "coalesce(provider, '')", NO_HITS),
-    [USAGE_BY_MODEL] =
-        USAGE("request_log", "coalesce(provider || '/', '') || coalesce(model, '')", NO_HITS),
-    [USAGE_BY_TAG] = USAGE("request_log" TAGS_OF_ROWS, "coalesce(tag, '')", ""),
-    [USAGE_BY_KEY] =
-        USAGE("request_log", "coalesce(key_id, '00000000-0000-0000-0000-000000000000')::text", ""),
+static bool state(struct db *base, struct usage_state *out)
+{
+    PGresult *r = postgres_query(
+        postgres_of(base), POSTGRES_ONCE,
+        "SELECT (SELECT value FROM counter WHERE name = 'usage_from'),"
+        " (SELECT value FROM counter WHERE name = 'usage_days'),"
+        " (SELECT hour FROM usage_sum WHERE part = 0 AND span = 1 ORDER BY hour LIMIT 1),"
+        " (SELECT id FROM request_log ORDER BY id LIMIT 1),"
+        " (SELECT id FROM request_log ORDER BY id DESC LIMIT 1)",
+        NULL);
+    if (r != NULL) {
+        *out = (struct usage_state){.from_hour = value_int(r, 0, 0),
+                                    .days_before = value_int(r, 0, 1),
+                                    .has_sums = !PQgetisnull(r, 0, 2),
+                                    .first_hour = value_int(r, 0, 2),
+                                    .has_log = !PQgetisnull(r, 0, 3),
+                                    .log_hour = hour_of_id(r, 0, 3),
+                                    .newest_hour = hour_of_id(r, 0, 4)};
+    }
+    PQclear(r);
+    return r != NULL;
+}
+
+static bool hour_before(struct db *base, int64_t hour, bool *found, int64_t *out)
+{
+    struct postgres_args args = {0};
+    struct uuid bound = id_at(hour * USAGE_HOUR_US);
+    arg_uuid(&args, &bound);
+    PGresult *r =
+        postgres_query(postgres_of(base), POSTGRES_ONCE,
+                       "SELECT id FROM request_log WHERE id < $1 ORDER BY id DESC LIMIT 1", &args);
+    *found = r != NULL && PQntuples(r) > 0;
+    *out = *found ? hour_of_id(r, 0, 0) : 0;
+    PQclear(r);
+    return r != NULL;
+}
+
+/* ---- reading ---- */
+
+/* False: no more. */
+typedef bool row_fn(void *ctx, const PGresult *r, int row);
+
+static bool is_in_time(struct postgres_db *d)
+{
+    bool in_time = clock_mono_ns() < d->usage_until_ns;
+    if (!in_time) {
+        snprintf(d->problem, sizeof d->problem, "the answer takes longer than %d s",
+                 DB_READER_LIMIT_MS / 1000);
+    }
+    return in_time;
+}
+
+static bool each(struct postgres_db *d, const char *sql, const struct postgres_args *args,
+                 row_fn *fn, void *ctx)
+{
+    char fetch[64];
+    bool ok = postgres_do(d, POSTGRES_ONCE, sql, args, NULL), on = true;
+    snprintf(fetch, sizeof fetch, "FETCH FORWARD %d FROM usage", ROWS_A_TIME);
+    while (ok && on) {
+        PGresult *r = postgres_query(d, POSTGRES_ONCE, fetch, NULL);
+        int rows = r != NULL ? PQntuples(r) : 0;
+        for (int i = 0; on && i < rows; i++) {
+            on = fn(ctx, r, i);
+        }
+        on = on && rows == ROWS_A_TIME;
+        ok = r != NULL && is_in_time(d);
+        PQclear(r);
+    }
+    return ok && postgres_script(d, "CLOSE usage");
+}
+
+struct facts_call {
+    usage_fact_fn *fn;
+    void *ctx;
 };
 
-static void read_sums(const PGresult *q, int row, struct usage_row *out)
+static bool give_fact(void *ctx, const PGresult *r, int row)
 {
-    *out = (struct usage_row){.requests = value_int(q, row, 1),
-                              .errors = value_int(q, row, 2),
-                              .cache_hits = value_int(q, row, 3),
-                              .prompt_tokens = value_int(q, row, 4),
-                              .completion_tokens = value_int(q, row, 5),
-                              .cost = value_int(q, row, 6),
-                              .cache_saved = value_int(q, row, 7),
-                              .routing_saved = value_int(q, row, 8),
-                              .cost_unknown = value_int(q, row, 9),
-                              .ttft_p50_ms = value_num(q, row, 10),
-                              .ttft_p95_ms = value_num(q, row, 11),
-                              .latency_p50_ms = value_num(q, row, 12),
-                              .latency_p95_ms = value_num(q, row, 13)};
+    const struct facts_call *call = ctx;
+    struct uuid id = value_uuid(r, row, 0);
+    struct usage_fact f = {.at_ms = id_time_us(&id) / 1000,
+                           .key = value_uuid(r, row, 1),
+                           .provider = value_text(r, row, 2),
+                           .model = value_text(r, row, 3),
+                           .status = (int)value_int(r, row, 4),
+                           .cache = cache_kind_read(value_text(r, row, 5)),
+                           .prompt_tokens = value_count(r, row, 6),
+                           .completion_tokens = value_count(r, row, 7),
+                           .cost = value_money(r, row, 8),
+                           .cache_saved = value_money(r, row, 9),
+                           .routing_saved = value_money(r, row, 10),
+                           .ttft_ms = value_num(r, row, 11),
+                           .latency_ms = value_num(r, row, 12),
+                           .tags = value_text(r, row, 13)};
+    return call->fn(call->ctx, &f);
 }
 
-static str group_name(enum usage_by by, str name, struct arena *a)
-{
-    char text[CLOCK_TEXT_BYTES];
-    int64_t number = 0;
-    if (by == USAGE_BY_MINUTE && str_to_i64(name, &number)) {
-        clock_utc_text(number * MINUTE_US, text);
-        return arena_printf(a, "%.19sZ", text);
-    }
-    if (by == USAGE_BY_HOUR && str_to_i64(name, &number)) {
-        clock_utc_text(number * HOUR_US, text);
-        return arena_printf(a, "%.19sZ", text);
-    }
-    if (by == USAGE_BY_DAY && str_to_i64(name, &number)) {
-        clock_utc_text(number * DAY_US, text);
-        return arena_printf(a, "%.10s", text);
-    }
-    return arena_copy(a, name);
-}
-
-/* What all groups but those shown have together. */
-static struct usage_row others(const struct usage_row *total, const struct usage_row *rows,
-                               size_t count)
-{
-    struct usage_row rest = *total;
-    rest.group = STR("(others)");
-    rest.ttft_p50_ms = rest.ttft_p95_ms = (double)NAN;
-    rest.latency_p50_ms = rest.latency_p95_ms = (double)NAN;
-    for (size_t i = 0; i < count; i++) {
-        rest.requests -= rows[i].requests;
-        rest.errors -= rows[i].errors;
-        rest.cache_hits -= rows[i].cache_hits;
-        rest.prompt_tokens -= rows[i].prompt_tokens;
-        rest.completion_tokens -= rows[i].completion_tokens;
-        rest.cost = pusd_add(rest.cost, -rows[i].cost);
-        rest.cache_saved = pusd_add(rest.cache_saved, -rows[i].cache_saved);
-        rest.routing_saved = pusd_add(rest.routing_saved, -rows[i].routing_saved);
-        rest.cost_unknown -= rows[i].cost_unknown;
-    }
-    return rest;
-}
-
-static PGresult *ask(struct postgres_db *d, const struct usage_query *q, const char *sql,
-                     int64_t limit)
+static bool facts(struct db *base, const struct usage_facts_ask *q, usage_fact_fn *fn, void *ctx)
 {
     struct postgres_args args = {0};
     char caches[LOG_CACHES_BYTES];
-    struct uuid from = id_at(q->from_us), to = id_at(q->to_us);
-    postgres_filter(&args, &from, &to, &q->filter, log_filter_caches(&q->filter, caches));
-    arg_int(&args, limit);
-    return postgres_query(d, POSTGRES_ONCE, sql, &args);
+    struct facts_call call = {fn, ctx};
+    postgres_filter(&args, &q->from, &q->before, &q->filter, log_filter_caches(&q->filter, caches));
+    arg_int(&args, q->tags);
+    return each(postgres_of(base),
+                "DECLARE usage NO SCROLL CURSOR FOR SELECT id, key_id, provider, model, status,"
+                " cache, prompt_tokens, completion_tokens, cost_pusd, cache_saved_pusd,"
+                " routing_saved_pusd, ttft_ms, latency_ms, CASE WHEN $10 = 1 THEN tags END"
+                " FROM request_log WHERE " POSTGRES_LOG_FILTER,
+                &args, give_fact, &call);
 }
 
-bool postgres_usage(struct db *base, const struct usage_query *q, struct arena *a,
-                    struct usage_sums *out, str *why)
+struct sums_call {
+    enum usage_part part;
+    int span;
+    usage_sum_fn *fn;
+    void *ctx;
+};
+
+/* Each row: hour, name, data. */
+static bool give_sum(void *ctx, const PGresult *r, int row)
 {
-    struct postgres_db *d = postgres_of(base);
-    PGresult *r = ask(d, q, usage_sql[q->by], GROUPS_MAX + 1); /* and the total */
-    if (r == NULL) {
-        return postgres_fail(d, "cannot read the request log", a, why);
+    const struct sums_call *call = ctx;
+    struct usage_sum sum = {.part = call->part,
+                            .span = call->span,
+                            .hour = value_int(r, row, 0),
+                            .name = value_text(r, row, 1),
+                            .data = value_text(r, row, 2)};
+    return call->fn(call->ctx, &sum);
+}
+
+static bool sums(struct db *base, const struct usage_sums_ask *q, usage_sum_fn *fn, void *ctx)
+{
+    /* One name is looked up hour by hour: the rows of an hour lie together. */
+    static const char one[] =
+        "DECLARE usage NO SCROLL CURSOR FOR SELECT u.hour, u.name, u.data"
+        " FROM generate_series($3, $4 - 1, $2) hours (hour), LATERAL (SELECT * FROM usage_sum s"
+        "  WHERE s.part = $1 AND s.span = $2 AND s.hour = hours.hour AND s.name = $5 OFFSET 0) u";
+    static const char all[] =
+        "DECLARE usage NO SCROLL CURSOR FOR SELECT hour, name, data FROM usage_sum"
+        " WHERE part = $1 AND span = $2 AND hour >= $3 AND hour < $4";
+    struct postgres_args args = {0};
+    struct sums_call call = {q->part, q->span, fn, ctx};
+    arg_int(&args, (int64_t)q->part);
+    arg_int(&args, q->span);
+    arg_int(&args, q->from_hour);
+    arg_int(&args, q->before_hour);
+    if (q->key != NULL) {
+        arg_bytes(&args, q->key->b, sizeof q->key->b);
     }
-    size_t found = (size_t)PQntuples(r) - 1;
-    out->rows = arena_new(a, struct usage_row, found + 1);
-    read_sums(r, 0, &out->total);
-    for (size_t i = 0; i < found; i++) {
-        read_sums(r, (int)i + 1, &out->rows[i]);
-        out->rows[i].group = group_name(q->by, value_text(r, (int)i + 1, 0), a);
+    return each(postgres_of(base), q->key != NULL ? one : all, &args, give_sum, &call);
+}
+
+static bool deltas(struct db *base, int64_t from_hour, int64_t before_hour, usage_sum_fn *fn,
+                   void *ctx)
+{
+    struct postgres_args args = {0};
+    struct sums_call call = {USAGE_DELTA, 1, fn, ctx};
+    arg_int(&args, from_hour);
+    arg_int(&args, before_hour);
+    return each(postgres_of(base),
+                "DECLARE usage NO SCROLL CURSOR FOR SELECT hour, ''::bytea, data FROM usage_delta"
+                " WHERE hour >= $1 AND hour < $2",
+                &args, give_sum, &call);
+}
+
+/* ---- writing ---- */
+
+static bool take_deltas(struct db *base, unsigned limit, usage_sum_fn *fn, void *ctx)
+{
+    struct postgres_args args = {0};
+    struct sums_call call = {USAGE_DELTA, 1, fn, ctx};
+    bool on = true;
+    arg_int(&args, limit);
+    PGresult *r = postgres_query(
+        postgres_of(base), POSTGRES_ONCE,
+        "DELETE FROM usage_delta WHERE id IN (SELECT id FROM usage_delta ORDER BY id LIMIT $1)"
+        " RETURNING hour, ''::bytea, data",
+        &args);
+    for (int i = 0; r != NULL && on && i < PQntuples(r); i++) {
+        on = give_sum(&call, r, i);
     }
     PQclear(r);
-    if (q->by == USAGE_BY_TAG) { /* rows with several tags are in it several times */
-        r = ask(d, q, usage_sql[USAGE_BY_PROVIDER], 1);
-        if (r == NULL) {
-            return postgres_fail(d, "cannot read the request log", a, why);
-        }
-        read_sums(r, 0, &out->total);
-        PQclear(r);
-    }
-    if (found == GROUPS_MAX) {
-        out->rows[found] = others(&out->total, out->rows, found);
-        found += out->rows[found].requests > 0;
-    }
-    out->count = found;
-    return true;
+    return r != NULL;
 }
 
-bool postgres_latencies(struct db *base, int64_t from_us, struct arena *a,
-                        struct latency_row **rows, size_t *count, str *why)
+static bool put(struct db *base, const struct usage_sum *rows, size_t count)
 {
     struct postgres_db *d = postgres_of(base);
-    struct postgres_args args = {0};
-    struct uuid from = id_at(from_us);
-    arg_uuid(&args, &from);
-    arg_int(&args, GROUPS_MAX);
-    /* What a provider did not answer says nothing about its speed. */
-    PGresult *q = postgres_query(
-        d, POSTGRES_ONCE,
-        "SELECT provider, coalesce(model, ''), count(*), " QUANTILES(
-            "ttft_ms", "") ","
-                           " " QUANTILES("latency_ms",
-                                         "") " FROM request_log WHERE id >= $1 AND status = 200"
-                                             " AND provider IS NOT NULL AND cache IN ('miss', "
-                                             "'bypass') GROUP BY 1, 2 ORDER BY 1, 2"
-                                             " LIMIT $2",
-        &args);
-    if (q == NULL) {
-        return postgres_fail(d, "cannot read the request log", a, why);
+    struct buf out;
+    buf_init(&out, SIZE_MAX / 2);
+    for (size_t i = 0; i < count; i++) {
+        postgres_add_sum(&out, &rows[i]);
     }
-    *count = (size_t)PQntuples(q);
-    *rows = arena_new(a, struct latency_row, *count + 1);
-    for (int i = 0; i < PQntuples(q); i++) {
-        (*rows)[i] = (struct latency_row){.provider = arena_copy(a, value_text(q, i, 0)),
-                                          .model = arena_copy(a, value_text(q, i, 1)),
-                                          .requests = value_int(q, i, 2),
-                                          .ttft_p50_ms = value_num(q, i, 3),
-                                          .ttft_p95_ms = value_num(q, i, 4),
-                                          .latency_p50_ms = value_num(q, i, 5),
-                                          .latency_p95_ms = value_num(q, i, 6)};
-    }
-    PQclear(q);
-    return true;
+    bool ok = postgres_copy_begin(
+                  d, "COPY pg_temp.usage_new FROM STDIN (FORMAT binary);"
+                     "INSERT INTO usage_sum SELECT * FROM pg_temp.usage_new"
+                     " ON CONFLICT (part, span, hour, name) DO UPDATE SET data = excluded.data;"
+                     "DELETE FROM pg_temp.usage_new") &&
+              postgres_copy_put(d, postgres_rows_head()) && postgres_copy_put(d, buf_str(&out)) &&
+              postgres_copy_put(d, postgres_rows_end()) && postgres_copy_end(d);
+    buf_deinit(&out);
+    return ok;
 }
+
+static bool drop(struct db *base, int span, int64_t from_hour, int64_t before_hour)
+{
+    struct postgres_db *d = postgres_of(base);
+    struct postgres_args args = {0}, hours = {0};
+    arg_int(&args, from_hour);
+    arg_int(&args, before_hour);
+    arg_int(&args, span);
+    arg_int(&hours, from_hour);
+    arg_int(&hours, before_hour);
+    return postgres_do(d, POSTGRES_ONCE,
+                       "DELETE FROM usage_sum WHERE part = ANY (ARRAY[0, 1, 2, 3]) AND span = $3"
+                       " AND hour >= $1 AND hour < $2",
+                       &args, NULL) &&
+           (span != 1 ||
+            postgres_do(d, POSTGRES_ONCE, "DELETE FROM usage_delta WHERE hour >= $1 AND hour < $2",
+                        &hours, NULL));
+}
+
+static bool set_state(struct db *base, int64_t from_hour, int64_t days_before)
+{
+    struct postgres_args args = {0};
+    arg_int(&args, from_hour);
+    arg_int(&args, days_before);
+    return postgres_do(postgres_of(base), POSTGRES_ONCE,
+                       "UPDATE counter SET value = CASE name WHEN 'usage_from' THEN $1 ELSE $2 END"
+                       " WHERE name IN ('usage_from', 'usage_days')",
+                       &args, NULL);
+}
+
+const struct usage_driver postgres_usage = {
+    .begin = begin,
+    .end = end,
+    .state = state,
+    .facts = facts,
+    .sums = sums,
+    .deltas = deltas,
+    .take_deltas = take_deltas,
+    .put = put,
+    .drop = drop,
+    .set_state = set_state,
+    .hour_before = hour_before,
+};

@@ -142,6 +142,7 @@ static void close_db(struct db *base)
     }
     sqlite3_close(d->sql);
     free(d->spend);
+    sqlite_free_deltas(d);
     free(d->path);
     free(d);
 }
@@ -228,10 +229,9 @@ const struct db_driver sqlite_driver = {
     .make_durable = sqlite_make_durable,
     .retain = sqlite_retain,
     .load_spend = sqlite_load_spend,
-    .usage = sqlite_usage,
     .logs = sqlite_logs,
     .content = sqlite_content,
-    .latencies = sqlite_latencies,
+    .usage = &sqlite_usage,
 };
 
 /* ---- statements ---- */

@@ -17,6 +17,7 @@ enum sqlite_statement {
     SQLITE_INSERT_ATTEMPT,
     SQLITE_INSERT_CONTENT,
     SQLITE_ADD_SPEND,
+    SQLITE_ADD_DELTA,
     SQLITE_DATA_VERSION,
     SQLITE_READ_COUNTERS,
     SQLITE_KEYS_CHANGED,
@@ -33,6 +34,7 @@ struct sqlite_db {
     /* Spend of the batch under way, one slot per key and day (sqlite_ledger.c). */
     struct spend *spend;
     unsigned spend_count;
+    struct usage_gather *gather; /* what its rows add to the summaries; NULL before the first one */
     enum db_role role;
     uint64_t deadline_ns; /* of the running query; 0: none */
     bool gone;            /* the file is not where it was opened */
@@ -126,7 +128,7 @@ bool sqlite_key_revoke(struct db *base, const struct uuid *id, int64_t at_us, st
 bool sqlite_key_rotate(struct db *base, const struct uuid *id, str new_key_text, int64_t now_us,
                        int64_t grace_ms, struct arena *a, struct uuid *new_id, str *why);
 
-/* ---- sqlite_query.c, sqlite_usage.c ---- */
+/* ---- sqlite_query.c ---- */
 
 /* Rows of the log: parameters 1 to 8, which sqlite_bind_filter() binds. What it is given lives
  * until the statement is done. */
@@ -137,13 +139,19 @@ bool sqlite_key_rotate(struct db *base, const struct uuid *id, str new_key_text,
 void sqlite_bind_filter(sqlite3_stmt *s, const struct uuid *from, const struct uuid *before,
                         const struct log_filter *f, str caches);
 
-bool sqlite_usage(struct db *base, const struct usage_query *q, struct arena *a,
-                  struct usage_sums *out, str *why);
 bool sqlite_logs(struct db *base, const struct log_range *range, struct arena *a,
                  struct record **rows, size_t *count, str *why);
 bool sqlite_content(struct db *base, const struct uuid *id, struct arena *a, bool *found,
                     str *request, str *answer, str *why);
-bool sqlite_latencies(struct db *base, int64_t from_us, struct arena *a, struct latency_row **rows,
-                      size_t *count, str *why);
+
+/* ---- sqlite_usage.c ---- */
+
+extern const struct usage_driver sqlite_usage;
+
+/* Of the batch under way: nothing yet; a row that was inserted; all of them into the store. */
+void sqlite_forget_deltas(struct sqlite_db *d);
+void sqlite_count(struct sqlite_db *d, const struct record *r);
+bool sqlite_write_deltas(struct sqlite_db *d);
+void sqlite_free_deltas(struct sqlite_db *d);
 
 #endif

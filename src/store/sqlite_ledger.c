@@ -3,7 +3,8 @@
  * Rows are idempotent by their id: one that is there already changes nothing, and only rows really
  * inserted are added to their key's spend. Most rows are new, so they are inserted in groups, which
  * costs a third less than one by one; a group that is refused is taken apart. A batch touches few
- * keys, so their spend is summed here first and written once at the commit. */
+ * keys, so their spend is summed here first and written once at the commit, and with it what the
+ * rows add to the summaries. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,7 @@ bool sqlite_begin(struct db *base)
         d->spend = xmalloc(SPEND_SLOTS * sizeof *d->spend);
     }
     d->spend_count = 0;
+    sqlite_forget_deltas(d);
     return sqlite_run_kept(d, SQLITE_BEGIN_BATCH, "BEGIN IMMEDIATE");
 }
 
@@ -243,6 +245,7 @@ static bool add_rest(struct sqlite_db *d, const struct record *r)
     if (r->has_content && insert_content(d, r) == LEDGER_FAILED) {
         return false;
     }
+    sqlite_count(d, r);
     return add_spend(d, r);
 }
 
@@ -277,7 +280,8 @@ bool sqlite_commit(struct db *base, struct ledger_sum *sum)
 {
     (void)sum; /* each row was judged when it was added */
     struct sqlite_db *d = sqlite_of(base);
-    return write_spend(d) && sqlite_run_kept(d, SQLITE_COMMIT_BATCH, "COMMIT");
+    return write_spend(d) && sqlite_write_deltas(d) &&
+           sqlite_run_kept(d, SQLITE_COMMIT_BATCH, "COMMIT");
 }
 
 bool sqlite_make_durable(struct db *base)

@@ -85,9 +85,22 @@ static const char migration_2[] =
     " FROM attempt_log;"
     "CREATE VIEW contents AS SELECT " ID_TEXT("request_id") " AS request_id, request, answer"
     " FROM content_log;";
+
+/* The summaries (usage_internal.h). What a log holds already is summed up after this, backwards from
+ * the hour after its newest row. */
+#define DIGIT(n) "(instr('123456789ABCDEF', substr(hex(id), " #n ", 1)) << (48 - 4 * " #n "))"
+#define ID_MS                                                                                      \
+    DIGIT(1) "+" DIGIT(2) "+" DIGIT(3) "+" DIGIT(4) "+" DIGIT(5) "+" DIGIT(6) "+" DIGIT(7) "+"     \
+    DIGIT(8) "+" DIGIT(9) "+" DIGIT(10) "+" DIGIT(11) "+" DIGIT(12)
+static const char migration_3[] =
+    "CREATE TABLE usage_sum (part INTEGER NOT NULL, span INTEGER NOT NULL, hour INTEGER NOT NULL,"
+    " name BLOB NOT NULL, data BLOB NOT NULL, PRIMARY KEY (part, span, hour, name)) WITHOUT ROWID;"
+    "CREATE TABLE usage_delta (id INTEGER PRIMARY KEY, hour INTEGER NOT NULL, data BLOB NOT NULL);"
+    "INSERT INTO counter VALUES ('usage_days', 0), ('usage_from', coalesce("
+    " (SELECT (" ID_MS ") / 3600000 + 1 FROM request_log ORDER BY id DESC LIMIT 1), 0));";
 /* clang-format on */
 
-static const char *const migrations[] = {migration_1, migration_2};
+static const char *const migrations[] = {migration_1, migration_2, migration_3};
 #define VERSION ((int)(sizeof migrations / sizeof *migrations))
 
 static char *failure(struct sqlite_db *d, const char *what)

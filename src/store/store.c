@@ -213,7 +213,8 @@ static void do_duties(struct store *s)
             s->poll_fails = !store_poll_keys(s) || !read_spend(s);
             s->poll_at_ns = clock_mono_ns() + STORE_KEY_POLL_MS * NS_PER_MS;
         }
-        if (open && !s->copy_fails && now >= s->retain_at_ns) {
+        if (open && !s->copy_fails &&
+            (now >= s->retain_at_ns || s->rows_to_fold >= STORE_FOLD_ROWS)) {
             bool more = false;
             s->copy_fails = !store_retain(s, clock_utc_us(), &more);
             s->retain_at_ns = now + (more ? STORE_BATCH_WAIT_MS : STORE_RETAIN_MS) * NS_PER_MS;

@@ -193,6 +193,10 @@ struct usage_sums {
 bool db_usage(struct db *d, const struct usage_query *q, struct arena *a, struct usage_sums *out,
               str *why);
 
+/* The hourly summaries that db_usage() reads are made anew from the log, in short transactions;
+ * gateways may serve, and sums are right, all the while. */
+bool db_usage_rebuild(struct db *d, struct arena *a, str *why);
+
 /* Rows newest first when `after` is NULL (at most limit), else those with a greater id, oldest
  * first: for --follow. The record's strings are in the arena. */
 bool db_logs(struct db *d, int64_t from_us, const struct uuid *after, size_t limit, struct arena *a,

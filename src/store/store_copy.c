@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "store/store_internal.h"
+#include "store/usage_internal.h"
 
 void store_note_problem(struct store *s)
 {
@@ -75,6 +76,7 @@ bool store_copy_batch(struct store *s, int64_t *rows)
     journal_read_commit(s->journal);
     atomic_fetch_add_explicit(&s->rows_committed, b.sum.stored, memory_order_relaxed);
     atomic_fetch_add_explicit(&s->rows_failed, b.sum.refused, memory_order_relaxed);
+    s->rows_to_fold += b.sum.stored;
     atomic_fetch_add_explicit(&s->batches, 1, memory_order_relaxed);
     return true;
 }
@@ -99,9 +101,16 @@ static int64_t keep_from(int64_t now_us, int64_t keep_ms)
 
 bool store_retain(struct store *s, int64_t now_us, bool *more)
 {
-    int64_t requests = atomic_load_explicit(&s->retention_ms, memory_order_relaxed);
-    int64_t contents = atomic_load_explicit(&s->content_retention_ms, memory_order_relaxed);
-    bool ok = ledger_retain(s->db, keep_from(now_us, requests), keep_from(now_us, contents), more);
+    int64_t requests =
+        keep_from(now_us, atomic_load_explicit(&s->retention_ms, memory_order_relaxed));
+    int64_t contents =
+        keep_from(now_us, atomic_load_explicit(&s->content_retention_ms, memory_order_relaxed));
+    bool more_sums = false, done = false;
+    *more = false;
+    bool ok = usage_tend(s->db, now_us, requests, &more_sums, &done) &&
+              (!done || more_sums || ledger_retain(s->db, requests, contents, more));
+    *more = *more || more_sums;
+    s->rows_to_fold = 0;
     if (!ok) {
         store_note_problem(s);
     }

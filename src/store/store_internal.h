@@ -19,6 +19,7 @@
 #define STORE_BATCH_WAIT_MS 50u                 /* after the first row, for others to join it */
 #define STORE_KEY_POLL_MS   400u
 #define STORE_RETAIN_MS     60000u
+#define STORE_FOLD_ROWS     16384 /* into the summaries, sooner than retention is due */
 #define STORE_SPEND_MS      3000u
 #define STORE_STACK_BYTES   (512u << 10)
 
@@ -78,6 +79,7 @@ struct store {
     uint64_t away_since_ns, retry_at_ns, backoff_ms, poll_at_ns, spend_at_ns, sync_at_ns,
         retain_at_ns;
     struct keys_seen keys_seen;
+    int64_t rows_to_fold; /* were stored since the summaries were tended to */
     int64_t torn_logged, failed_logged;
 };
 
@@ -90,7 +92,7 @@ bool store_copy_batch(struct store *s, int64_t *rows);
 /* Deletes the segments that are wholly in the store, after making that durable. */
 bool store_drop_segments(struct store *s);
 
-/* One batch of retention. */
+/* One step of tending to the summaries, or one batch of retention. */
 bool store_retain(struct store *s, int64_t now_us, bool *more);
 
 /* Reads the keys that changed since the last time. */
