@@ -1,52 +1,17 @@
 """The command line on a terminal: tables that fit, colours, JSON elsewhere; and `relay logs --follow`, which
 shows each row once through restarts of the store."""
 
-import contextlib
-import fcntl
 import json
-import os
 import re
 import signal
-import struct
 import subprocess
-import termios
-import threading
 
 import pytest
 
 import support as wire
 from postgres_server import Postgres, needs_postgres
 from support import ask, wait_for
-
-
-class Terminal:
-    """A program whose standard output is a terminal of so many columns."""
-
-    def __init__(self, command, columns=200, env=None, cwd=None):
-        self.master, slave = os.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=slave, stderr=slave,
-                                        env={"TERM": "xterm", **(env or {})}, cwd=cwd)
-        os.close(slave)
-        self.bytes = b""
-        self.reader = threading.Thread(target=self._read)
-        self.reader.start()
-
-    def _read(self):
-        with contextlib.suppress(OSError):  # a terminal that nobody writes to any more is EIO
-            while block := os.read(self.master, 65536):
-                self.bytes += block
-
-    @property
-    def text(self):
-        return self.bytes.decode(errors="replace").replace("\r\n", "\n")
-
-    def end(self):
-        """Its exit code, once everything was read."""
-        code = self.process.wait(wire.SURELY_SECONDS)
-        self.reader.join()
-        os.close(self.master)
-        return code
+from terminal import Terminal
 
 
 def plain(text):
