@@ -60,17 +60,38 @@ static void add_size(struct buf *out, char mark, size_t size)
     (void)buf_add(out, STR("\r\n"));
 }
 
+/* What a server of a cluster is sent is kept until it has answered, to be sent on. */
+static struct redis_words *words_of(const struct redis *r, str command)
+{
+    if (r->top == r) {
+        return NULL;
+    }
+    struct redis_words *words = xmalloc(sizeof *words + command.len);
+    words->len = command.len;
+    words->hops = 0;
+    memcpy(words->bytes, command.p, command.len);
+    return words;
+}
+
+static bool has_room(const struct redis *r, size_t bytes)
+{
+    return r->tail - r->head < REDIS_PIPELINE_MAX &&
+           bytes + r->out.len + conn_unsent(&r->link->io) <= REDIS_QUEUE_BYTES_MAX;
+}
+
 /* The command as it is sent, at the end of what this turn sends. */
-static bool format(struct redis *r, const str *args, unsigned count_of_args)
+static bool format(struct redis *r, const str *args, unsigned count_of_args,
+                   struct redis_words **words)
 {
     size_t bytes = WORD_MORE_BYTES;
     assert(count_of_args > 0 && count_of_args <= REDIS_ARGS_MAX);
     for (unsigned i = 0; i < count_of_args; i++) {
         bytes += args[i].len + WORD_MORE_BYTES;
     }
-    if (bytes + r->out.len + conn_unsent(&r->link->io) > REDIS_QUEUE_BYTES_MAX) {
+    if (!has_room(r, bytes)) {
         return false;
     }
+    size_t before = r->out.len;
     (void)buf_reserve(&r->out, bytes);
     add_size(&r->out, '*', count_of_args);
     for (unsigned i = 0; i < count_of_args; i++) {
@@ -78,41 +99,80 @@ static bool format(struct redis *r, const str *args, unsigned count_of_args)
         (void)buf_add(&r->out, args[i]);
         (void)buf_add(&r->out, STR("\r\n"));
     }
+    *words = words_of(r, str_sub(buf_str(&r->out), before, r->out.len));
     return true;
+}
+
+static void await(struct redis *r, struct redis_command *c, struct redis_words *words,
+                  uint64_t due_ms)
+{
+    struct redis_slot *slot = slot_of(r, r->tail);
+    *slot = (struct redis_slot){c, loop_now_ms(r->loop), due_ms, words};
+    if (c != NULL) {
+        assert(!c->flying);
+        c->sequence = r->tail;
+        c->on = r;
+        c->flying = true;
+    }
+    r->tail++;
+    loop_defer(r->loop, &r->flush);
+    arm(r, due_ms);
 }
 
 bool redis_put(struct redis *r, struct redis_command *c, const str *args, unsigned count_of_args,
                unsigned within_ms)
 {
-    if (r->tail - r->head == REDIS_PIPELINE_MAX || !format(r, args, count_of_args)) {
+    struct redis_words *words;
+    if (!format(r, args, count_of_args, &words)) {
         return false;
     }
-    uint64_t now = loop_now_ms(r->loop);
-    struct redis_slot *slot = slot_of(r, r->tail);
-    *slot = (struct redis_slot){c, now, now + within_ms};
-    if (c != NULL) {
-        assert(!c->flying);
-        c->sequence = r->tail;
-        c->flying = true;
+    await(r, c, words, loop_now_ms(r->loop) + (c != NULL ? within_ms : REDIS_SILENCE_MS));
+    return true;
+}
+
+bool redis_put_words(struct redis *r, struct redis_command *c, struct redis_words *words,
+                     uint64_t due_ms)
+{
+    if (!has_room(r, words->len) || !buf_add(&r->out, str_of(words->bytes, words->len))) {
+        return false;
     }
-    r->tail++;
-    loop_defer(r->loop, &r->flush);
-    arm(r, slot->due_ms);
+    await(r, c, words, due_ms);
     return true;
 }
 
 bool redis_send(struct redis *r, struct redis_command *c, const str *args, unsigned count_of_args,
                 unsigned within_ms)
 {
-    return redis_is_up(r) &&
-           redis_put(r, c, args, count_of_args, c != NULL ? within_ms : REDIS_SILENCE_MS);
+    if (r->cluster != NULL) {
+        return redis_cluster_send(r, c, args, count_of_args, within_ms);
+    }
+    return redis_takes(r) && redis_put(r, c, args, count_of_args, within_ms);
+}
+
+unsigned redis_servers(const struct redis *r)
+{
+    return r->cluster != NULL ? redis_cluster_servers(r->cluster) : 1;
+}
+
+uint64_t redis_servers_version(const struct redis *r)
+{
+    return r->cluster != NULL ? redis_cluster_version(r->cluster) : 0;
+}
+
+bool redis_send_server(struct redis *r, unsigned server, struct redis_command *c, const str *args,
+                       unsigned count_of_args, unsigned within_ms)
+{
+    struct redis *to = r->cluster != NULL ? redis_cluster_server(r->cluster, server) : r;
+    return to != NULL && redis_takes(to) && redis_put(to, c, args, count_of_args, within_ms);
 }
 
 void redis_cancel(struct redis *r, struct redis_command *c)
 {
+    (void)r;
     if (c->flying) {
-        assert(slot_of(r, c->sequence)->command == c);
-        slot_of(r, c->sequence)->command = NULL;
+        struct redis_slot *slot = slot_of(c->on, c->sequence);
+        assert(slot->command == c);
+        slot->command = NULL;
         c->flying = false;
     }
 }
@@ -123,6 +183,8 @@ static void finish(struct redis_slot *slot, const struct redis_value *value,
                    enum redis_failure failure)
 {
     struct redis_command *c = slot->command;
+    free(slot->words);
+    slot->words = NULL;
     if (c == NULL) {
         return;
     }
@@ -159,9 +221,13 @@ void redis_take(struct redis *r, str bytes)
             return;
         }
         struct redis_slot *slot = slot_of(r, r->head++);
+        if (value->kind == REDIS_REFUSAL && slot->words != NULL &&
+            redis_cluster_redirect(r, slot, value->text)) {
+            continue;
+        }
         /* Else it came too late, or nobody wants it, or it is the greeting's. */
         if (slot->command != NULL && r->state == REDIS_UP) {
-            count(value->kind == REDIS_REFUSAL ? &r->refused : &r->answered);
+            count(value->kind == REDIS_REFUSAL ? &r->top->refused : &r->top->answered);
         }
         finish(slot, value, REDIS_LOST);
     }
@@ -175,7 +241,7 @@ void redis_fail_all(struct redis *r, bool was_up)
     while (r->head != r->tail) {
         struct redis_slot *slot = slot_of(r, r->head++);
         if (slot->command != NULL && was_up) {
-            count(&r->lost);
+            count(&r->top->lost);
         }
         finish(slot, NULL, REDIS_LOST);
     }
@@ -214,7 +280,7 @@ static void on_timer(struct loop_timer *t)
         struct redis_slot *slot = slot_of(r, i);
         if (slot->command != NULL && slot->due_ms <= now) {
             if (r->state == REDIS_UP) {
-                count(&r->late);
+                count(&r->top->late);
             }
             finish(slot, NULL, REDIS_LATE);
         }
@@ -236,10 +302,11 @@ static void on_timer(struct loop_timer *t)
 
 /* ---- lifetime ---- */
 
-struct redis *redis_new(struct loop *l, const struct redis_options *options)
+struct redis *redis_make(struct loop *l, const struct redis_options *options, struct redis *top)
 {
     struct redis *r = xcalloc(1, sizeof *r);
     r->loop = l;
+    r->top = top != NULL ? top : r;
     r->options = *options;
     arena_init(&r->arena, 0);
     struct redis_url *url = &r->options.url;
@@ -252,6 +319,8 @@ struct redis *redis_new(struct loop *l, const struct redis_options *options)
     buf_init(&r->out, REDIS_QUEUE_BYTES_MAX);
     loop_task_init(&r->flush, on_flush);
     loop_timer_init(&r->timer, l, on_timer);
+    snprintf(r->own, sizeof r->own, "the Redis server at " STR_FMT " has not answered yet",
+             STR_ARG(url->address));
     snprintf(r->trouble, sizeof r->trouble,
              "%s: the Redis server at " STR_FMT " has not answered yet", options->setting,
              STR_ARG(url->address));
@@ -260,8 +329,14 @@ struct redis *redis_new(struct loop *l, const struct redis_options *options)
     return r;
 }
 
+struct redis *redis_new(struct loop *l, const struct redis_options *options)
+{
+    return redis_make(l, options, NULL);
+}
+
 void redis_close(struct redis *r)
 {
+    redis_cluster_close(r);
     r->state = REDIS_CLOSED;
     redis_hang_up(r);
     for (uint64_t i = r->head; i != r->tail; i++) {
@@ -278,6 +353,7 @@ void redis_close(struct redis *r)
 void redis_free(struct redis *r)
 {
     assert(r->state == REDIS_CLOSED);
+    redis_cluster_free(r);
     resp_reader_free(r->reader);
     buf_deinit(&r->out);
     arena_deinit(&r->arena);
@@ -287,9 +363,14 @@ void redis_free(struct redis *r)
 
 /* ---- what others ask ---- */
 
-bool redis_is_up(const struct redis *r)
+bool redis_takes(const struct redis *r)
 {
     return r->state == REDIS_UP && !r->stalled;
+}
+
+bool redis_is_up(const struct redis *r)
+{
+    return r->cluster != NULL ? redis_cluster_is_up(r->cluster) : redis_takes(r);
 }
 
 int64_t redis_since_us(const struct redis *r)
@@ -314,7 +395,7 @@ str redis_trouble(const struct redis *r)
 
 str redis_server(const struct redis *r)
 {
-    return str_of_c(r->server);
+    return str_of_c(r->cluster != NULL ? redis_cluster_name(r->cluster) : r->server);
 }
 
 str redis_address(const struct redis *r)

@@ -5,6 +5,9 @@
  * command is taken only while the server answers: nobody waits for a connection, and once a reply
  * is late nothing is asked until the late ones have come. So whoever asks loses at most one
  * deadline, and next to nothing while the server is away. Replies are bounded; errors are values.
+ *
+ * Where the server is one of a Redis Cluster, there is a connection to each of its primaries beside
+ * this one, and a command goes to the one that has its key; see redis_cluster.c.
  */
 #ifndef RELAY_NET_REDIS_H
 #define RELAY_NET_REDIS_H
@@ -74,20 +77,30 @@ struct redis_command {
     /* On the loop, once, never inside redis_send(). value NULL: it failed. */
     void (*done)(struct redis_command *c, const struct redis_value *value);
     enum redis_failure failure;
-    uint64_t sequence; /* net/ only */
-    bool flying;       /* between redis_send() and done */
+    uint64_t sequence; /* net/ only, with the next */
+    struct redis *on;
+    bool flying; /* between redis_send() and done */
 };
 
 /* False: it was not sent and done will not come, because the server is away or late, or the queue
  * is full. The arguments are copied. `within_ms` ends at most 16 ms late. `c` may be NULL: nobody
- * waits for the reply. */
+ * waits for the reply. The key is the second word, of EVAL and EVALSHA their first key; all keys of
+ * a command share a hash tag. SCRIPT has none, goes to every server, and nobody waits for it. */
 bool redis_send(struct redis *r, struct redis_command *c, const str *args, unsigned count,
                 unsigned within_ms);
+
+/* The servers that hold keys: 1, or the primaries of a cluster; and what they are changes with the
+ * second. */
+unsigned redis_servers(const struct redis *r);
+uint64_t redis_servers_version(const struct redis *r);
+/* redis_send() to one of them, counted from 0: for commands that are about a server's keys. */
+bool redis_send_server(struct redis *r, unsigned server, struct redis_command *c, const str *args,
+                       unsigned count, unsigned within_ms);
 
 /* done will not come; the reply is dropped when it does. No effect when it is not flying. */
 void redis_cancel(struct redis *r, struct redis_command *c);
 
-bool redis_is_up(const struct redis *r);       /* a command would be taken */
+bool redis_is_up(const struct redis *r); /* a command would be taken; for some keys at least */
 int64_t redis_since_us(const struct redis *r); /* since when, UTC, that is so, or is not */
 bool redis_was_refused(const struct redis *r); /* an attempt to reach it has failed */
 bool redis_has_vectors(const struct redis *r); /* the server knows VADD and VSIM */
@@ -96,7 +109,7 @@ bool redis_has_vectors(const struct redis *r); /* the server knows VADD and VSIM
  * loop's turn ends. Without secrets. */
 str redis_trouble(const struct redis *r);
 
-/* "Redis 8.0.2", empty before the server was reached; "127.0.0.1:6379". */
+/* "Redis 8.0.2", ", a cluster of 3", empty before the server was reached; "127.0.0.1:6379". */
 str redis_server(const struct redis *r);
 str redis_address(const struct redis *r);
 

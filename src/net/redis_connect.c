@@ -17,25 +17,32 @@
 
 /* ---- what is wrong, for people ---- */
 
-void redis_set_trouble(struct redis *r, const char *sentence)
+void redis_show(struct redis *top)
 {
-    char text[REDIS_SENTENCE_MAX];
-    bool up = redis_is_up(r);
-    if (atomic_exchange_explicit(&r->shown_up, up, memory_order_relaxed) != up) {
-        r->since_us = clock_utc_us();
+    char text[sizeof top->trouble];
+    const char *sentence = top->cluster != NULL ? redis_cluster_trouble(top) : top->own;
+    bool up = redis_is_up(top);
+    if (atomic_exchange_explicit(&top->shown_up, up, memory_order_relaxed) != up) {
+        top->since_us = clock_utc_us();
     }
-    snprintf(text, sizeof text, "%s%s%s", sentence[0] != '\0' ? r->options.setting : "",
+    snprintf(text, sizeof text, "%s%s%s", sentence[0] != '\0' ? top->options.setting : "",
              sentence[0] != '\0' ? ": " : "", sentence);
     for (char *at = text; *at != '\0'; at++) { /* some of it is the peer's */
         *at = *at >= ' ' && *at < 0x7f ? *at : '?';
     }
-    if (strcmp(text, r->trouble) == 0) {
+    if (strcmp(text, top->trouble) == 0) {
         return;
     }
-    memcpy(r->trouble, text, sizeof text);
-    if (r->options.changed != NULL && r->state != REDIS_CLOSED) {
-        r->options.changed(r->options.ctx, r);
+    memcpy(top->trouble, text, sizeof text);
+    if (top->options.changed != NULL && top->state != REDIS_CLOSED) {
+        top->options.changed(top->options.ctx, top);
     }
+}
+
+void redis_set_trouble(struct redis *r, const char *sentence)
+{
+    memmove(r->own, sentence, strlen(sentence) + 1);
+    redis_show(r->top);
 }
 
 static void rest(struct redis *r)
@@ -108,6 +115,8 @@ static void refused(struct redis *r, str text)
          "does not let this user in: it needs the commands of docs/guides/redis.md"},
         {STR_INIT("LOADING"), "is still loading its data"},
         {STR_INIT("ERR DB index"), "does not have the database that the address names"},
+        {STR_INIT("ERR SELECT is not allowed"),
+         "is one of a cluster, which has database 0 only: leave the number out of the address"},
         {STR_INIT("ERR unknown command"),
          "is too old: Redis 6 answers, and Redis 8 has vector sets"},
         {STR_INIT("ERR max number of clients"), "takes no more clients (maxclients)"},
@@ -146,6 +155,12 @@ static void on_hello(struct redis_command *c, const struct redis_value *value)
         refused(r, value->text);
         return;
     }
+    if (str_eq(member_of(value, STR("mode")), STR("sentinel"))) {
+        redis_lose(r, "at " STR_FMT " is a Sentinel: name the primary itself",
+                   STR_ARG(r->options.url.address));
+        return;
+    }
+    r->clustered = str_eq(member_of(value, STR("mode")), STR("cluster"));
     str product = str_head(member_of(value, STR("server")), 24);
     str version = str_head(member_of(value, STR("version")), 24);
     snprintf(r->server, sizeof r->server, STR_FMT " " STR_FMT, STR_ARG(product), STR_ARG(version));
@@ -168,7 +183,10 @@ static void on_probe(struct redis_command *c, const struct redis_value *value)
     if (value == NULL) {
         return;
     }
-    r->vectors = value->kind == REDIS_INTEGER;
+    /* One of a cluster that knows the command says who has the key. */
+    r->vectors = value->kind == REDIS_INTEGER || str_starts(value->text, STR("MOVED ")) ||
+                 str_starts(value->text, STR("ASK ")) ||
+                 str_starts(value->text, STR("CLUSTERDOWN "));
     r->notice[0] = '\0';
     if (!r->vectors && str_starts(value->text, STR("NOPERM"))) {
         snprintf(r->notice, sizeof r->notice,
@@ -184,7 +202,10 @@ static void on_probe(struct redis_command *c, const struct redis_value *value)
     loop_timer_stop(&r->dial_timer);
     r->state = REDIS_UP;
     r->rest_ms = REDIS_REST_MS;
-    atomic_fetch_add_explicit(&r->connects, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&r->top->connects, 1, memory_order_relaxed);
+    if (r->clustered && r->top == r) {
+        redis_cluster_join(r);
+    }
     redis_set_trouble(r, r->notice);
 }
 

@@ -1,5 +1,5 @@
-/* redis_internal.h - between redis.c (commands and their deadlines) and redis_connect.c (how the
- * server is reached). */
+/* redis_internal.h - between redis.c (commands and their deadlines), redis_connect.c (how the
+ * server is reached) and redis_cluster.c (which of a cluster's servers has a key). */
 #ifndef RELAY_NET_REDIS_INTERNAL_H
 #define RELAY_NET_REDIS_INTERNAL_H
 
@@ -43,12 +43,24 @@ struct redis_lookup {
 struct redis_slot {
     struct redis_command *command; /* NULL: nobody waits any more */
     uint64_t sent_ms, due_ms;
+    struct redis_words *words; /* of a cluster's server: to be sent to another one */
 };
+
+/* A command as it is sent; malloc'd. */
+struct redis_words {
+    size_t len;
+    unsigned hops; /* how often it was sent on */
+    char bytes[];
+};
+
+struct redis_cluster;
 
 struct redis {
     struct loop *loop;
     struct redis_options options;
-    struct arena arena; /* of the options */
+    struct arena arena;            /* of the options */
+    struct redis *top;             /* whom commands are given to: itself, or the cluster's */
+    struct redis_cluster *cluster; /* of top, once it has found that it is one */
     enum redis_state state;
 
     /* redis_connect.c */
@@ -60,9 +72,10 @@ struct redis {
     uint64_t dice;
     struct loop_timer dial_timer; /* the end of an attempt, or of the rest before the next */
     struct redis_command hello, select, probe;
-    bool vectors;
-    char notice[REDIS_SENTENCE_MAX]; /* what is wrong although it answers */
-    char trouble[REDIS_SENTENCE_MAX];
+    bool vectors, clustered;
+    char notice[REDIS_SENTENCE_MAX];       /* what is wrong although it answers */
+    char own[REDIS_SENTENCE_MAX];          /* what is wrong with this connection */
+    char trouble[REDIS_SENTENCE_MAX + 32]; /* of top: what is shown */
     char server[64];
 
     /* redis.c */
@@ -74,6 +87,8 @@ struct redis {
     struct loop_timer timer;
     uint64_t armed_ms;
     bool stalled;
+
+    /* Of top. */
     _Atomic int64_t answered, refused, late, lost, connects;
     _Atomic bool shown_up; /* for other threads */
     int64_t since_us;      /* that it is shown so */
@@ -81,9 +96,14 @@ struct redis {
 
 /* ---- redis.c ---- */
 
+struct redis *redis_make(struct loop *l, const struct redis_options *options, struct redis *top);
+bool redis_takes(const struct redis *r); /* this very connection takes commands */
 /* Sends while the state is GREETING or UP. */
 bool redis_put(struct redis *r, struct redis_command *c, const str *args, unsigned count,
                unsigned within_ms);
+/* The same with a command that another connection has sent; takes `words` if it returns true. */
+bool redis_put_words(struct redis *r, struct redis_command *c, struct redis_words *words,
+                     uint64_t due_ms);
 void redis_take(struct redis *r, str bytes); /* what the server sent */
 /* The connection has gone: every command fails. Their callbacks run in here. */
 void redis_fail_all(struct redis *r, bool was_up);
@@ -96,5 +116,25 @@ void redis_lose(struct redis *r, const char *format, ...) __attribute__((format(
 void redis_hang_up(struct redis *r);
 /* Empty: all is well again. */
 void redis_set_trouble(struct redis *r, const char *sentence);
+void redis_show(struct redis *top); /* what is wrong, or that nothing is any more */
+
+/* ---- redis_cluster.c: all of them of top ---- */
+
+unsigned redis_slot_of(str key);
+/* The server is one of a cluster: learns of the others. No effect when that is known. */
+void redis_cluster_join(struct redis *top);
+bool redis_cluster_is_up(const struct redis_cluster *c);
+/* Empty: nothing is wrong. */
+const char *redis_cluster_trouble(const struct redis *top);
+bool redis_cluster_send(struct redis *top, struct redis_command *c, const str *args, unsigned count,
+                        unsigned within_ms);
+unsigned redis_cluster_servers(const struct redis_cluster *c);
+uint64_t redis_cluster_version(const struct redis_cluster *c);
+struct redis *redis_cluster_server(struct redis_cluster *c, unsigned server); /* or NULL */
+const char *redis_cluster_name(const struct redis_cluster *c);
+/* A server of it refused this: true: it was sent on to the one that has the key. */
+bool redis_cluster_redirect(struct redis *from, struct redis_slot *slot, str refusal);
+void redis_cluster_close(struct redis *top);
+void redis_cluster_free(struct redis *top);
 
 #endif

@@ -117,7 +117,10 @@ const char *redis_refusal_meaning(str text, const char *otherwise)
         {STR_INIT("READONLY"), "is a replica and takes no new answers: name the primary"},
         {STR_INIT("MISCONF"), "cannot save to its disk and takes no new answers"},
         {STR_INIT("NOPERM"), "does not let this user do all that docs/guides/redis.md lists"},
-        {STR_INIT("MOVED"), "is one of a cluster, of which Relay can use a single node only"},
+        {STR_INIT("MOVED"), "is one of a cluster whose slots move at this moment"},
+        {STR_INIT("ASK"), "is one of a cluster whose slots move at this moment"},
+        {STR_INIT("TRYAGAIN"), "is one of a cluster whose slots move at this moment"},
+        {STR_INIT("CLUSTERDOWN"), "is one of a cluster that does not serve all of its slots"},
     };
     for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++) {
         if (str_starts(text, meanings[i].code)) {

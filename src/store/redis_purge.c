@@ -1,8 +1,8 @@
 /* redis_purge.c - looking through what lies in Redis, and leaving the order for the gateways.
  *
- * One page of SCAN after another; of each page a window of answers is under way: the beginning of
- * an answer is read, and where it is meant, a script removes it with its element. Where all are
- * meant nothing is read and whole keys go. */
+ * One server of a cluster after the other, one page of SCAN after another; of each page a window of
+ * answers is under way: the beginning of an answer is read, and where it is meant, a script removes
+ * it with its element. Where all are meant nothing is read and whole keys go. */
 #include "store/redis_purge.h"
 
 #include <stdio.h>
@@ -44,6 +44,8 @@ struct redis_purge {
     void *ctx;
     int64_t forgotten;
     struct redis_command command; /* the next page, or the order */
+    uint64_t version;             /* of the servers */
+    unsigned server;              /* that is looked through */
     char cursor[CURSOR_MAX];
     struct buf page; /* keys, a line each */
     str rest;        /* of it */
@@ -261,7 +263,25 @@ static bool scan(struct redis_purge *p)
     const str args[] = {STR("SCAN"),          str_of_c(p->cursor), STR("MATCH"),
                         STR("rl:{*}:[rvx]*"), STR("COUNT"),        STR(PAGE_KEYS)};
     p->command.done = on_page;
-    return redis_send(p->redis, &p->command, args, 6, WITHIN_MS);
+    return redis_send_server(p->redis, p->server, &p->command, args, 6, WITHIN_MS);
+}
+
+/* The next page, of the next server where one is at its end; at last the order. */
+static void next_page(struct redis_purge *p)
+{
+    bool sent;
+    if (redis_servers_version(p->redis) != p->version) {
+        end(p, "is one of a cluster whose slots move at this moment; try again");
+        return;
+    }
+    if (strcmp(p->cursor, "0") == 0 && ++p->server == redis_servers(p->redis)) {
+        sent = send_order(p);
+    } else {
+        sent = scan(p);
+    }
+    if (!sent) {
+        end(p, "does not answer");
+    }
 }
 
 static struct look *idle_look(struct redis_purge *p)
@@ -286,11 +306,10 @@ static void go_on(struct redis_purge *p)
         p->under_way++;
         sent = is_all(&p->what) ? unlink_key(l) : read_head(l);
     }
-    if (sent && p->under_way == 0) {
-        sent = strcmp(p->cursor, "0") == 0 ? send_order(p) : scan(p);
-    }
     if (!sent) {
         end(p, "does not answer");
+    } else if (p->under_way == 0) {
+        next_page(p);
     }
 }
 
@@ -318,6 +337,7 @@ struct redis_purge *redis_purge_start(struct redis *redis, const struct answers_
         p->looks[i].purge = p;
     }
     snprintf(p->cursor, sizeof p->cursor, "0");
+    p->version = redis_servers_version(redis);
     if (!scan(p)) {
         redis_purge_stop(p);
         return NULL;

@@ -8,9 +8,11 @@
 #include "base/mem.h"
 #include "store/redis_limits_internal.h"
 
-#define LAZY_MS          8u   /* a settlement waits so long for company */
-#define RETRY_MS         250u /* and so long where Redis did not confirm it */
-#define CONFIRM_MS       500u
+#define LAZY_MS    8u   /* a settlement waits so long for company */
+#define RETRY_MS   250u /* and so long where Redis did not confirm it */
+#define CONFIRM_MS 500u
+/* One server of a cluster may be away: those that it does not take let so many others go first. */
+#define PASSED_MAX       16u
 #define SETTLEMENTS_KEPT 256u /* freed ones, for the next */
 
 static void settlement_free(struct settlement *s)
@@ -80,16 +82,22 @@ void settlements_send(struct redis_limits *l)
     if (up && !list_is_empty(&l->waiting)) {
         limits_load_script(l);
     }
-    for (struct list *node; up && (node = list_pop(&l->waiting)) != NULL;) {
+    struct list passed;
+    unsigned count = 0;
+    list_init(&passed);
+    for (struct list *node; up && count < PASSED_MAX && (node = list_pop(&l->waiting)) != NULL;) {
         struct settlement *s = LIST_ITEM(node, struct settlement, node);
         if (now_ms >= s->dead_ms) {
             give_up(s);
         } else if (send_settlement(s)) {
             list_add_before(&l->flying, node);
         } else {
-            list_add_after(&l->waiting, node);
-            break;
+            list_add_before(&passed, node);
+            count++;
         }
+    }
+    for (struct list *node; (node = list_pop(&passed)) != NULL;) {
+        list_add_before(&l->waiting, node);
     }
 }
 

@@ -58,3 +58,63 @@ class Redis(Process):
 
     def keys(self, pattern="*"):
         return [line for line in self.ask("KEYS", pattern) if line.startswith("rl:")]
+
+
+def slot_of(key):
+    """The hash slot of a cluster that a key of Relay's lies in: CRC-16 of what is between its braces."""
+    crc = 0
+    for byte in key[key.index("{") + 1:key.index("}")].encode():
+        crc ^= byte << 8
+        for _ in range(8):
+            crc = (crc << 1 ^ 0x1021 if crc & 0x8000 else crc << 1) & 0xffff
+    return crc % 16384
+
+
+class Cluster:
+    """Primaries with equal parts of the slots, and perhaps replicas of the first of them."""
+
+    PRIMARIES = 3
+
+    def __init__(self, folder, replicas=0):
+        self.servers = []
+        try:
+            for i in range(self.PRIMARIES + replicas):
+                at = folder / f"node{i}"
+                at.mkdir()
+                self.servers.append(Redis(
+                    at, "--cluster-enabled", "yes", "--cluster-port", str(free_port()),
+                    "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0", "--cluster-require-full-coverage", "no"))
+            self._form()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _form(self):
+        first, n = self.servers[0], self.PRIMARIES
+        for i, server in enumerate(self.servers[:n]):
+            server.ask("CLUSTER", "ADDSLOTSRANGE", str(16384 * i // n), str(16384 * (i + 1) // n - 1))
+        for server in self.servers[1:]:
+            first.ask("CLUSTER", "MEET", "127.0.0.1", str(server.port), server.args[3])
+        wait_for(lambda: self._is_whole(), why=lambda: str(first.ask("CLUSTER", "NODES")))
+        id = first.ask("CLUSTER", "MYID")[-1]
+        for server in self.servers[n:]:
+            server.ask("CLUSTER", "REPLICATE", id)
+            wait_for(lambda: "master_link_status:up" in server.ask("INFO", "replication"))
+
+    def _is_whole(self):
+        infos = [server.ask("CLUSTER", "INFO") for server in self.servers]
+        return all({"cluster_state:ok", "cluster_slots_ok:16384",
+                    f"cluster_known_nodes:{len(self.servers)}"} <= set(info) for info in infos)
+
+    def owner(self, key):
+        """The place of the primary that has this key, as long as no slot was moved."""
+        slot = slot_of(key)
+        return next(i for i in range(self.PRIMARIES) if slot < 16384 * (i + 1) // self.PRIMARIES)
+
+    def keys(self, pattern="*"):
+        """By primary."""
+        return [server.keys(pattern) for server in self.servers[:self.PRIMARIES]]
+
+    def stop(self):
+        for server in self.servers:
+            server.stop()
