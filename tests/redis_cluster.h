@@ -13,29 +13,10 @@ struct redis_cluster_servers {
     char replies[4096]; /* what cluster_say() got */
 };
 
-/* One command, words between blanks, asked of one server; its reply as it came. */
 static inline const char *cluster_say(struct redis_cluster_servers *c, unsigned server,
                                       const char *words)
 {
-    char text[512];
-    size_t len = 0;
-    struct sockaddr_in at = {.sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)c->at[server].port),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    snprintf(text, sizeof text, "%s\r\nQUIT\r\n", words);
-    c->replies[0] = '\0';
-    if (connect(fd, (struct sockaddr *)&at, sizeof at) == 0 &&
-        send(fd, text, strlen(text), MSG_NOSIGNAL) > 0) {
-        ssize_t n;
-        while (len + 1 < sizeof c->replies &&
-               (n = recv(fd, c->replies + len, sizeof c->replies - 1 - len, 0)) > 0) {
-            len += (size_t)n;
-        }
-        c->replies[len] = '\0';
-    }
-    close(fd);
-    return c->replies;
+    return redis_server_say(&c->at[server], words, c->replies, sizeof c->replies);
 }
 
 static inline bool cluster_start_server(struct redis_cluster_servers *c, unsigned server)

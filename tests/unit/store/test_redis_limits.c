@@ -401,9 +401,12 @@ TEST(a_clusters_slots_are_respected)
     }
     l.server.loop = loop_new();
     l.server.resolver = resolver_new();
+    char reply[64];
+    CHECK_CSTR(
+        redis_server_say(&l.server.server, "CLUSTER ADDSLOTSRANGE 0 16383", reply, sizeof reply),
+        "+OK\r\n+OK\r\n");
     cache_connect(&l.server);
     limiter_connect(&l);
-    tell(&l, "CLUSTER ADDSLOTSRANGE 0 16383");
     int64_t now = clock_utc_us();
     struct limit_ask ask = ask_of(10, 1000, 10);
     ask.budget = 1000;
