@@ -5,11 +5,12 @@
 #   scripts/setup.sh stack   that, and what `make stack` starts: PostgreSQL, Redis 8, nginx, Prometheus
 #   scripts/setup.sh test    that, and what the tests and the static checks need
 #   scripts/setup.sh bench   the same: the benchmark's yardstick is nginx
+#   scripts/setup.sh others  that, and Valkey: scripts/other_servers.sh runs tests with it
 #
 # On Debian and Ubuntu the packages come from the system's own sources, through apt-get (as root, or
 # with sudo). Debian 12 has neither yyjson nor llhttp: these two are fetched from the next release by
-# a private apt configuration that lives in build/apt and are unpacked into build/deps. So is the Redis 8
-# of the tests, on every Debian: installing its package would start a server. PostgreSQL's package is
+# a private apt configuration that lives in build/apt and are unpacked into build/deps. So are the Redis 8
+# of the tests, on every Debian, and Debian 12's Redis 7: installing their packages would start servers. PostgreSQL's package is
 # installed, where there is no server program yet, in a way that makes no database cluster and starts
 # nothing. nginx and Prometheus are unpacked into build/deps, too, where the machine has none: their
 # packages would start services. The system's package sources are never changed. On macOS the same
@@ -21,9 +22,9 @@ cd "$(dirname "$0")/.."
 
 mode=${1:-build}
 case $mode in
-build | stack | test | bench) ;;
+build | stack | test | bench | others) ;;
 *)
-    echo "usage: scripts/setup.sh build|stack|test|bench" >&2
+    echo "usage: scripts/setup.sh build|stack|test|bench|others" >&2
     exit 2
     ;;
 esac
@@ -57,29 +58,56 @@ install_packages() {
         -o DPkg::Lock::Timeout=120 --no-install-recommends install "${missing[@]}"
 }
 
-# A redis-server 8 of the tests' own, in build/deps/redis with the libraries that it is linked with and
-# their loader, so that it runs on a Debian of any age. The script beside it starts it in place.
-setup_redis() {
-    local root=build/deps/redis loader
-    [ -e $root/.complete ] && return
+# unpack_server FOLDER SUITE PROGRAM PACKAGE...: a server of the tests' own, in build/deps/FOLDER with the
+# libraries that it is linked with and their loader, so that it runs on a Debian of any age. The script
+# FOLDER/PROGRAM starts it in place.
+unpack_server() {
+    local root=build/deps/$1 suite=$2 program=$3 loader
+    shift 3
+    [ -e "$root/.complete" ] && return
     if [ "$ID" != debian ]; then
-        command -v redis-server >/dev/null || say "found no redis-server: the tests with Redis will be skipped"
+        command -v "$program" >/dev/null || say "found no $program: the tests with it will be skipped"
         return
     fi
-    rm -rf $root
-    fetch_from trixie $root redis-server redis-tools libc6 libssl3t64 libjemalloc2 liblzf1 libatomic1 \
-        libstdc++6 libgcc-s1 libsystemd0 libcap2 libzstd1 zlib1g libgcrypt20 libgpg-error0 liblz4-1 liblzma5
-    loader=$(cd $root && find usr/lib -name 'ld-linux-*.so.*' -print -quit)
+    rm -rf "$root"
+    fetch_from "$suite" "$root" "$@" libc6 libjemalloc2 liblzf1 libatomic1 libstdc++6 libgcc-s1 libsystemd0 \
+        libcap2 libzstd1 zlib1g libgcrypt20 libgpg-error0 liblz4-1 liblzma5
+    loader=$(cd "$root" && find usr/lib -name 'ld-linux-*.so.*' -print -quit)
     [ -n "$loader" ] || die "the fetched libc6 holds no loader"
-    cat >$root/redis-server <<SCRIPT
+    cat >"$root/$program" <<SCRIPT
 #!/bin/sh
 root=\$(cd "\$(dirname "\$0")" && pwd)
 libraries=\$(echo "\$root"/usr/lib/*-linux-gnu)
-exec "\$root/$loader" --argv0 redis-server --library-path "\$libraries" "\$root/usr/bin/redis-server" "\$@"
+exec "\$root/$loader" --argv0 $program --library-path "\$libraries" "\$root/usr/bin/$program" "\$@"
+SCRIPT
+    chmod +x "$root/$program"
+    "$root/$program" --version >/dev/null || die "the fetched $program does not run"
+    touch "$root/.complete"
+}
+
+setup_redis() {
+    unpack_server redis trixie redis-server redis-server redis-tools libssl3t64
+}
+
+# Debian 12's own Redis, which is a 7: without vector sets. It needs no lists of another suite.
+setup_redis7() {
+    local root=build/deps/redis7
+    { [ "$ID" = debian ] && [ "${VERSION_ID%%.*}" = 12 ] && [ ! -e $root/.complete ]; } || return 0
+    fetch_own $root redis-server redis-tools liblua5.1-0 lua-bitop lua-cjson libjemalloc2 liblzf1
+    cat >$root/redis-server <<'SCRIPT'
+#!/bin/sh
+root=$(cd "$(dirname "$0")" && pwd)
+LD_LIBRARY_PATH=$(echo "$root"/usr/lib/*-linux-gnu) exec "$root/usr/bin/redis-server" "$@"
 SCRIPT
     chmod +x $root/redis-server
-    $root/redis-server --version >/dev/null || die "the fetched redis-server does not run"
+    $root/redis-server --version >/dev/null || die "the fetched redis-server 7 does not run"
     touch $root/.complete
+}
+
+# What Relay works with, too, and no test needs: what docs/guides/redis.md and postgresql.md say of
+# them was tried with these.
+setup_others() {
+    unpack_server valkey trixie valkey-server valkey-server valkey-tools libssl3t64
 }
 
 has_postgres() {
@@ -142,6 +170,8 @@ setup_apt() {
     unpack_program prometheus usr/bin/prometheus --version
     [ "$mode" = stack ] && return
 
+    setup_redis7
+    [ "$mode" = others ] && setup_others
     local clang_major
     clang_major=$(apt-cache depends clang 2>/dev/null | sed -nE 's/.*Depends: clang-([0-9]+).*/\1/p' | head -1)
     install_packages g++ clang clang-format clang-tidy "libclang-rt-${clang_major:-14}-dev" \
@@ -155,7 +185,7 @@ setup_brew() {
     command -v brew >/dev/null || die "needs Homebrew (https://brew.sh)"
     local wanted=(cmake ninja pkg-config libuv openssl@3 sqlite libpq libyaml yyjson llhttp hiredis) missing=() name
     [ "$mode" != build ] && wanted+=(redis postgresql@17 nginx prometheus)
-    case $mode in test | bench) wanted+=(llvm shellcheck python node) ;; esac
+    case $mode in test | bench | others) wanted+=(llvm shellcheck python node) ;; esac
     for name in "${wanted[@]}"; do
         brew list --versions "$name" >/dev/null 2>&1 || missing+=("$name")
     done

@@ -16,9 +16,15 @@ needs_redis = pytest.mark.skipif(not os.access(PROGRAM, os.X_OK),
                                  reason="there is no redis-server 8 (scripts/setup.sh test)")
 
 
+# Debian 12's Redis 7 (scripts/setup.sh test) and Valkey (scripts/setup.sh others), where they are.
+REDIS7 = str(ROOT / "build/deps/redis7/redis-server")
+VALKEY = str(ROOT / "build/deps/valkey/valkey-server")
+
+
 class Redis(Process):
-    def __init__(self, folder, *args, config=""):
+    def __init__(self, folder, *args, config="", program=PROGRAM):
         self.folder = folder
+        self.program = program
         self.args = args
         (folder / "redis.conf").write_text(config)
         self.port = free_port()
@@ -27,7 +33,7 @@ class Redis(Process):
         self.start()
 
     def start(self):
-        super().__init__([PROGRAM, str(self.folder / "redis.conf"), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
+        super().__init__([self.program, str(self.folder / "redis.conf"), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
                           "--dir", str(self.folder), *self.args], self.log_path)
         wait_for(self._listens, why=lambda: f"redis-server did not start: {self.log()}")
 

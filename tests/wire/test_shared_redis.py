@@ -1,6 +1,7 @@
 """`shared: redis://…`: gateways that share their answers through a real Redis 8, and what they do when
 it is away, silent, full, locked, or not what it should be."""
 
+import os
 import signal
 import subprocess
 import time
@@ -8,7 +9,7 @@ import time
 import httpx
 import pytest
 
-from redis_server import Redis, needs_redis
+from redis_server import REDIS7, VALKEY, Redis, needs_redis
 from support import (RELAY_BIN, ROOT, ask, clean_environment, content_of, free_port, model, provider,
                      stream, wait_for)
 
@@ -252,6 +253,43 @@ def test_what_is_wrong_is_said_everywhere(start, tmp_path, word, login, sentence
         for text in (told, relay.log(), str(ready(relay)), relay.run("check", "--print").stdout):
             assert not any(secret in text for secret in ("wrong-one", "right-one", "third-one"))
         wait_for(lambda: sentence in relay.log())
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("program,name", [(REDIS7, "Redis 7."), (VALKEY, "Valkey ")])
+def test_servers_without_vector_sets(start, tmp_path, word, program, name):
+    """Limits, the exact cache and purges work there; that semantic answers are not shared is said."""
+    if not os.access(program, os.X_OK):
+        pytest.skip(f"there is no {program}")
+    server = Redis(tmp_path, program=program)
+    try:
+        sim = start.sim()
+        one, two = gateway(start, sim, server.url), gateway(start, sim, server.url)
+        for relay in (one, two):
+            reached(relay)
+            said = ready(relay)
+            assert said["shared"] == "reachable" and said["status"] == "ready" and said["limits"] == "shared"
+            assert name in said["trouble"] and "has no vector sets, as Redis 8 has: semantic answers are not shared" in said["trouble"]
+            wait_for(lambda: relay.metric("relay_gateways") == 2)
+            wait_for(lambda: "has no vector sets" in relay.log())
+        told = one.run("check").stdout
+        assert name in told and "has no vector sets" in told and "counted in Redis" in told
+        a, b = client_of(one), client_of(two)
+        # On a busy machine a reply may be late: then another question is asked.
+        for i in range(20):
+            assert cached(ask(a, "p/small", f"{word} {i}")) == "miss"
+            wait_for(lambda: len(server.keys("rl:{*}:r:*")) == i + 1)
+            if cached(ask(b, "p/small", f"{word} {i}")) == "exact":
+                break
+        else:
+            raise AssertionError("no answer was shared")
+        key = one.make_key("limited", rpm=5)
+        with one.http(key) as http:
+            wait_for(lambda: ask(http, "p/small", word).status_code == 429)
+        assert server.keys("rl:{*}:w")
+        assert f"\n{len(server.keys('rl:{*}:r:*'))} answers forgotten in Redis" in one.run("cache", "purge", "--all").stdout
+        wait_for(lambda: "cached answers were purged" in two.log())
     finally:
         server.stop()
 
