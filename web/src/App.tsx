@@ -75,13 +75,18 @@ function Shell() {
   const entry = createMemo(() => entryOf(open()))
   let main!: HTMLElement
   let isFirst = true
+  /* On a phone the pages' links are a strip that can be wider than the screen. */
+  const showLink = () => document.querySelector('.nav [aria-current]')?.scrollIntoView({ inline: 'center', block: 'nearest' })
   createEffect(on(open, (page) => {
     isFirst = false
     document.title = `${entryOf(page)?.name ?? 'Not found'} · Relay`
     window.scrollTo(0, 0)
-    document.querySelector('.nav [aria-current]')?.scrollIntoView({ inline: 'center', block: 'nearest' })
+    showLink()
   }, { defer: true }))
-  onMount(() => { document.title = `${entry()?.name ?? 'Not found'} · Relay` })
+  onMount(() => {
+    document.title = `${entry()?.name ?? 'Not found'} · Relay`
+    showLink()
+  })
   const linkOf = (page: string) => makeAddress(page, entryOf(page)!.shares ? sharedOf(address().query) : null)
   const leave = () => signOut().catch((e: unknown) => toast(e instanceof Error ? e.message : String(e)))
   return (

@@ -1,6 +1,7 @@
 /* client.ts - the one way to the admin API, and the session. */
 import { createSignal } from 'solid-js'
 import type { ApiErrorBody, Session, SignIn } from '../api'
+import { learnClock } from './time'
 
 const BASE = '/admin/v1/'
 
@@ -17,6 +18,10 @@ export class ApiError extends Error {
   }
   get isStoreAway() {
     return this.status === 503 && this.code === 'store_away'
+  }
+  /** It will pass without anybody doing anything here. */
+  get isPassing() {
+    return this.isStoreAway || this.code === 'unreachable'
   }
 }
 
@@ -52,6 +57,7 @@ async function call<T>(method: string, path: string, query?: Query, body?: unkno
   const known = session()
   if (method !== 'GET' && known) headers['x-relay-csrf'] = known.csrf
   let answer: Response
+  const asked = Date.now()
   try {
     answer = await fetch(addressOf(path, query), {
       method, headers, credentials: 'same-origin', cache: 'no-store', redirect: 'error', signal: signal ?? null,
@@ -61,6 +67,7 @@ async function call<T>(method: string, path: string, query?: Query, body?: unkno
     if (signal?.aborted) throw e
     throw new ApiError(0, 'unreachable', 'The gateway does not answer.', null, null)
   }
+  learnClock(Date.parse(answer.headers.get('date') ?? ''), asked, Date.now())
   if (answer.ok) return (answer.status === 204 ? null : await answer.json()) as T
   const error = await errorOf(answer)
   if (error.status === 401 && path !== 'session') setSession(null)
@@ -72,10 +79,10 @@ export const post = <T>(path: string, body: unknown) => call<T>('POST', path, un
 export const patch = <T>(path: string, body: unknown) => call<T>('PATCH', path, undefined, body)
 export const remove = <T>(path: string, query?: Query) => call<T>('DELETE', path, query)
 
-/** Who is signed in? A gateway that does not answer is an error, not a sign-out. */
 /** An answer to who is signed in tells nothing when somebody has signed in since it was asked. */
 let signIns = 0
 
+/** Who is signed in? A gateway that does not answer is an error, not a sign-out. */
 export async function askSession(): Promise<void> {
   const before = signIns
   let found: Session | null = null
@@ -98,14 +105,27 @@ export async function signOut(): Promise<void> {
   setSession(null)
 }
 
-/** Server-sent events; the browser connects again by itself, and a session that has ended leads to the sign-in page. */
+const LISTEN_AGAIN_MS = 3000
+
+/** Server-sent events. The browser connects again by itself where the connection broke, and we where it was refused; a session
+ * that has ended leads to the sign-in page. */
 export function listen(path: string, query: Query, on: Record<string, (data: string) => void>, state: (open: boolean) => void): () => void {
-  const source = new EventSource(addressOf(path, query))
-  for (const [name, handle] of Object.entries(on)) source.addEventListener(name, (e) => handle((e as MessageEvent<string>).data))
-  source.onopen = () => state(true)
-  source.onerror = () => {
-    state(false)
-    if (source.readyState === EventSource.CLOSED) askSession().catch(() => undefined)
+  let source: EventSource
+  let again: ReturnType<typeof setTimeout> | undefined
+  const open = () => {
+    source = new EventSource(addressOf(path, query))
+    for (const [name, handle] of Object.entries(on)) source.addEventListener(name, (e) => handle((e as MessageEvent<string>).data))
+    source.onopen = () => state(true)
+    source.onerror = () => {
+      state(false)
+      if (source.readyState !== EventSource.CLOSED) return
+      askSession().catch(() => undefined)
+      again = setTimeout(open, LISTEN_AGAIN_MS)
+    }
   }
-  return () => source.close()
+  open()
+  return () => {
+    clearTimeout(again)
+    source.close()
+  }
 }

@@ -34,6 +34,19 @@ export function bucketsOf(span: Span, by: TimeBy): number[] {
   return starts
 }
 
+/** How far this machine's clock is behind the gateway's, where that is more than can come from the way there and back. */
+let behind = 0
+const BEHIND_LEAST = 10_000
+
+/** What the gateway's clock said, to the second, in an answer that was asked for and came at these times here. */
+export function learnClock(said: number, asked: number, came: number): void {
+  const found = said + 500 - (asked + came) / 2
+  if (!Number.isNaN(found)) behind = Math.abs(found) < BEHIND_LEAST ? 0 : found
+}
+
+/** The gateway's time: the log is written by it, wherever the reader's clock may stand. */
+export const nowMs = () => Date.now() + behind
+
 export const toTime = (ms: number): Time => new Date(ms).toISOString()
 
 /** A day ("2026-11-23") is its midnight in UTC. */
@@ -51,13 +64,13 @@ export function showClock(ms: number, seconds = false): string {
 }
 
 /** "23 Nov", with the year if it is another one. */
-export function showDay(ms: number, now = Date.now()): string {
+export function showDay(ms: number, now = nowMs()): string {
   const d = new Date(ms)
   const year = d.getFullYear() === new Date(now).getFullYear() ? '' : ` ${d.getFullYear()}`
   return `${d.getDate()} ${MONTHS[d.getMonth()]}${year}`
 }
 
-export function showMoment(ms: number, now = Date.now()): string {
+export function showMoment(ms: number, now = nowMs()): string {
   return `${showDay(ms, now)}, ${showClock(ms, true)}`
 }
 
@@ -71,7 +84,7 @@ export function showBucket(ms: number, by: TimeBy): string {
 }
 
 /** "3 min ago", "in 5 h", "just now". */
-export function showAgo(ms: number, now = Date.now()): string {
+export function showAgo(ms: number, now = nowMs()): string {
   const length = Math.abs(now - ms)
   if (length < 10_000) return 'just now'
   const text = showLength(length)
@@ -98,7 +111,7 @@ export function fromInput(text: string): number | null {
 }
 
 /** When a budget of this period begins anew, in UTC; null for a total. */
-export function budgetRenews(period: string | null, now = Date.now()): number | null {
+export function budgetRenews(period: string | null, now = nowMs()): number | null {
   const d = new Date(now)
   if (period === 'day') return Date.UTC(d.getUTCFullYear(), d.getUTCMonth(), d.getUTCDate() + 1)
   if (period === 'month') return Date.UTC(d.getUTCFullYear(), d.getUTCMonth() + 1, 1)

@@ -6,7 +6,7 @@ import { createClock, createLoad } from '../lib/load'
 import { plural, showBytes, showCount, showShare } from '../lib/numbers'
 import { DAY, showLength, toTime } from '../lib/time'
 import { refusalWords } from '../lib/words'
-import { Card, Field, Meter, Money, Page, Stat, When, toast } from '../ui/bits'
+import { Card, Field, Meter, Money, Page, Sentence, Stat, When, toast } from '../ui/bits'
 import { Confirm } from '../ui/dialogs'
 import { Icon } from '../ui/Icon'
 import { Loaded } from '../ui/states'
@@ -23,7 +23,7 @@ export default function Cache() {
       <Loaded of={cache} rows={8} height={22}>
         {(c) => (
           <>
-            <Show when={c().trouble}>{(why) => <div class="banner banner-warn" role="status"><Icon name="warn" /><span>{why()}</span></div>}</Show>
+            <Show when={c().trouble}>{(why) => <div class="banner banner-warn" role="status"><Icon name="warn" /><span><Sentence text={why()} /></span></div>}</Show>
             <dl class="stats">
               <Stat name="Answers" value={<>{showCount(c().answers)} <small>of {showCount(c().max_entries)}</small></>} note={`${showCount(c().similar)} may serve similar questions`} />
               <Stat name="Memory" value={<>{showBytes(c().bytes)} <small>of {showBytes(c().max_bytes)}</small></>} note={<Meter share={c().bytes / c().max_bytes} tone={c().bytes > c().max_bytes * 0.95 ? 'warn' : undefined} />} />

@@ -3,19 +3,20 @@ import { For, Show, batch, createEffect, createMemo, createSignal, on, onCleanup
 import type { Key, KeyPage, NewKey } from '../api'
 import { address, change, makeAddress } from '../lib/address'
 import { ApiError, get, remove } from '../lib/client'
+import { againByItself } from '../lib/load'
 import { lengthOf, parseUsd, showUsdText } from '../lib/money'
 import { plural, showCount, showShort } from '../lib/numbers'
-import { budgetRenews, showAgo } from '../lib/time'
+import { budgetRenews, nowMs, showAgo } from '../lib/time'
 import { Code, Meter, Page, When, toast } from '../ui/bits'
 import { Box, Confirm } from '../ui/dialogs'
 import { Icon } from '../ui/Icon'
-import { Nothing, Skeleton, Trouble } from '../ui/states'
+import { Nothing, Skeleton, Stale, Trouble } from '../ui/states'
 import { KeyForm } from './KeyForm'
 
 const STATES = [['active', 'Active'], ['', 'All'], ['expired', 'Expired'], ['revoked', 'Revoked']] as const
 const PAGE = 50
 
-export const stateOf = (key: Key, now = Date.now()) =>
+export const stateOf = (key: Key, now = nowMs()) =>
   key.revoked_at !== null ? 'revoked' : key.expires_at !== null && Date.parse(key.expires_at) <= now ? 'expired' : 'active'
 
 export default function Keys() {
@@ -51,7 +52,11 @@ export default function Keys() {
     }
     setBusy(false)
   }
-  createEffect(on(what, () => void ask(null)))
+  createEffect(on(what, () => {
+    setKeys([]) // of another question
+    void ask(null)
+  }))
+  againByItself(error, () => ask(null))
   onCleanup(() => abort.abort())
 
   let timer: ReturnType<typeof setTimeout> | undefined
@@ -80,6 +85,7 @@ export default function Keys() {
           </For>
         </div>
       </div>
+      <Show when={keys().length > 0}><Stale error={error()} again={() => ask(null)} /></Show>
       <div class="card">
         <Show when={!(error() && keys().length === 0)} fallback={<Trouble error={error()!} again={() => ask(null)} />}>
           <Show when={keys().length > 0} fallback={
@@ -92,7 +98,6 @@ export default function Keys() {
             <Table keys={keys()} defaults={defaults()} edit={setEditing} revoke={setRevoking} />
             <div class="more">
               <span class="quiet">{next() === null ? plural(keys().length, 'key') : `The newest ${showCount(keys().length)} keys`}</span>
-              <Show when={error()}>{(e) => <span class="bad">{e().message}</span>}</Show>
               <Show when={next() !== null}><button type="button" class="btn btn-s" disabled={busy()} onClick={() => ask(next())}>More</button></Show>
             </div>
           </Show>

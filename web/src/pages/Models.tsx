@@ -34,6 +34,9 @@ const COLUMNS: Column[] = [
   { id: 'requests', name: 'Requests', of: (m) => m.requests, isNumber: true },
 ]
 
+/** What is in use comes first, unless another order is asked for. */
+const USED = COLUMNS.at(-1)!
+
 /** What is not known comes last, whichever way. */
 function compare(a: string | number | null, b: string | number | null, way: number): number {
   if (a === null || b === null) return a === b ? 0 : a === null ? 1 : -1
@@ -44,8 +47,8 @@ export default function Models() {
   const [now] = createClock(15_000)
   const models = createLoad(now, (_n, signal) => get<Catalogue>('models', {}, signal))
   const param = (name: string) => address().query.get(name) ?? ''
-  const sort = () => COLUMNS.find((c) => c.id === param('sort')) ?? COLUMNS[0]!
-  const way = () => (param('way') === 'down' ? -1 : 1)
+  const sort = () => COLUMNS.find((c) => c.id === param('sort')) ?? USED
+  const way = () => (param('way') === 'down' || (param('sort') === '' && param('way') === '') ? -1 : 1)
   const shown = createMemo(() => {
     const q = param('q').toLowerCase()
     return (models.data()?.models ?? [])

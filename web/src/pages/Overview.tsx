@@ -11,12 +11,17 @@ import { type Timed, askTimed } from '../lib/usage'
 import { Card, IconButton, Meter, ModelName, Money, Page, Stat } from '../ui/bits'
 import { type Series, TimeChart } from '../ui/Chart'
 import { Filters, RangePicker } from '../ui/filters'
-import { FirstRequest, Loaded, Nothing, Skeleton, Trouble } from '../ui/states'
+import { Ahead } from '../ui/Ahead'
+import { FirstRequest, Loaded, Nothing, Skeleton, Stale, Trouble } from '../ui/states'
 
 interface What {
+  /** The range as it is asked for, which stays the same while time goes on, and the filters. */
+  name: string
   span: Span
   filters: Record<string, string | null>
 }
+
+const sameWhat = (a: What, b: What) => a.name === b.name
 
 const REFRESH_MS = 30_000
 const MODELS_SHOWN = 12
@@ -26,16 +31,16 @@ export default function Overview() {
   const [now, tick] = createClock(REFRESH_MS)
   const what = createMemo<What>(() => {
     const { query } = address()
-    return { span: spanOf(query, now()), filters: Object.fromEntries(FILTERS.map((name) => [name, query.get(name)])) }
+    return { name: sharedOf(query).toString(), span: spanOf(query, now()), filters: Object.fromEntries(FILTERS.map((name) => [name, query.get(name)])) }
   })
   const isFiltered = () => FILTERS.some((name) => what().filters[name])
   const grouped = (by: 'provider' | 'model' | 'key', limit: number) =>
-    createLoad(what, (w, signal) => get<Usage>('usage', { ...w.filters, from: toTime(w.span.from), to: toTime(w.span.to), by, limit }, signal))
-  const timed = createLoad(what, (w, signal) => askTimed(w.span, w.filters, signal))
+    createLoad(what, (w, signal) => get<Usage>('usage', { ...w.filters, from: toTime(w.span.from), to: toTime(w.span.to), by, limit }, signal), sameWhat)
+  const timed = createLoad(what, (w, signal) => askTimed(w.span, w.filters, signal), sameWhat)
   const providers = grouped('provider', 20)
   const models = grouped('model', MODELS_SHOWN)
   const keys = grouped('key', KEYS_SHOWN)
-  const cache = createLoad(what, (_w, signal) => get<CacheState>('cache', {}, signal))
+  const cache = createLoad(what, (_w, signal) => get<CacheState>('cache', {}, signal), () => true)
   const isEmpty = () => timed.data()?.total.requests === 0
   return (
     <Page title="Overview" tools={
@@ -47,18 +52,22 @@ export default function Overview() {
         </div>
       </div>
     }>
-      <Show when={!timed.error()} fallback={<div class="card"><Trouble error={timed.error()!} again={tick} /></div>}>
+      <Show when={timed.data() || !timed.error()} fallback={<div class="card"><Trouble error={timed.error()!} again={tick} /></div>}>
         <Show when={timed.data()} fallback={<Waiting />}>
           {(t) => (
-            <Show when={!isEmpty()} fallback={<Empty filtered={isFiltered()} />}>
-              <Figures of={t()} cache={cache} />
-              <Charts of={t()} />
-              <div class="grid-23">
-                <Providers of={providers} />
-                <Keys of={keys} total={t().total.cost_usd} />
-              </div>
-              <Models of={models} />
-            </Show>
+            <>
+              <Stale error={timed.error()} again={tick} />
+              <Ahead />
+              <Show when={!isEmpty()} fallback={<Empty filtered={isFiltered()} />}>
+                <Figures of={t()} cache={cache} />
+                <Charts of={t()} />
+                <div class="grid-23">
+                  <Providers of={providers} />
+                  <Keys of={keys} total={t().total.cost_usd} />
+                </div>
+                <Models of={models} />
+              </Show>
+            </>
           )}
         </Show>
       </Show>
@@ -109,7 +118,7 @@ function Figures(props: { of: Timed; cache: Load<CacheState> }) {
       <Stat name="Spend" value={<Money usd={total().cost_usd} />}
         note={<Show when={total().cost_unknown > 0} fallback="every cost is known"><span class="warn">+ {showCount(total().cost_unknown)} of unknown cost</span></Show>} />
       <Stat name="Saved" value={<>{showUsd(saved())} <small>{showShareOfUsd(saved(), would())}</small></>}
-        note={`cache ${showUsdText(total().cache_saved_usd)} · routing ${showUsdText(total().routing_saved_usd)}`} />
+        note={<><span class="part">cache {showUsdText(total().cache_saved_usd)}</span> <span class="part">routing {showUsdText(total().routing_saved_usd)}</span></>} />
       <Stat name="Errors" value={<span classList={{ bad: total().errors / total().requests > 0.05 }}>{showShare(total().errors, total().requests)}</span>}
         note={<a class="link" href={makeAddress('requests', sharedOf(address().query), { status: 'error' })}>{plural(total().errors, 'request')}</a>} />
       <Stat name="Cache hits" value={showShare(total().cache_hits, total().requests)}
@@ -165,7 +174,7 @@ function Charts(props: { of: Timed }) {
 function Providers(props: { of: Load<Usage> }) {
   return (
     <Card title="Providers" aside="requests / spend">
-      <Loaded of={props.of}>
+      <Loaded of={props.of} part>
         {(u) => (
           <ul class="bars">
             <For each={[...u().rows].sort((a, b) => b.requests - a.requests)}>
@@ -224,7 +233,7 @@ function Models(props: { of: Load<Usage> }) {
   })
   return (
     <Card title="Latency by model" flush aside={<Show when={props.of.data()}>{(u) => <>{u().count > MODELS_SHOWN ? `${MODELS_SHOWN} of ${u().count}, by spend` : null}</>}</Show>}>
-      <Loaded of={props.of}>
+      <Loaded of={props.of} part>
         {(u) => (
           <div class="scroll" tabindex="0" role="region" aria-label="Latency by model">
             <table class="small">
@@ -275,7 +284,7 @@ function Keys(props: { of: Load<Usage>; total: string }) {
   }
   return (
     <Card title="Top keys by spend" flush aside={<Show when={props.of.data()}>{(u) => <>{plural(u().count, 'active key')}</>}</Show>}>
-      <Loaded of={props.of}>
+      <Loaded of={props.of} part>
         {(u) => (
           <div class="scroll" tabindex="0" role="region" aria-label="Top keys by spend">
             <table class="small">

@@ -3,14 +3,15 @@ import { For, Match, Show, Switch, batch, createEffect, createMemo, createSignal
 import type { Config, RequestPage, RequestRow } from '../api'
 import { FILTERS, address, change, spanOf } from '../lib/address'
 import { ApiError, type Query, get, listen } from '../lib/client'
-import { createClock, createLoad } from '../lib/load'
+import { againByItself, createClock, createLoad } from '../lib/load'
 import { plural, showCount, showMs, showShort } from '../lib/numbers'
 import { showMoment, toTime } from '../lib/time'
 import { CacheTag, Money, ModelName, Page, Status, IconButton } from '../ui/bits'
 import { Sheet } from '../ui/dialogs'
 import { Filters, ParamSelect, RangePicker } from '../ui/filters'
+import { Ahead } from '../ui/Ahead'
 import { Icon } from '../ui/Icon'
-import { FirstRequest, Nothing, Skeleton, Trouble } from '../ui/states'
+import { FirstRequest, Nothing, Skeleton, Stale, Trouble } from '../ui/states'
 import { RequestView } from './Request'
 
 const PAGE = 50
@@ -116,26 +117,31 @@ function Search(props: { now: number }) {
   }))
   onCleanup(() => abort.abort())
 
+  againByItself(error, () => ask(null))
+
   const isFirst = () => busy() && rows().length === 0 && searchedTo() === null
   return (
-    <div class="card">
-      <Switch fallback={<Table rows={rows()} />}>
-        <Match when={error() && rows().length === 0}><Trouble error={error()!} again={() => ask(null)} /></Match>
-        <Match when={isFirst()}><div class="card-body card-top"><Skeleton rows={12} height={20} /></div></Match>
-        <Match when={rows().length === 0 && !busy() && next() === null}><NoRows /></Match>
-      </Switch>
-      <Show when={!isFirst() && (rows().length > 0 || next() !== null)}>
-        <div class="more" aria-live="polite">
-          <span class="quiet">
-            <Show when={next() !== null} fallback={`${plural(rows().length, 'request')}, all there are in this range`}>
-              {plural(rows().length, 'request')}<Show when={searchedTo()}>{(to) => <>; searched back to {showMoment(Date.parse(to()))}</>}</Show>
-            </Show>
-          </span>
-          <Show when={error() && rows().length > 0}><span class="bad">{error()!.message}</span></Show>
-          <Show when={next() !== null}><button type="button" class="btn btn-s" disabled={busy()} onClick={() => ask(next())}>{busy() ? 'Looking further…' : 'Look further back'}</button></Show>
-        </div>
-      </Show>
-    </div>
+    <>
+      <Ahead />
+      <Show when={rows().length > 0}><Stale error={error()} again={() => ask(null)} /></Show>
+      <div class="card">
+        <Switch fallback={<Table rows={rows()} />}>
+          <Match when={error() && rows().length === 0}><Trouble error={error()!} again={() => ask(null)} /></Match>
+          <Match when={isFirst()}><div class="card-body card-top"><Skeleton rows={12} height={20} /></div></Match>
+          <Match when={rows().length === 0 && !busy() && next() === null}><NoRows /></Match>
+        </Switch>
+        <Show when={!isFirst() && (rows().length > 0 || next() !== null)}>
+          <div class="more" aria-live="polite">
+            <span class="quiet">
+              <Show when={next() !== null} fallback={`${plural(rows().length, 'request')}, all there are in this range`}>
+                {plural(rows().length, 'request')}<Show when={searchedTo()}>{(to) => <>; searched back to {showMoment(Date.parse(to()))}</>}</Show>
+              </Show>
+            </span>
+            <Show when={next() !== null}><button type="button" class="btn btn-s" disabled={busy()} onClick={() => ask(next())}>{busy() ? 'Looking further…' : 'Look further back'}</button></Show>
+          </div>
+        </Show>
+      </div>
+    </>
   )
 }
 

@@ -63,7 +63,7 @@ function optionsOf(props: TimeChartProps, width: number, move: (u: uPlot) => voi
   const bars = uPlot.paths.bars!({ size: [0.72, 26], radius: 0.12 })
   const drawn = [...props.series].reverse()
   return {
-    width, height: HEIGHT, ms: 1, padding: [8, 4, 0, 0],
+    width, height: HEIGHT, ms: 1, padding: [8, 18, 0, 0],
     legend: { show: false },
     cursor: {
       y: false, sync: { key: 'time', setSeries: false }, drag: { x: true, y: false, setScale: false },
@@ -83,7 +83,7 @@ function optionsOf(props: TimeChartProps, width: number, move: (u: uPlot) => voi
       const colour = colourOf(s.colour)
       return s.kind === 'bar'
         ? { stroke: colour, fill: colour, width: 0, paths: bars, points: { show: false } }
-        : { stroke: colour, width: 1.5, points: { show: (u) => u.data[0].length < 3 || isolated(s.values), size: 4, fill: colour }, spanGaps: false }
+        : { stroke: colour, width: 1.5, points: { show: (u) => u.data[0].length < 3 || isolated(s.values), size: 6, fill: colour }, spanGaps: false }
     })],
     hooks: {
       setCursor: [move],

@@ -66,6 +66,11 @@ export function When(props: { at: string | null; none?: string }) {
   )
 }
 
+/** A sentence of the gateway, with what stands between backticks as code. */
+export function Sentence(props: { text: string }) {
+  return <For each={props.text.split('`')}>{(part, i) => (i() % 2 === 1 ? <code>{part}</code> : part)}</For>
+}
+
 /** A bar of a share. The number that it means stands beside it. */
 export function Meter(props: { share: number; tone?: 'bad' | 'warn' | 'good' }) {
   return (
@@ -88,12 +93,12 @@ export function CacheTag(props: { kind: CacheKind }) {
 }
 
 const HEALTH_WORDS: Record<HealthState, [string, string]> = {
-  up: ['up', 'dot-good'], down: ['down', 'dot-bad'], out: ['out', 'dot-bad'], resting: ['resting', 'dot-warn'], unknown: ['not asked yet', ''],
+  up: ['up', 'dot-good'], down: ['down', 'dot-bad'], out: ['out', 'dot-bad'], resting: ['resting', 'dot-warn'], unknown: ['not asked', ''],
 }
 
 export function Health(props: { state: HealthState; until: string | null }) {
   return (
-    <span class="row" title={props.until === null ? undefined : `Asked again ${showAgo(Date.parse(props.until))}`}>
+    <span class="row nowrap" title={props.until === null ? undefined : `Asked again ${showAgo(Date.parse(props.until))}`}>
       <i class={`dot ${HEALTH_WORDS[props.state][1]}`} />
       {HEALTH_WORDS[props.state][0]}
     </span>

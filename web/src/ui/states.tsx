@@ -21,7 +21,7 @@ export function Trouble(props: { error: ApiError; again: () => void }) {
     <Show when={props.error.isStoreAway} fallback={
       <div class="state" role="alert">
         <Icon name="warn" />
-        <p>{props.error.message}</p>
+        <p>{props.error.message}{props.error.isPassing ? ' This page tries again by itself.' : ''}</p>
         <button type="button" class="btn" onClick={() => props.again()}>Try again</button>
       </div>
     }>
@@ -38,12 +38,33 @@ export function Trouble(props: { error: ApiError; again: () => void }) {
   )
 }
 
-/** What an answer looks like once there is one; until then a skeleton; trouble where there is none. */
-export function Loaded<T>(props: { of: Load<T>; rows?: number; height?: number; children: (data: () => T) => JSX.Element }) {
+/** What is shown is of before: it could not be asked for anew. */
+export function Stale(props: { error: ApiError | undefined; again: () => void }) {
+  return (
+    <Show when={props.error}>
+      {(error) => (
+        <div class="banner banner-warn" role="alert">
+          <Icon name={error().isStoreAway ? 'away' : 'warn'} />
+          <span class="grow">
+            {error().isStoreAway ? 'The store is away. Requests are still served.' : error().message} What is shown is from before{error().isPassing ? '; this page tries again by itself' : ''}.
+          </span>
+          <button type="button" class="btn btn-s" onClick={() => props.again()}>Try now</button>
+        </div>
+      )}
+    </Show>
+  )
+}
+
+/** What an answer looks like once there is one; until then a skeleton; trouble where there is none. What
+ * is out of date says so, but in a part of a page that says so itself. */
+export function Loaded<T>(props: { of: Load<T>; rows?: number; height?: number; part?: boolean; children: (data: () => T) => JSX.Element }) {
   return (
     <Switch fallback={<div class="card-body"><Skeleton rows={props.rows ?? 5} height={props.height} /></div>}>
+      <Match when={props.of.data() !== undefined}>
+        <Show when={!props.part}><Stale error={props.of.error()} again={props.of.again} /></Show>
+        {props.children(() => props.of.data() as T)}
+      </Match>
       <Match when={props.of.error()}>{(error) => <Trouble error={error()} again={props.of.again} />}</Match>
-      <Match when={props.of.data() !== undefined}>{props.children(() => props.of.data() as T)}</Match>
     </Switch>
   )
 }
