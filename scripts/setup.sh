@@ -177,6 +177,8 @@ setup_apt() {
     install_packages g++ clang clang-format clang-tidy "libclang-rt-${clang_major:-14}-dev" \
         shellcheck openssl curl
     { node --version && npm --version; } >/dev/null 2>&1 || install_packages nodejs npm
+    # Ubuntu's package of this name fetches a snap: the browser tests are skipped there.
+    [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || [ "$ID" != debian ] || install_packages chromium
 }
 
 # --- macOS ---------------------------------------------------------------------------------------

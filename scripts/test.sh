@@ -7,6 +7,7 @@
 #   fuzz    every fuzzer for FUZZ_SECONDS (default 5)
 #   embed   the encoder beside a reference in Python, and the NEON kernels under qemu
 #   wire    pytest against the real binary, with the official SDKs; then against the ASan build
+#   browser every page of the dashboard in chromium, of a gateway with traffic; pictures in build/screenshots
 #
 #   scripts/test.sh [PART]      one part; `real` is one too, for the tests against real model servers
 #
@@ -205,6 +206,23 @@ part_wire() {
     run_pytest wire-asan build/asan -m 'not real' tests/wire
 }
 
+# Its pictures are for people to look at: no test compares them.
+part_browser() {
+    local log=$logs/browser.log status=0 passed failed
+    [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || {
+        echo "no chromium here: the dashboard is not tried in a browser"
+        return 0
+    }
+    build release || return 0
+    title browser
+    scripts/model.sh >"$logs/prepare-browser.log" 2>&1 || true
+    scripts/web.sh browser 2>&1 | tee "$log" || status=$?
+    passed=$(sed -nE 's/^ +([0-9]+) passed.*/\1/p' "$log")
+    failed=$(sed -nE 's/^ +([0-9]+) (failed|interrupted|did not run).*/\1/p' "$log" | awk '{ n += $1 } END { print n + 0 }')
+    [ "$status" = 0 ] || [ "$failed" != 0 ] || failed=1
+    note browser "${passed:-0}" "$failed" "pictures in build/screenshots"
+}
+
 # The llama-server of scripts/llama.sh.
 part_real() {
     build release || return 0
@@ -233,10 +251,11 @@ all)
     part_fuzz
     part_embed
     part_wire
+    part_browser
     ;;
-unit | asan | tsan | fuzz | embed | wire | real) "part_$part" ;;
+unit | asan | tsan | fuzz | embed | wire | browser | real) "part_$part" ;;
 *)
-    echo "usage: scripts/test.sh [unit|asan|tsan|fuzz|embed|wire|real]" >&2
+    echo "usage: scripts/test.sh [unit|asan|tsan|fuzz|embed|wire|browser|real]" >&2
     exit 2
     ;;
 esac

@@ -3,9 +3,14 @@
 #
 #   scripts/web.sh check      units, the size of web/dist, and that a rebuild gives the same bytes
 #   scripts/web.sh build      writes web/dist anew
-#   scripts/web.sh browser [PLAYWRIGHT ARGUMENTS]
+#   scripts/web.sh mock [PLAYWRIGHT ARGUMENTS]
 #                             every page in a browser (CHROMIUM, else /usr/bin/chromium) against the mock, or,
-#                             with RELAY_URL and RELAY_ADMIN_KEY, against a gateway
+#                             with RELAY_URL and RELAY_ADMIN_KEY, against a gateway that has had traffic
+#   scripts/web.sh browser [PLAYWRIGHT ARGUMENTS]
+#                             the same against the gateway of RELAY_BIN_DIR (build), with traffic through
+#                             relay-sim; every page's picture is in build/screenshots
+#   scripts/web.sh measure    how long the first page takes until its numbers stand there
+#   scripts/web.sh picture    docs/images/dashboard.png anew, of such a gateway after a busy day
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -14,7 +19,7 @@ mode=${1:-check}
 node=$(scripts/node.sh)
 # npm too runs on it: an older one would leave out Vite's own program, which wants a newer Node.js.
 PATH=$(dirname "$node"):$PATH
-export PATH
+export PATH NODE_NO_WARNINGS=1
 
 copy=$root/build/web
 mkdir -p "$copy"
@@ -51,9 +56,21 @@ build)
     rm -rf "$root/web/dist"
     cp -r dist "$root/web/dist"
     ;;
-browser) run @playwright/test/cli.js test "$@" ;;
+mock) run @playwright/test/cli.js test "$@" ;;
+browser)
+    RELAY_ROOT=$root RELAY_BIN_DIR=${RELAY_BIN_DIR:-$root/build} SCREENS=${SCREENS:-$root/build/screenshots} \
+        run @playwright/test/cli.js test "$@"
+    ;;
+measure)
+    RELAY_ROOT=$root RELAY_BIN_DIR=${RELAY_BIN_DIR:-$root/build} ONLY=@measure \
+        run @playwright/test/cli.js test
+    ;;
+picture)
+    RELAY_ROOT=$root RELAY_BIN_DIR=${RELAY_BIN_DIR:-$root/build} PICTURE=$root/docs/images/dashboard.png \
+        ONLY=@picture run @playwright/test/cli.js test
+    ;;
 *)
-    sed -n '2,9s/^# \{0,1\}//p' "$root/scripts/web.sh" >&2
+    sed -n '2,15s/^# \{0,1\}//p' "$root/scripts/web.sh" >&2
     exit 2
     ;;
 esac

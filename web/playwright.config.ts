@@ -1,18 +1,25 @@
-/* The pages in a real browser: against the mock, or, with RELAY_URL and RELAY_ADMIN_KEY, against a gateway that has had traffic. */
+/* The pages in a real browser. RELAY_BIN_DIR has the programs of a gateway that is started and given traffic for the tests;
+ * RELAY_URL and RELAY_ADMIN_KEY name one that has had some; without either it is the mock. */
 import { defineConfig } from '@playwright/test'
 
 const PORT = Number(process.env.MOCK_PORT ?? 8093)
+const isMock = process.env.RELAY_BIN_DIR === undefined && process.env.RELAY_URL === undefined
 
 export default defineConfig({
   testDir: 'tests',
+  globalSetup: './tests/setup.ts',
   testMatch: '*.spec.ts',
+  // Those with a mark of their own (@picture, @measure) are run when they are asked for.
+  ...(process.env.ONLY ? { grep: new RegExp(process.env.ONLY) } : { grepInvert: /@/ }),
   outputDir: 'test-results/run',
   fullyParallel: true,
   workers: 2,
-  timeout: 60_000,
-  expect: { timeout: 20_000 },
+  // What comes, comes much sooner; a machine can be busy.
+  timeout: 600_000,
+  expect: { timeout: 60_000 },
   reporter: [['list']],
   use: {
+    actionTimeout: 60_000,
     baseURL: process.env.RELAY_URL ?? `http://127.0.0.1:${PORT}`,
     timezoneId: 'UTC',
     locale: 'en-GB',
@@ -26,7 +33,7 @@ export default defineConfig({
       ],
     },
   },
-  ...(process.env.RELAY_URL
+  ...(!isMock
     ? {}
     : { webServer: { command: `node mock/server.mjs --port ${PORT}`, url: `http://127.0.0.1:${PORT}/`, reuseExistingServer: false, timeout: 30_000 } }),
 })
