@@ -13,6 +13,7 @@ keep() {
 keep postgres-password "$(random)"
 keep redis-password "$(random)"
 keep redis-admin-password "$(random)"
+keep grafana-password "$(random)"
 keep admin-key "gla_$(random)"
 keep store "postgresql://relay:$(cat secrets/postgres-password)@postgres/relay"
 keep shared "redis://relay:$(cat secrets/redis-password)@redis:6379/0"

@@ -88,6 +88,7 @@ check_chart() {
         "$helm" template relay deploy/helm/relay --kube-version "$version" >"$work/plain.yaml"
         "$helm" template relay deploy/helm/relay --kube-version "$version" --set autoscaling.enabled=true \
             --set ingress.enabled=true,ingress.className=nginx --set serviceMonitor.enabled=true \
+            --set prometheusRule.enabled=true,grafanaDashboard.enabled=true \
             --set secrets.RELAY_STORE=postgresql://u@h/d --set existingSecret=mine >"$work/full.yaml"
         for kind in plain full; do
             "$tools/venv/bin/python" - "$version" "$work/$kind.yaml" <<'PYTHON'
@@ -98,10 +99,14 @@ import kubernetes_validate
 version, path = sys.argv[1:]
 kinds = set()
 for thing in yaml.safe_load_all(open(path)):
-    # The one kind that is no part of Kubernetes.
-    if thing and thing["kind"] != "ServiceMonitor":
+    # Those of the Prometheus Operator are no part of Kubernetes.
+    if thing and thing["kind"] not in ("ServiceMonitor", "PrometheusRule"):
         kubernetes_validate.validate(thing, version, strict=True)
         kinds.add(thing["kind"])
+    elif thing and thing["kind"] == "PrometheusRule":
+        assert thing["spec"] == yaml.safe_load(open("deploy/prometheus/alerts.yml"))
+    if thing and "relay.json" in thing.get("data", {}):
+        assert thing["data"]["relay.json"] == open("deploy/grafana/relay.json").read()
 print(version, sorted(kinds))
 assert "StatefulSet" in kinds
 PYTHON
@@ -114,7 +119,7 @@ check_compose() {
     local name
     mkdir -p "$work/deploy/secrets"
     cp deploy/compose.yaml "$work/deploy/"
-    for name in store shared admin-key postgres-password redis-password redis-admin-password; do
+    for name in store shared admin-key postgres-password redis-password redis-admin-password grafana-password; do
         echo x >"$work/deploy/secrets/$name"
     done
     "$1" "$work/deploy/compose.yaml"
@@ -173,6 +178,7 @@ else
 fi
 if program=$(first promtool build/deps/prometheus/usr/bin/promtool); then
     attempt prometheus "$program" check config deploy/prometheus/prometheus.yml
+    attempt alerts "$program" test rules deploy/prometheus/alerts_test.yml
 else
     skip "prometheus: promtool not found (scripts/setup.sh stack)"
 fi
