@@ -5,7 +5,7 @@
 #   scripts/setup.sh stack   that, and what `make stack` starts: PostgreSQL, Redis 8, nginx, Prometheus
 #   scripts/setup.sh test    that, and what the tests and the static checks need
 #   scripts/setup.sh bench   the same: the benchmark's yardstick is nginx
-#   scripts/setup.sh others  that, and Valkey: scripts/other_servers.sh runs tests with it
+#   scripts/setup.sh others  that, and Valkey, for the tests that are skipped without it
 #
 # On Debian and Ubuntu the packages come from the system's own sources, through apt-get (as root, or
 # with sudo). Debian 12 has neither yyjson nor llhttp: these two are fetched from the next release by

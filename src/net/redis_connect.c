@@ -118,7 +118,7 @@ static void refused(struct redis *r, str text)
         {STR_INIT("ERR SELECT is not allowed"),
          "is one of a cluster, which has database 0 only: leave the number out of the address"},
         {STR_INIT("ERR unknown command"),
-         "is too old: Redis 6 answers, and Redis 8 has vector sets"},
+         "is too old: Relay needs Redis 7 or newer, or Valkey, and Redis 8 for vector sets"},
         {STR_INIT("ERR max number of clients"), "takes no more clients (maxclients)"},
     };
     const str address = r->options.url.address;
@@ -145,6 +145,16 @@ static str member_of(const struct redis_value *list, str name)
     return (str){0};
 }
 
+/* A Redis before 7 does not know what a script says of itself. */
+static bool is_too_old(const struct redis_value *value)
+{
+    str version = member_of(value, STR("version")), major, rest;
+    uint64_t number = 0;
+    (void)str_cut(version, '.', &major, &rest);
+    return str_eq(member_of(value, STR("server")), STR("redis")) && str_to_u64(major, &number) &&
+           number < 7;
+}
+
 static void on_hello(struct redis_command *c, const struct redis_value *value)
 {
     struct redis *r = LIST_ITEM(c, struct redis, hello);
@@ -158,6 +168,10 @@ static void on_hello(struct redis_command *c, const struct redis_value *value)
     if (str_eq(member_of(value, STR("mode")), STR("sentinel"))) {
         redis_lose(r, "at " STR_FMT " is a Sentinel: name the primary itself",
                    STR_ARG(r->options.url.address));
+        return;
+    }
+    if (is_too_old(value)) {
+        refused(r, STR("ERR unknown command"));
         return;
     }
     r->clustered = str_eq(member_of(value, STR("mode")), STR("cluster"));

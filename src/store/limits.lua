@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- limits.lua - one key's requests, tokens and money, counted for all gateways (reference 4.2).
 --
 -- KEYS[1]  windows: the second they stand at, its bucket, and for requests and for tokens a sum,
@@ -7,6 +8,8 @@
 -- KEYS[3]  the money of one period, where the key has a budget: S spent, R reserved, H and T of
 --          heal(), and what each reservation holds
 -- ARGV[1]  reserve, money or settle; ARGV[2] the reservation's id; ARGV[3] how long it lasts, in ms
+--
+-- allow-oom: a server whose memory is full of answers refuses new ones, and counts on.
 --
 -- This runs for every request: within a second only the head of the windows is read and written,
 -- and functions are made only where they are used.

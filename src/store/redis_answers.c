@@ -112,8 +112,8 @@ const char *redis_refusal_meaning(str text, const char *otherwise)
         str code;
         const char *meaning;
     } meanings[] = {
-        {STR_INIT("OOM"), "is full and takes no new answers: raise its maxmemory or let it evict "
-                          "(maxmemory-policy allkeys-lru)"},
+        {STR_INIT("OOM"),
+         "is full and takes no new answers: raise its maxmemory or shorten cache.ttl"},
         {STR_INIT("READONLY"), "is a replica and takes no new answers: name the primary"},
         {STR_INIT("MISCONF"), "cannot save to its disk and takes no new answers"},
         {STR_INIT("NOPERM"), "does not let this user do all that docs/guides/redis.md lists"},

@@ -24,6 +24,7 @@
  * moment, so that it is forgotten in its time. The number begins at the time, so that it grows also
  * where the server was emptied; when it began tells whether it was. */
 static const char beat_script[] =
+    "#!lua flags=allow-oom\n" /* a full server tells all the same who is there */
     "local seen, changed, number = unpack(KEYS)\n"
     "local id, window, since, limit = unpack(ARGV)\n"
     "local time = redis.call('TIME')\n"

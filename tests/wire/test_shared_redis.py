@@ -232,6 +232,11 @@ def test_a_full_server_is_told(start, redis, word):
         assert cached(ask(http, "p/small", f"{word} {i}")) == "miss"
     wait_for(lambda: "is full" in ready(relay).get("trouble", ""))
     assert ready(relay)["shared"] == "reachable" and redis.keys("rl:{*}:r:*") == []
+    # Limits are counted there all the same, and it is said once.
+    with relay.http(relay.make_key("limited", rpm=5)) as limited:
+        wait_for(lambda: ask(limited, "p/small", word).status_code == 429)
+    assert redis.keys("rl:{*}:w") and ready(relay)["limits"] == "shared"
+    assert relay.log().count("is full and takes no new answers") == 1
     assert relay.metric("relay_shared_commands_total", result="refused") >= 1
 
 

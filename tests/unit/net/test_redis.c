@@ -332,6 +332,8 @@ TEST(what_is_wrong_is_one_sentence)
         {"-NOPERM no\r\n", "does not let this user in", false},
         {"-LOADING Redis is loading the dataset in memory\r\n", "still loading", false},
         {"-ERR unknown command 'HELLO'\r\n", "too old", false},
+        {"*4\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n6.2.9\r\n", "too old", false},
+        {"*2\r\n$4\r\nmode\r\n$8\r\nsentinel\r\n", "is a Sentinel", false},
         {"-ERR strange \x1b[31mthings\r\n", "refused the greeting", false},
         {HELLO "-ERR DB index is out of range\r\n", "the database", false},
         {HELLO "+OK\r\n-ERR unknown command 'VCARD'\r\n", "has no vector sets", true},

@@ -379,6 +379,28 @@ TEST(who_leaves_hears_nothing)
     limiter_close(&l);
 }
 
+TEST(a_full_server_counts_on)
+{
+    struct limiter l;
+    struct held r;
+    if (!limiter_in_redis(&l)) {
+        return;
+    }
+    int64_t now = clock_utc_us();
+    struct limit_ask ask = ask_of(2, 1000, 10);
+    ask.budget = 1000;
+    ask.period = BUDGET_MONTH;
+    tell(&l, "CONFIG SET maxmemory 1");
+    CHECK_INT(limiter_reserve(&l, &ask, now, &r).verdict, LIMIT_OK);
+    CHECK(limiter_hold(&l, &r, 50, 1000, now));
+    limiter_settle(&l, &r, 7, 5, -1, now);
+    CHECK_INT(limiter_reserve(&l, &ask, now, &r).remaining_requests, 0);
+    limiter_settle(&l, &r, 7, 5, -1, now);
+    CHECK_INT(limiter_reserve(&l, &ask, now, &r).verdict, LIMIT_REQUESTS);
+    CHECK_STR(redis_limits_trouble(l.there), "");
+    limiter_close(&l);
+}
+
 /* One node with all slots: every script's keys must lie in one of them. */
 TEST(a_clusters_slots_are_respected)
 {

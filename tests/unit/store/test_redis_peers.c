@@ -257,6 +257,7 @@ TEST(an_emptied_server_is_noticed)
     command(&c, "CONFIG SET maxmemory 1");
     put(&a, 5, "no room");
     cache_until(&c, a.failed == 5);
+    CHECK_INT(beat(&c, &a), 2); /* and all the same it is told who is there */
     redis_peers_free(a.link);
     redis_peers_free(b.link);
     cache_close(&c);
