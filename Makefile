@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 export JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help run build stack stack-stop deploy-check test test-real bench bench-encoder bench-cache bench-postgres bench-served chaos asan tsan fuzz check web format install dist newcomer clean
+.PHONY: help run build docs stack stack-stop deploy-check test test-real bench bench-encoder bench-cache bench-postgres bench-served chaos asan tsan fuzz check web format install dist newcomer clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -67,6 +67,9 @@ fuzz: ## run every fuzzer for FUZZ_SECONDS (default 60) and keep what it finds i
 check: ## the static checks: layers, lengths, banned calls, format, clang-tidy, shellcheck
 	@scripts/setup.sh test
 	@scripts/check.sh
+
+docs: ## build docs/ as a site into build/site
+	@scripts/docs.sh
 
 deploy-check: ## check deploy/ (image, compose, chart, unit, nginx, alerts) with the programs that read it
 	@scripts/setup.sh stack

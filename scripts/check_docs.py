@@ -3,7 +3,8 @@
 
     scripts/check_docs.py
 
-Every relative link of README.md and docs/ leads somewhere, headings included; every setting of the code
+Every relative link of README.md and docs/ leads somewhere, headings included; every page is in the
+navigation of the site (mkdocs.yml); every setting of the code
 stands in the generated reference, every case of tests/translation on its page, every error code and every metric in docs/REFERENCE.md, every section
 that a comment names ("reference 4.3") and every test that a page names (`program::test`) is there, and, once build/relay exists, every subcommand and option
 in its section 1.
@@ -77,6 +78,20 @@ def table_rows(path, pattern):
         match = re.search(pattern, line)
         if match:
             yield number, match[1]
+
+
+def check_navigation():
+    """Every page of docs/ stands in the site's navigation once, and what stands there is a page."""
+    config = ROOT / "mkdocs.yml"
+    navigation = config.read_text().partition("\nnav:\n")[2]
+    named = re.findall(r"([\w./-]+\.md)$", navigation, re.M)
+    there = {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}
+    for name in sorted(there - set(named)):
+        found(config, 1, f"docs/{name} is not in the navigation")
+    for name in sorted(set(named) - there):
+        found(config, 1, f"docs/{name} is in the navigation and not there")
+    for name in sorted({name for name in named if named.count(name) > 1}):
+        found(config, 1, f"docs/{name} is twice in the navigation")
 
 
 def check_settings():
@@ -182,6 +197,7 @@ def check_program():
 
 def main():
     check_links()
+    check_navigation()
     check_settings()
     check_reference()
     check_sections()
