@@ -137,6 +137,30 @@ def test_alerts():
     assert names == set(re.findall(r"^\| `(Relay\w+)` \|", guide, re.M))
 
 
+def test_a_line_for_each_request(start, word):
+    """However it ends. A line is JSON and has all that the guide says."""
+    sim = start.sim()
+    relay = start.relay({"providers": {"p": provider(sim)}, "models": [model("p/m")]})
+    ids = {}
+    with relay.http(relay.first_key) as c:
+        for text, status in (("", 200), ("", 200), (" [[sim:status=500]]", 502), (" [[sim:status=400]]", 400)):
+            ids[ask(c, "p/m", word + text).headers["x-relay-id"]] = status
+        ids[ask(c, "nobody", word).headers["x-relay-id"]] = 404
+        ids[stream(c, "p/m", f"{word} s")[0].headers["x-relay-id"]] = 200
+        ids[stream(c, "p/m", f"{word} c [[sim:events=10;reset_event=8;gap_ms=1]]")[0].headers["x-relay-id"]] = 502
+    with relay.http("glw_" + "x" * 40) as c:
+        ids[ask(c, "p/m", word).headers["x-relay-id"]] = 401
+    assert relay.stop() == 0
+    lines = [json.loads(line) for line in relay.log().splitlines() if line.startswith("{")]
+    assert all({"time", "level", "msg"} <= set(line) for line in lines)
+    requests = [line for line in lines if line["msg"] == "request"]
+    assert {line["id"]: line["status"] for line in requests} == ids and len(requests) == len(ids)
+    guide = (ROOT / "docs/guides/observability.md").read_text()
+    shown = set(re.findall(r'"(\w+)":', guide[guide.index('{"time"'):guide.index("(On one line.)")]))
+    assert all(set(line) == shown - {"trace_id"} for line in requests)
+    assert all(line["level"] == {5: "warn"}.get(line["status"] // 100, "info") for line in requests)
+
+
 # --- Grafana
 
 

@@ -23,8 +23,9 @@ def collector():
 @pytest.fixture(scope="module")
 def traced(start_once, sim, collector):
     relay = start_once.relay({
-        "providers": {"p": provider(sim), "q": provider(sim), "mistral": provider(sim)},
-        "models": [model("p/m"), model("q/m", input=3), model("mistral/m", input=9)],
+        "providers": {"p": provider(sim), "q": provider(sim), "mistral": provider(sim),
+                      "dead": {**provider(sim), "base_url": f"http://127.0.0.1:{free_port()}/v1"}},
+        "models": [model("p/m"), model("q/m", input=3), model("mistral/m", input=9), model("dead/m", input=0.1)],
         "aliases": {"any": ["p/m", "q/m"]},
         "telemetry": {"otlp": collector.url, "headers": {"authorization": "Bearer collector-secret-77"}}})
     relay.client = relay.http(relay.first_key)
@@ -143,6 +144,27 @@ def test_a_fallback_has_two_attempts(traced, collector, sim, word):
     assert trace.steps["call"].is_error
     ids = [{k.lower(): v for k, v in dict(r["headers"]).items()}["traceparent"].split("-")[2] for r in sim.find(word)]
     assert ids == [first.id, second.id]
+
+
+def test_a_fallback_that_answers(traced, collector, word):
+    answer = ask(traced.client, "dead/m", word, routing={"models": ["dead/m", "q/m"]})
+    assert answer.status_code == 200
+    trace = collector.trace_of(answer.headers["x-relay-id"])
+    is_whole(trace)
+    first, second = trace.attempts
+    assert first.is_error and first["error.type"] == "upstream_error"
+    assert "http.response.status_code" not in first.attributes and "gen_ai.usage.input_tokens" not in first.attributes
+    assert second.status == 0 and second["gen_ai.usage.output_tokens"] > 0
+    assert trace.root["relay.route"] == "fallback" and trace.root["relay.provider"] == "q" and trace.root.status == 0
+    assert not any(s.is_error for s in trace.steps.values())
+
+
+def test_names_with_anything_in_them(traced, collector, word):
+    name = f'p/{word}"\\</script>\u00e4\u4f60\U0001f600' + "x" * 100
+    trace = collector.trace_of(ask(traced.client, name, word).headers["x-relay-id"])
+    is_whole(trace)
+    assert trace.root["gen_ai.request.model"] == name
+    assert trace.attempts[0].name == "chat " + name[2:]
 
 
 def test_a_clients_fault_is_no_error_of_the_server(traced, collector, word):
@@ -276,6 +298,7 @@ def test_a_reload_starts_moves_and_stops_it(start, sim, word):
             one.trace_of(ask(client, "p/m", word + "1").headers["x-relay-id"])
             relay.reload(telemetry={"otlp": two.url, "headers": {"x-tenant": "t"}})
             two.trace_of(ask(client, "p/m", word + "2").headers["x-relay-id"])
+            assert f"traces of 100 % of the requests go to {two.url}" in relay.run("check").stdout
             assert two.requests[-1][0]["x-tenant"] == "t"
             relay.reload(telemetry={"sample": 0})
             ask(client, "p/m", word + "3")
@@ -304,6 +327,23 @@ def test_the_end_sends_what_is_left(start, sim, word):
             collector.gate.set()
         assert relay.stop() == 0
         assert {first, last} <= {s.get("relay.id") for s in collector.spans()}
+    finally:
+        collector.stop()
+
+
+def test_the_end_does_not_wait_for_ever(start, sim, word):
+    """A collector that takes what it gets and says nothing."""
+    collector = Collector()
+    try:
+        relay = start.relay({"providers": {"p": provider(sim)}, "models": [model("p/m")],
+                             "telemetry": {"otlp": collector.url}})
+        with relay.http(relay.first_key) as client:
+            collector.gate.clear()
+            assert ask(client, "p/m", word).status_code == 200
+            wait_for(lambda: collector.asked == 1)
+            assert ask(client, "p/m", word + "2").status_code == 200
+        assert relay.stop() == 0 and collector.asked == 1
+        assert "stopped" in relay.log()
     finally:
         collector.stop()
 
