@@ -5,7 +5,7 @@
 #   scripts/setup.sh stack   that, and what `make stack` starts: PostgreSQL, Redis 8, nginx, Prometheus
 #   scripts/setup.sh test    that, and what the tests and the static checks need
 #   scripts/setup.sh bench   the same: the benchmark's yardstick is nginx
-#   scripts/setup.sh others  that, and Valkey, for the tests that are skipped without it
+#   scripts/setup.sh others  that, Valkey, for the tests that are skipped without it, and PostgreSQL 17
 #
 # On Debian and Ubuntu the packages come from the system's own sources, through apt-get (as root, or
 # with sudo). Debian 12 has neither yyjson nor llhttp: these two are fetched from the next release by
@@ -108,6 +108,31 @@ SCRIPT
 # them was tried with these.
 setup_others() {
     unpack_server valkey trixie valkey-server valkey-server valkey-tools libssl3t64
+    unpack_postgres17
+}
+
+# Its programs look for each other and for their files beside themselves: each becomes a script in its
+# place. RELAY_POSTGRES_BIN=build/deps/postgres17/usr/lib/postgresql/17/bin makes the tests use them.
+unpack_postgres17() {
+    local root=$PWD/build/deps/postgres17 bin loader libraries program
+    { [ "$ID" = debian ] && [ ! -e "$root/.complete" ]; } || return 0
+    rm -rf "$root"
+    fetch_from trixie "$root" postgresql-17 libpq5 libc6 libssl3t64 libxml2 libldap2 libpam0g libgssapi-krb5-2 \
+        libicu76 liblz4-1 libzstd1 zlib1g libsystemd0 libreadline8t64 libselinux1 libkrb5-3 libk5crypto3 \
+        libcom-err2 libkrb5support0 libkeyutils1 libsasl2-2 libaudit1 libcap2 libcap-ng0 libgcrypt20 \
+        libgpg-error0 liblzma5 libstdc++6 libgcc-s1 libpcre2-8-0 libtinfo6
+    bin=$root/usr/lib/postgresql/17/bin
+    loader=$root/$(cd "$root" && find usr/lib -name 'ld-linux-*.so.*' -print -quit)
+    libraries=$(echo "$root"/usr/lib/*-linux-gnu)
+    for program in postgres initdb; do
+        mv "$bin/$program" "$bin/$program.unpacked"
+        printf '#!/bin/sh\nexec "%s" --argv0 "%s" --library-path "%s" "%s" "$@"\n' \
+            "$loader" "$bin/$program" "$libraries" "$bin/$program.unpacked" >"$bin/$program"
+        chmod +x "$bin/$program"
+    done
+    chmod -R a+rX "$root"
+    "$bin/initdb" --version >/dev/null || die "the fetched PostgreSQL 17 does not run"
+    touch "$root/.complete"
 }
 
 has_postgres() {

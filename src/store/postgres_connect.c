@@ -3,20 +3,30 @@
  * What can pass by itself (nobody there, a server that starts, a standby) is told from what
  * somebody has to mend: the same parameters asked by PQpingParams() say whether a server answered
  * at all. libpq's own messages are in English and never hold the password; those of the server may
- * be in its language and are passed on as they are. */
+ * be in its language and are passed on as they are.
+ *
+ * libpq asks for the address of a name without a limit, and so does the ping: an attempt has a
+ * thread of its own, which is left to itself when it takes too long. */
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "config/store_url.h"
 #include "store/postgres_internal.h"
 
-#define NS_PER_MS    UINT64_C(1000000)
-#define SETTINGS_MAX 16
+#define NS_PER_MS     UINT64_C(1000000)
+#define SETTINGS_MAX  16
+#define PING_S        "2"
+#define PING_MS       2000u
+#define STEP_MS       100 /* between two looks at whether to go on */
+#define CONNECT_STACK (size_t)(512u << 10)
 
 struct settings {
     const char *names[SETTINGS_MAX], *values[SETTINGS_MAX];
@@ -120,7 +130,7 @@ static char *unreachable(const struct postgres_db *d)
 /* Why libpq gave up, and whether that may pass. */
 static char *failure(struct postgres_db *d, struct settings *s, bool *away)
 {
-    set(s, "connect_timeout", "2");
+    set(s, "connect_timeout", PING_S);
     PGPing ping = PQpingParams(s->names, s->values, 1);
     bool full = says(d, "too many clients") || says(d, "connection slots") ||
                 says(d, "too many connections");
@@ -270,27 +280,132 @@ static void connect_to(struct postgres_db *d, const char *url, bool *away, char 
     }
 }
 
-struct postgres_db *postgres_connect(str url, enum db_role role, const struct db_waiter *waiter,
-                                     bool *away, char **why)
+static struct postgres_db *connect_here(const char *url, enum db_role role, bool *away, char **why)
 {
     static const unsigned limits_ms[] = {[DB_WRITER] = POSTGRES_WRITE_MS,
                                          [DB_READER] = DB_READER_LIMIT_MS,
                                          [DB_TOOL] = POSTGRES_TOOL_MS};
-    char *text = xmemdup0(url.p, url.len);
     struct postgres_db *d = xcalloc(1, sizeof *d);
     d->role = role;
-    d->waiter = waiter;
     d->limit_ms = limits_ms[role];
     *away = false;
     *why = NULL;
-    if (is_readable(text, why)) {
-        connect_to(d, text, away, why);
+    if (is_readable(url, why)) {
+        connect_to(d, url, away, why);
     }
-    free(text);
     if (*why != NULL) {
         postgres_disconnect(d);
         return NULL;
     }
+    return d;
+}
+
+/* ---- on a thread of its own ---- */
+
+struct attempt {
+    pthread_mutex_t lock;
+    bool done, left; /* by its thread; by who waits: the other one frees it */
+    int pipe[2];     /* a byte when it is done */
+    char *url;
+    enum db_role role;
+    struct postgres_db *db;
+    bool away;
+    char *why;
+};
+
+static void attempt_free(struct attempt *a)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        if (a->pipe[i] >= 0) {
+            close(a->pipe[i]);
+        }
+    }
+    pthread_mutex_destroy(&a->lock);
+    free(a->url);
+    free(a->why);
+    free(a);
+}
+
+static void *run(void *arg)
+{
+    struct attempt *a = arg;
+    thread_set_name("relay-connect");
+    a->db = connect_here(a->url, a->role, &a->away, &a->why);
+    pthread_mutex_lock(&a->lock);
+    a->done = true;
+    bool left = a->left;
+    ssize_t n = left ? 0 : write(a->pipe[1], "", 1);
+    pthread_mutex_unlock(&a->lock);
+    (void)n; /* an empty pipe takes a byte */
+    if (left) {
+        if (a->db != NULL) {
+            postgres_disconnect(a->db);
+        }
+        attempt_free(a);
+    }
+    return NULL;
+}
+
+static bool start(struct attempt *a)
+{
+    pthread_t thread;
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, CONNECT_STACK);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    int error = pthread_create(&thread, &attributes, run, a);
+    pthread_attr_destroy(&attributes);
+    return error == 0;
+}
+
+/* False: it takes longer than it may, or whoever waits is told not to go on. */
+static bool wait_for(struct attempt *a, const struct db_waiter *waiter, uint64_t until_ns)
+{
+    struct pollfd p = {.fd = a->pipe[0], .events = POLLIN};
+    bool go_on = true;
+    while (go_on && poll(&p, 1, STEP_MS) <= 0) {
+        go_on = clock_mono_ns() < until_ns && (waiter == NULL || waiter->go_on(waiter->ctx));
+    }
+    pthread_mutex_lock(&a->lock);
+    bool done = a->done;
+    a->left = !done;
+    pthread_mutex_unlock(&a->lock);
+    return done;
+}
+
+struct postgres_db *postgres_connect(str url, enum db_role role, const struct db_waiter *waiter,
+                                     bool *away, char **why)
+{
+    struct attempt *a = xcalloc(1, sizeof *a);
+    a->url = xmemdup0(url.p, url.len);
+    a->role = role;
+    a->pipe[0] = a->pipe[1] = -1;
+    pthread_mutex_init(&a->lock, NULL);
+    unsigned limit_ms = hosts_of(a->url) *
+                        (PING_MS + (role == DB_READER ? DB_READER_LIMIT_MS : POSTGRES_CONNECT_MS));
+    *away = true;
+    *why = NULL;
+    if (pipe(a->pipe) != 0 || !start(a)) {
+        *why = sentence("store: there are no file descriptors or threads left to connect to "
+                        "PostgreSQL.");
+        a->left = true;
+    } else if (!wait_for(a, waiter, clock_mono_ns() + limit_ms * NS_PER_MS)) {
+        *why = sentence("store: PostgreSQL cannot be reached (neither the names of its hosts nor "
+                        "they themselves have answered within %u s); see to the name server, or "
+                        "write addresses into the URL.",
+                        limit_ms / 1000);
+        return NULL; /* its thread frees it */
+    }
+    struct postgres_db *d = a->db;
+    if (!a->left) {
+        *away = a->away;
+        *why = a->why;
+        a->why = NULL;
+    }
+    if (d != NULL) {
+        d->waiter = waiter;
+    }
+    attempt_free(a);
     return d;
 }
 
