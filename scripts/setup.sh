@@ -112,7 +112,7 @@ setup_others() {
 }
 
 # Its programs look for each other and for their files beside themselves: each becomes a script in its
-# place. RELAY_POSTGRES_BIN=build/deps/postgres17/usr/lib/postgresql/17/bin makes the tests use them.
+# place. RELAY_POSTGRES_BIN=$PWD/build/deps/postgres17/usr/lib/postgresql/17/bin makes the tests use them.
 unpack_postgres17() {
     local root=$PWD/build/deps/postgres17 bin loader libraries program
     { [ "$ID" = debian ] && [ ! -e "$root/.complete" ]; } || return 0
