@@ -94,6 +94,18 @@ def check_navigation():
         found(config, 1, f"docs/{name} is twice in the navigation")
 
 
+def check_languages():
+    """What happens to a fenced block of README.md and docs/guides follows from its language
+    (tests/wire/guides.py)."""
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]:
+        fenced = False
+        for number, line in enumerate(page.read_text().splitlines(), 1):
+            if line.lstrip().startswith("```"):
+                fenced = not fenced
+                if fenced and line.strip() == "```":
+                    found(page, number, "the block has no language (docs/guides/testing.md, Pages)")
+
+
 def check_settings():
     known = SETTINGS_PAGE.read_text()
     row = r'^\s*(?:[A-Z]+\((?:SETTING_\w+, )?|\{)"([a-z_0-9.]+)",'
@@ -198,6 +210,7 @@ def check_program():
 def main():
     check_links()
     check_navigation()
+    check_languages()
     check_settings()
     check_reference()
     check_sections()

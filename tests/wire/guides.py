@@ -105,7 +105,7 @@ class Runner:
             (self.folder / name).symlink_to(wire.ROOT / name)
         self.env = wire.clean_environment(
             PATH=f"{self.folder / 'build'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
-            PYTHONDONTWRITEBYTECODE="1", NO_COLOR="1")
+            PYTHONDONTWRITEBYTECODE="1", NO_COLOR="1", RELAY_ROUTING_EXPLORE="0")
 
     def _start(self):
         port = self._port("8080")
