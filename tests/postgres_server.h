@@ -25,6 +25,7 @@
 #endif
 
 #include "check.h"
+#include "free_port.h"
 
 #define POSTGRES_SERVER_USER     "relay"
 #define POSTGRES_SERVER_PASSWORD "s3cret word"
@@ -99,17 +100,6 @@ static inline bool postgres_server_find(char bin[200])
                 POSTGRES_SERVER_VERSION);
     }
     return bin[0] != '\0';
-}
-
-static inline unsigned postgres_server_free_port(void)
-{
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof at;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    CHECK(fd >= 0 && bind(fd, (struct sockaddr *)&at, sizeof at) == 0);
-    CHECK(getsockname(fd, (struct sockaddr *)&at, &len) == 0);
-    close(fd);
-    return ntohs(at.sin_port);
 }
 
 /* A child that runs one of its programs, as `nobody` where this is root. It ends with this process,
@@ -257,7 +247,7 @@ static inline bool postgres_server_start(struct postgres_server *s, const char *
         s->folder[0] = '\0';
         return false;
     }
-    s->port = postgres_server_free_port();
+    s->port = free_port();
     return postgres_server_init(s) && postgres_server_run(s, more);
 }
 

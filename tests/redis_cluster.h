@@ -67,8 +67,8 @@ static inline bool cluster_start(struct redis_cluster_servers *c)
     for (unsigned i = 0; i < CLUSTER_PRIMARIES; i++) {
         char slots[64];
         snprintf(c->at[i].folder, sizeof c->at[i].folder, "/tmp/relay-redis-XXXXXX");
-        c->at[i].port = redis_server_free_port();
-        snprintf(c->bus[i], sizeof c->bus[i], "%u", redis_server_free_port());
+        c->at[i].port = free_port();
+        snprintf(c->bus[i], sizeof c->bus[i], "%u", free_port());
         if (!CHECK(mkdtemp(c->at[i].folder) != NULL) || !cluster_start_server(c, i)) {
             return false;
         }

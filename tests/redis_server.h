@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "free_port.h"
 
 #define REDIS_SERVER_ARGS_MAX 24
 
@@ -34,17 +35,6 @@ static inline const char *redis_server_find(void)
     }
     fprintf(stderr, "skipped: there is no redis-server (scripts/setup.sh test fetches it)\n");
     return NULL;
-}
-
-static inline unsigned redis_server_free_port(void)
-{
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof at;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    CHECK(fd >= 0 && bind(fd, (struct sockaddr *)&at, sizeof at) == 0);
-    CHECK(getsockname(fd, (struct sockaddr *)&at, &len) == 0);
-    close(fd);
-    return ntohs(at.sin_port);
 }
 
 static inline bool redis_server_answers(unsigned port)
@@ -96,7 +86,7 @@ static inline bool redis_server_start(struct redis_server *s, const char *const 
     if (redis_server_find() == NULL || !CHECK(mkdtemp(s->folder) != NULL)) {
         return false;
     }
-    s->port = redis_server_free_port();
+    s->port = free_port();
     return redis_server_run(s, more);
 }
 

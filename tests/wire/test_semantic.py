@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(not (FOLDER / ".complete").exists(),
                                 reason="the model's files are not here (scripts/model.sh)")
 
 CONFIG = {"models": [model("p/small", input=1, output=2, quality=40), model("p/large", input=10, output=20)],
-          "cache": {"max_wait": "10s"}}
+          "cache": {"max_wait": "1m"}}
 
 
 def start_relay(start, sim, **cache):
@@ -173,7 +173,7 @@ def test_an_outage_of_every_provider_leaves_the_hits(start):
 
 
 def test_a_restart_keeps_what_was_written(start, sim):
-    """Also after SIGKILL, a second after the answer came."""
+    """Also after SIGKILL, once the answer is in the file: a second after it came."""
     relay = start_relay(start, sim)
     key = relay.make_key()
     with relay.http(key) as http:
@@ -182,7 +182,7 @@ def test_a_restart_keeps_what_was_written(start, sim):
 
         def kept():
             return json.loads(relay.run("cache", "stats", "--json").stdout)["similar"] == 1
-        wait_for(kept, 3)
+        wait_for(kept)
     assert oct((relay.data / "relay-cache.db").stat().st_mode)[-3:] == "600"
     for stop in (relay.kill, relay.stop):
         stop()
@@ -246,7 +246,7 @@ def test_audits_ask_again_and_belong_to_no_key(start, sim, word):
     # relay-sim makes its answers of the question, so these two say other words.
     assert found["result"] in ("same", "different", "undecided") and 0 < found["score"] <= 1
     assert relay.metric("relay_cache_audits_total", result=found["result"]) == 1
-    assert "(audit)" in relay.run("logs").stdout
+    assert "(audit)" in relay.run("logs", "--table").stdout
     row = relay.row(asked.headers["x-relay-id"])
     listed = wait_for(lambda: [k for k in relay.keys() if k["tag"] == key[:8] and usd(k["budget_spent_usd"]) > 0])
     assert usd(listed[0]["budget_spent_usd"]) == usd(row["cost_usd"])

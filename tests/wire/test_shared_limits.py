@@ -57,6 +57,11 @@ def counted_together(relay, count=None):
         wait_for(lambda: relay.metric("relay_gateways") == count, why=lambda: relay.log())
 
 
+def left(relay):
+    """No worker has a connection: each notices by itself."""
+    wait_for(lambda: relay.metric("relay_shared_up") == 0, why=lambda: relay.log())
+
+
 def settled(*relays):
     for relay in relays:
         wait_for(lambda: relay.metric("relay_limits_unsettled") == 0)
@@ -189,8 +194,9 @@ def test_each_has_its_share_while_redis_is_away(start, redis, word):
     key = two[0].make_key("share", rpm=10)
     redis.kill()
     for relay in two:
-        wait_for(lambda: ready(relay)["shared"] == "away")
-        assert ready(relay)["limits"] == "share" and ready(relay)["status"] == "ready"
+        left(relay)
+        said = ready(relay)
+        assert (said["shared"], said["limits"], said["status"]) == ("away", "share", "ready")
         with relay.http(key) as http:
             answers = [ask(http, "p/small", f"{word} {i}", max_tokens=5) for i in range(8)]
         assert [a.status_code for a in answers] == [200] * 5 + [429] * 3
@@ -198,13 +204,13 @@ def test_each_has_its_share_while_redis_is_away(start, redis, word):
         assert "5 requests per minute here" in error_of(answers[7], 429, "rate_limit_requests")["message"]
         assert relay.metric("relay_limits_shared") == 0
         assert relay.metric("relay_limits_alone_total", mode="share") == 8
-        assert "limits are this gateway's share" in relay.log()
+        wait_for(lambda: "limits are this gateway's share" in relay.log())
     redis.start()
     for relay in two:
         counted_together(relay)
         with relay.http(key) as http:
             wait_for(lambda: ask(http, "p/small", word).headers["x-ratelimit-limit-requests"] == "10")
-            assert ready(relay)["limits"] == "shared"
+            wait_for(lambda: ask(http, "p/small", word) and ready(relay)["limits"] == "shared")
             wait_for(lambda: ask(http, "p/small", word) and "limits are counted in Redis" in relay.log())
 
 
@@ -212,8 +218,8 @@ def test_refuse_says_so_and_ends_by_itself(start, redis, word):
     [relay] = gateways(start, redis, 1, when_shared_away="refuse")
     limited, free = relay.make_key("limited", rpm=10), relay.make_key("free", rpm=0, tpm=0)
     redis.stop()
-    wait_for(lambda: ready(relay)["shared"] == "away")
-    assert ready(relay)["limits"] == "refuse"
+    left(relay)
+    assert ready(relay)["shared"] == "away" and ready(relay)["limits"] == "refuse"
     with relay.http(limited) as http:
         answer = ask(http, "p/small", word)
         assert "Redis" in error_of(answer, 503, "overloaded")["message"]

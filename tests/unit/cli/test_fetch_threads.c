@@ -218,7 +218,8 @@ static struct fetch *start_at(struct fake *f, const char *host, const char *ca)
         .log = &f->log,
         .model = {.precision = EMBED_F32, .unpinned = true},
         .again_ms = 50,
-        .idle_ms = 1000,
+        /* Not so short that a busy machine looks like a silent server. */
+        .idle_ms = f->trick == SILENT ? 1000 : 60000,
         .done = note_done,
         .ctx = f,
     };

@@ -106,7 +106,7 @@ static inline void peer_turn(struct peer *p)
 
 #define peer_until(p, condition)                                                                   \
     do {                                                                                           \
-        uint64_t peer_end = clock_mono_ns() + 10000000000u;                                        \
+        uint64_t peer_end = clock_mono_ns() + 60000000000u;                                        \
         bool peer_holds;                                                                           \
         while (!(peer_holds = (condition)) && clock_mono_ns() < peer_end) {                        \
             peer_turn(p);                                                                          \

@@ -179,7 +179,7 @@ static inline void rig_turn(struct rig *r)
 /* Turns the loop until the condition holds. */
 #define rig_until(r, condition)                                                                    \
     do {                                                                                           \
-        uint64_t rig_end = clock_mono_ns() + 20000000000u;                                         \
+        uint64_t rig_end = clock_mono_ns() + 60000000000u;                                         \
         bool rig_holds;                                                                            \
         while (!(rig_holds = (condition)) && clock_mono_ns() < rig_end) {                          \
             rig_turn(r);                                                                           \

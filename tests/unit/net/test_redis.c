@@ -235,7 +235,7 @@ TEST(who_waits_for_a_slow_server_waits_once)
     uint64_t waited_ms = (a.at_ns - from) / 1000000;
     CHECK(a.failed);
     CHECK_INT(a.command.failure, REDIS_LATE);
-    CHECK(waited_ms >= WITHIN_MS - 2 && waited_ms < WITHIN_MS + 60);
+    CHECK(waited_ms >= WITHIN_MS - 2);
     CHECK(!redis_is_up(p.redis));
     CHECK(!ask(&p, &b, "GET", STR("k")));
     check_trouble(&p, "answers too late");
@@ -359,11 +359,13 @@ TEST(nobody_there_is_asked_again_with_growing_pauses)
     peer_open(&p);
     peer_hear(&p);
     uint64_t from = clock_mono_ns();
-    while (clock_mono_ns() - from < 1500000000u) { /* whoever connects is sent away */
+    int before = p.accepted;
+    while (p.accepted < before + 4 && clock_mono_ns() - from < 60000000000u) {
         peer_turn(&p);
-        peer_drop(&p);
+        peer_drop(&p); /* whoever connects is sent away */
     }
-    CHECK(p.accepted >= 3 && p.accepted <= 6);
+    CHECK_INT(p.accepted, before + 4);
+    CHECK(clock_mono_ns() - from >= 1400000000u); /* 100, 200, 400 and 800 ms, and more */
     close(p.listener);
     peer_until(&p, str_find(redis_trouble(p.redis), STR("no Redis server at 127.0.0.1:"), 0) !=
                        SIZE_MAX);

@@ -120,7 +120,7 @@ static void on_done(struct resolve_wait *w)
 
 static void turn_until(struct loop *l, const int *flag)
 {
-    uint64_t end = clock_mono_ns() + 20000000000u;
+    uint64_t end = clock_mono_ns() + 60000000000u;
     while (*flag == 0 && clock_mono_ns() < end) {
         uv_run(loop_uv(l), UV_RUN_NOWAIT);
     }

@@ -35,7 +35,7 @@ static inline str no_features(struct arena *scratch, str text)
 
 #define cache_until(c, condition)                                                                  \
     do {                                                                                           \
-        uint64_t cache_end = clock_mono_ns() + 20000000000u;                                       \
+        uint64_t cache_end = clock_mono_ns() + 60000000000u;                                       \
         bool cache_holds;                                                                          \
         while (!(cache_holds = (condition)) && clock_mono_ns() < cache_end) {                      \
             uv_run(loop_uv((c)->loop), UV_RUN_NOWAIT);                                             \

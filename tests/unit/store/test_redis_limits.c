@@ -406,7 +406,7 @@ TEST(a_clusters_slots_are_respected)
 {
     /* The bus's own port: else it is the server's and 10,000, which may be too large for a port. */
     char bus[16];
-    snprintf(bus, sizeof bus, "%u", redis_server_free_port());
+    snprintf(bus, sizeof bus, "%u", free_port());
     const char *const cluster[] = {"--cluster-enabled",
                                    "yes",
                                    "--cluster-config-file",
