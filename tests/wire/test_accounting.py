@@ -340,5 +340,5 @@ def test_usage_and_logs_commands_agree_with_the_rows(relay, http, word):
     assert "0.00135" in text
     lines = [json.loads(l) for l in relay.run("logs", "--since", "1h", "--json").stdout.splitlines()]
     assert any(l.get("model") == "small" for l in lines)
-    human = relay.run("usage", "--since", "1h").stdout
+    human = relay.run("usage", "--since", "1h", "--table").stdout
     assert human.strip()
