@@ -38,6 +38,7 @@ struct writer {
     struct buf *b;
     unsigned spans;
     unsigned attributes; /* of the span being written */
+    char trace_id[32];   /* as text, from the first span on */
 };
 
 struct interval {
@@ -140,7 +141,10 @@ static void begin_ids(struct writer *w, uint64_t id, uint64_t parent, bool remot
     const struct trace *t = w->r->trace;
     struct buf *b = w->b;
     (void)buf_add(b, w->spans++ > 0 ? STR(",{\"traceId\":\"") : STR("{\"traceId\":\""));
-    (void)trace_id_add(b, t->context.trace_id);
+    if (w->spans > 1)
+        (void)buf_add(b, str_of(w->trace_id, sizeof w->trace_id));
+    else if (trace_id_add(b, t->context.trace_id))
+        memcpy(w->trace_id, b->p + b->len - sizeof w->trace_id, sizeof w->trace_id);
     (void)buf_add(b, STR("\",\"spanId\":\""));
     (void)span_id_add(b, id);
     if (parent != 0) {
