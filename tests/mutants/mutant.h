@@ -3,7 +3,8 @@
  *
  * RELAY_MUTANT=n wakes mutant n. RELAY_MUTANT_TRACE=file marks byte n of that file (which must exist and be
  * large enough) when mutant n is reached. */
-#pragma once
+#ifndef RELAY_TESTS_MUTANTS_MUTANT_H
+#define RELAY_TESTS_MUTANTS_MUTANT_H
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -31,3 +32,5 @@ __attribute__((unused, noinline)) static int mutant(int n)
     }
     return n == awake;
 }
+
+#endif
