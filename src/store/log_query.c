@@ -164,39 +164,113 @@ static bool is_less(const struct uuid *x, const struct uuid *y)
     return memcmp(x, y, sizeof *x) < 0;
 }
 
-/* Back from where it stands, an hour at a time, and over hours in which there is no row at all. */
-static bool search(struct db *d, const struct log_search *q, struct arena *a, struct log_page *out,
-                   struct log_range *range, str *why)
+/* Where a search stands. */
+struct search {
+    struct db *db;
+    const struct log_search *q;
+    struct arena *a;
+    struct log_page *out;
+    struct uuid from;
+    struct log_range range;
+    struct usage_finder finder;
+    bool done;
+};
+
+static int64_t hour_of(const struct uuid *id)
 {
-    struct uuid from = id_at(q->from_us);
+    return id_time_us(id) / HOUR_US;
+}
+
+/* The bounds of the next piece of the log to be read: an hour in which rows may fit, as the
+ * summaries tell. An empty piece is one that they tell has none. */
+static bool next_hour(struct search *s, int64_t hour, bool *empty)
+{
+    bool found;
+    if (!usage_find(&s->finder, hour, &found, &hour)) {
+        return false;
+    }
+    struct uuid begin = id_at(hour * HOUR_US), end = id_at((hour + 1) * HOUR_US);
+    s->range.from = is_less(&s->from, &begin) ? begin : s->from;
+    if (found && is_less(&end, &s->range.before)) {
+        s->range.before = end;
+    }
+    *empty = !found || !is_less(&s->range.from, &s->range.before);
+    return true;
+}
+
+/* The same where the summaries do not reach: an hour in which there are rows at all. */
+static bool next_hour_of_log(struct search *s, bool *empty, str *why)
+{
+    struct record *rows;
+    size_t count;
+    *empty = false;
+    if (!ask(s->db, &s->range, NULL, 1, s->a, &rows, &count, why)) {
+        return false;
+    }
+    if (count == 0) {
+        s->done = true;
+        return true;
+    }
+    struct uuid hour = id_at(hour_of(&rows[0].id) * HOUR_US);
+    s->range.from = is_less(&s->from, &hour) ? hour : s->from;
+    return true;
+}
+
+static bool next_piece(struct search *s, bool *empty, str *why)
+{
+    /* The last id before the bound may be of the hour that the bound begins. */
+    int64_t hour = (id_time_us(&s->range.before) - 1) / HOUR_US;
+    static const uint8_t zeros[10];
+    if (memcmp(s->range.before.b + 6, zeros, sizeof zeros) != 0) {
+        hour = hour_of(&s->range.before);
+    }
+    s->range.from = s->from;
+    *empty = false;
+    if (log_filter_is_all(&s->q->filter)) {
+        return true;
+    }
+    if (!usage_find_knows(&s->finder, hour)) {
+        return next_hour_of_log(s, empty, why);
+    }
+    if (!next_hour(s, hour, empty)) {
+        *why = arena_printf(s->a, "cannot read the request log: %s", db_problem(s->db));
+        return false;
+    }
+    return true;
+}
+
+/* Back from where it stands, an hour at a time, over hours in which nothing can fit. */
+static bool search(struct search *s, str *why)
+{
     uint64_t begun_ns = clock_mono_ns();
-    bool whole = log_filter_is_all(&q->filter);
-    while (out->count <= q->limit && is_less(&from, &range->before)) {
+    const struct log_search *q = s->q;
+    struct log_page *out = s->out;
+    while (out->count <= q->limit && is_less(&s->from, &s->range.before)) {
         struct record *rows;
-        size_t count;
-        range->from = from;
-        if (!whole) {
-            if (out->searched_to_us != 0 && q->budget_ms > 0 &&
-                clock_mono_ns() - begun_ns > (uint64_t)q->budget_ms * 1000000) {
-                out->more = true;
-                out->next = range->before;
-                return true;
-            }
-            if (!ask(d, range, NULL, 1, a, &rows, &count, why)) {
-                return false;
-            }
-            if (count == 0) {
-                break;
-            }
-            struct uuid hour = id_at(id_time_us(&rows[0].id) / HOUR_US * HOUR_US);
-            range->from = is_less(&from, &hour) ? hour : from;
+        size_t count = 0;
+        bool empty;
+        if (!log_filter_is_all(&q->filter) && out->searched_to_us != 0 && q->budget_ms > 0 &&
+            clock_mono_ns() - begun_ns > (uint64_t)q->budget_ms * 1000000) {
+            out->more = true;
+            out->next = s->range.before;
+            return true;
         }
-        if (!ask(d, range, &q->filter, q->limit + 1 - out->count, a, &rows, &count, why)) {
+        if (!next_piece(s, &empty, why)) {
             return false;
         }
-        keep(out, rows, count, q->limit, a);
-        out->searched_to_us = id_time_us(&range->from);
-        range->before = range->from;
+        if (s->done) {
+            return true;
+        }
+        struct uuid from = s->range.from;
+        if (!empty && !ask(s->db, &s->range, &q->filter, q->limit + 1 - out->count, s->a, &rows,
+                           &count, why)) {
+            return false;
+        }
+        if (count > 0) {
+            keep(out, rows, count, q->limit, s->a);
+        }
+        out->searched_to_us = id_time_us(&from);
+        s->range.before = from;
     }
     return true;
 }
@@ -205,11 +279,19 @@ bool db_search(struct db *d, const struct log_search *q, struct arena *a, struct
                str *why)
 {
     *out = (struct log_page){0};
-    struct log_range range = {.before = id_at(q->to_us)};
-    if (q->before != NULL && is_less(q->before, &range.before)) {
-        range.before = *q->before;
+    struct search s = {.db = d, .q = q, .a = a, .out = out, .from = id_at(q->from_us)};
+    bool mine;
+    s.range.before = id_at(q->to_us);
+    if (q->before != NULL && is_less(q->before, &s.range.before)) {
+        s.range.before = *q->before;
     }
-    if (!search(d, q, a, out, &range, why)) {
+    bool begun =
+        d->driver->usage->begin(d, false, &mine) && usage_find_begin(&s.finder, d, &q->filter);
+    if (!begun) {
+        *why = arena_printf(a, "cannot read the request log: %s", db_problem(d));
+    }
+    bool ok = begun && search(&s, why);
+    if (!d->driver->usage->end(d, false) || !ok) {
         return false;
     }
     if (out->count > q->limit) {

@@ -12,8 +12,9 @@
 #include "store/postgres_rows.h"
 #include "store/usage_internal.h"
 
-#define LOCK        POSTGRES_LOCKS ", 4"
-#define ROWS_A_TIME 4096
+#define LOCK          POSTGRES_LOCKS ", 4"
+#define ROWS_A_TIME   4096
+#define SQL_BYTES_MAX 1024
 
 static bool take_lock(struct postgres_db *d, bool *mine)
 {
@@ -110,23 +111,47 @@ static bool is_in_time(struct postgres_db *d)
     return in_time;
 }
 
-static bool each(struct postgres_db *d, const char *sql, const struct postgres_args *args,
-                 row_fn *fn, void *ctx)
+static int give(const PGresult *r, row_fn *fn, void *ctx, bool *on)
 {
-    char fetch[64];
-    bool ok = postgres_do(d, POSTGRES_ONCE, sql, args, NULL), on = true;
-    snprintf(fetch, sizeof fetch, "FETCH FORWARD %d FROM usage", ROWS_A_TIME);
+    int rows = PQntuples(r);
+    for (int i = 0; *on && i < rows; i++) {
+        *on = fn(ctx, r, i);
+    }
+    return rows;
+}
+
+static bool each_by_cursor(struct postgres_db *d, const char *sql, const struct postgres_args *args,
+                           row_fn *fn, void *ctx)
+{
+    char text[SQL_BYTES_MAX];
+    snprintf(text, sizeof text, "DECLARE usage NO SCROLL CURSOR FOR %s", sql);
+    bool ok = postgres_do(d, POSTGRES_ONCE, text, args, NULL), on = true;
+    snprintf(text, sizeof text, "FETCH FORWARD %d FROM usage", ROWS_A_TIME);
     while (ok && on) {
-        PGresult *r = postgres_query(d, POSTGRES_ONCE, fetch, NULL);
-        int rows = r != NULL ? PQntuples(r) : 0;
-        for (int i = 0; on && i < rows; i++) {
-            on = fn(ctx, r, i);
-        }
+        PGresult *r = postgres_query(d, POSTGRES_ONCE, text, NULL);
+        int rows = r != NULL ? give(r, fn, ctx, &on) : 0;
         on = on && rows == ROWS_A_TIME;
         ok = r != NULL && is_in_time(d);
         PQclear(r);
     }
     return ok && postgres_script(d, "CLOSE usage");
+}
+
+/* A short answer comes at once; one that turns out to be long is asked for again, through a cursor.
+ */
+static bool each(struct postgres_db *d, const char *sql, const struct postgres_args *args,
+                 row_fn *fn, void *ctx)
+{
+    char text[SQL_BYTES_MAX];
+    bool on = true;
+    snprintf(text, sizeof text, "%s LIMIT %d", sql, ROWS_A_TIME);
+    PGresult *r = postgres_query(d, POSTGRES_ONCE, text, args);
+    bool ok = r != NULL, whole = ok && PQntuples(r) < ROWS_A_TIME;
+    if (whole) {
+        give(r, fn, ctx, &on);
+    }
+    PQclear(r);
+    return ok && (whole || each_by_cursor(d, sql, args, fn, ctx));
 }
 
 struct facts_call {
@@ -163,7 +188,7 @@ static bool facts(struct db *base, const struct usage_facts_ask *q, usage_fact_f
     postgres_filter(&args, &q->from, &q->before, &q->filter, log_filter_caches(&q->filter, caches));
     arg_int(&args, q->tags);
     return each(postgres_of(base),
-                "DECLARE usage NO SCROLL CURSOR FOR SELECT id, key_id, provider, model, status,"
+                "SELECT id, key_id, provider, model, status,"
                 " cache, prompt_tokens, completion_tokens, cost_pusd, cache_saved_pusd,"
                 " routing_saved_pusd, ttft_ms, latency_ms, CASE WHEN $10 = 1 THEN tags END"
                 " FROM request_log WHERE " POSTGRES_LOG_FILTER,
@@ -193,12 +218,11 @@ static bool sums(struct db *base, const struct usage_sums_ask *q, usage_sum_fn *
 {
     /* One name is looked up hour by hour: the rows of an hour lie together. */
     static const char one[] =
-        "DECLARE usage NO SCROLL CURSOR FOR SELECT u.hour, u.name, u.data"
+        "SELECT u.hour, u.name, u.data"
         " FROM generate_series($3, $4 - 1, $2) hours (hour), LATERAL (SELECT * FROM usage_sum s"
         "  WHERE s.part = $1 AND s.span = $2 AND s.hour = hours.hour AND s.name = $5 OFFSET 0) u";
-    static const char all[] =
-        "DECLARE usage NO SCROLL CURSOR FOR SELECT hour, name, data FROM usage_sum"
-        " WHERE part = $1 AND span = $2 AND hour >= $3 AND hour < $4";
+    static const char all[] = "SELECT hour, name, data FROM usage_sum"
+                              " WHERE part = $1 AND span = $2 AND hour >= $3 AND hour < $4";
     struct postgres_args args = {0};
     struct sums_call call = {q->part, q->span, fn, ctx};
     arg_int(&args, (int64_t)q->part);
@@ -219,7 +243,7 @@ static bool deltas(struct db *base, int64_t from_hour, int64_t before_hour, usag
     arg_int(&args, from_hour);
     arg_int(&args, before_hour);
     return each(postgres_of(base),
-                "DECLARE usage NO SCROLL CURSOR FOR SELECT hour, ''::bytea, data FROM usage_delta"
+                "SELECT hour, ''::bytea, data FROM usage_delta"
                 " WHERE hour >= $1 AND hour < $2",
                 &args, give_sum, &call);
 }

@@ -126,6 +126,24 @@ static inline int64_t usage_hour_of(int64_t ms)
 bool usage_sum_up(struct db *d, const struct usage_query *q, struct arena *a,
                   struct usage_sums *out, str *why);
 
+/* ---- usage_find.c: hours in which rows may fit ---- */
+
+struct usage_finder {
+    struct db *db;
+    struct log_filter filter;
+    struct usage_state state;
+    int64_t day;    /* that was looked at last */
+    uint32_t hours; /* of it: those that may hold some */
+};
+bool usage_find_begin(struct usage_finder *f, struct db *d, const struct log_filter *filter);
+
+/* The summaries hold that hour. */
+bool usage_find_knows(const struct usage_finder *f, int64_t hour);
+
+/* The newest hour up to this one that may hold some, looking at one day. Not *found: there is none
+ * from *hour on. */
+bool usage_find(struct usage_finder *f, int64_t newest_hour, bool *found, int64_t *hour);
+
 /* ---- usage_tend.c ---- */
 
 /* One transaction of what is to be done, if anything: forgets what is before `keep_from_us` (0:
