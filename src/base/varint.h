@@ -13,7 +13,7 @@ struct varint_reader {
 
 static inline struct varint_reader varint_reader_of(str bytes)
 {
-    const unsigned char *p = (const unsigned char *)bytes.p;
+    const unsigned char *p = (const unsigned char *)(bytes.p != NULL ? bytes.p : "");
     return (struct varint_reader){p, p + bytes.len, false};
 }
 

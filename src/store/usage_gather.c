@@ -191,6 +191,7 @@ bool usage_gather_has(struct usage_gather *g, const struct usage_sum *s)
     buf_clear(&g->scratch);
     write_row(&g->scratch, s->part, s->span, s->hour, s->name);
     str row = buf_str(&g->scratch);
+    assert(row.p != NULL);
     size_t at = first_at_or_after(g, row);
     return at < g->sorted && str_eq(g->all[at]->row, row);
 }

@@ -35,9 +35,10 @@ MODELS = ["openai/gpt-5-mini", "anthropic/claude-haiku", "gemini/gemini-2.5-flas
 
 
 class Admin:
-    def __init__(self, gateway):
+    def __init__(self, gateway, url):
         self.talk = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
-        self.key = (gateway.home / "data" / "admin-key").read_text().strip()
+        beside = Path(url.removeprefix("sqlite:")).parent if url.startswith("sqlite:") else gateway.home / "data"
+        self.key = (beside / "admin-key").read_text().strip()
 
     def ask(self, path, **query):
         """(milliseconds, the answer)"""
@@ -139,14 +140,18 @@ def fill(options, url):
 
 
 def run(options, folder):
-    postgres = Postgres(shared_buffers="512MB", max_wal_size="4GB") if options.store == "postgres" else None
-    url = postgres.url if postgres else f"sqlite:{folder}/log/relay.db"
+    filled = options.filled is not None
+    postgres = None
+    if options.store == "postgres" and not filled:
+        postgres = Postgres(shared_buffers="512MB", max_wal_size="4GB")
+    url = options.filled or (postgres.url if postgres else f"sqlite:{folder}/log/relay.db")
     mock = Mock(options.sim, folder, core=CORES)
     try:
-        fill(options, url)
+        if not filled:
+            fill(options, url)
         gateway = Relay(options.relay, folder, mock.url, workers=1, core=CORES, name="gateway",
                         more={"store": url, "limits": {"rpm": 0, "tpm": 0}})
-        admin = Admin(gateway)
+        admin = Admin(gateway, url)
         _, by_key = admin.ask("usage", by="key", limit=1000, **{"from": text(time.time() - 40 * DAY)})
         keys = [row["key"] for row in by_key["rows"]]
         (folder / "plain.json").write_text(json.dumps(PLAIN))
@@ -182,6 +187,7 @@ def main():
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--rate", type=int, default=100, help="requests a second that the gateway serves meanwhile")
     p.add_argument("--seconds", type=int, default=60, help="of asking")
+    p.add_argument("--filled", help="URL of a store that relay-log has filled")
     p.add_argument("--store", choices=("sqlite", "postgres"), default="sqlite")
     options = p.parse_args()
     for name in ("relay", "sim", "load", "log"):
