@@ -145,7 +145,7 @@ def run(options, folder):
     if options.store == "postgres" and not filled:
         postgres = Postgres(shared_buffers="512MB", max_wal_size="4GB")
     url = options.filled or (postgres.url if postgres else f"sqlite:{folder}/log/relay.db")
-    mock = Mock(options.sim, folder, core=CORES)
+    mock, gateway = Mock(options.sim, folder, core=CORES), None
     try:
         if not filled:
             fill(options, url)
@@ -170,9 +170,10 @@ def run(options, folder):
             for panel, ms in more.items():
                 took.setdefault(panel, []).extend(ms)
         load.finish(child)
-        gateway.stop()
         return took, failed
     finally:
+        if gateway:
+            gateway.stop()
         mock.stop()
         if postgres:
             postgres.stop()
