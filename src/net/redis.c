@@ -2,8 +2,9 @@
  *
  * The idea: a ring holds a slot for every command whose reply has not come; replies are matched by
  * order alone, so a slot stays when its command was cancelled or came too late. What a turn sends
- * goes out in one write. One timer looks after the deadlines; a reply that is late stalls the
- * connection: nothing more is taken until the late ones are here. */
+ * goes out in one write, and with it what waited for company. One timer looks after the deadlines;
+ * a reply that is late stalls the connection: nothing more is taken until the late ones are here.
+ */
 #include "net/redis.h"
 
 #include <assert.h>
@@ -15,6 +16,8 @@
 #include "net/redis_internal.h"
 
 #define OUT_BYTES_KEPT  (256u << 10)
+#define ALONG_MS        8u /* for company; and a slot of the loop's timers */
+#define ALONG_MS_MAX    24u
 #define WORD_MORE_BYTES 32u /* that a word takes besides its own, at most */
 
 static struct redis_slot *slot_of(struct redis *r, uint64_t sequence)
@@ -29,9 +32,8 @@ static void count(_Atomic int64_t *counter)
 
 /* ---- sending ---- */
 
-static void on_flush(struct loop_task *t)
+static void flush(struct redis *r)
 {
-    struct redis *r = LIST_ITEM(t, struct redis, flush);
     if (r->link != NULL && r->out.len > 0) {
         str all = buf_str(&r->out);
         conn_write(&r->link->io, &all, 1);
@@ -41,6 +43,18 @@ static void on_flush(struct loop_task *t)
         buf_init(&r->out, REDIS_QUEUE_BYTES_MAX);
     }
     buf_clear(&r->out);
+}
+
+static void on_flush(struct loop_task *t)
+{
+    flush(LIST_ITEM(t, struct redis, flush));
+}
+
+/* Nobody came. The timer is not stopped by a command that does, since the next one that waits would
+ * start it again: so it may find nothing, or what has waited less than its time. */
+static void on_company(struct loop_timer *t)
+{
+    flush(LIST_ITEM(t, struct redis, company));
 }
 
 static void arm(struct redis *r, uint64_t due_ms)
@@ -115,18 +129,47 @@ static void await(struct redis *r, struct redis_command *c, struct redis_words *
         c->flying = true;
     }
     r->tail++;
-    loop_defer(r->loop, &r->flush);
     arm(r, due_ms);
 }
 
-bool redis_put(struct redis *r, struct redis_command *c, const str *args, unsigned count_of_args,
-               unsigned within_ms)
+static bool put(struct redis *r, struct redis_command *c, const str *args, unsigned count_of_args,
+                unsigned within_ms)
 {
     struct redis_words *words;
     if (!format(r, args, count_of_args, &words)) {
         return false;
     }
-    await(r, c, words, loop_now_ms(r->loop) + (c != NULL ? within_ms : REDIS_SILENCE_MS));
+    await(r, c, words, loop_now_ms(r->loop) + within_ms);
+    return true;
+}
+
+static void push(struct redis *r)
+{
+    loop_defer(r->loop, &r->flush);
+}
+
+bool redis_put(struct redis *r, struct redis_command *c, const str *args, unsigned count_of_args,
+               unsigned within_ms)
+{
+    bool taken = put(r, c, args, count_of_args, c != NULL ? within_ms : REDIS_SILENCE_MS);
+    if (taken) {
+        push(r);
+    }
+    return taken;
+}
+
+bool redis_put_along(struct redis *r, struct redis_command *c, const str *args,
+                     unsigned count_of_args, unsigned within_ms)
+{
+    unsigned due_ms = ALONG_MS_MAX + (c != NULL ? within_ms : REDIS_SILENCE_MS);
+    if (!put(r, c, args, count_of_args, due_ms)) {
+        return false;
+    }
+    if (r->out.len > REDIS_ALONG_BYTES_MAX) {
+        push(r);
+    } else if (!loop_timer_running(&r->company)) {
+        loop_timer_start(&r->company, ALONG_MS);
+    }
     return true;
 }
 
@@ -137,6 +180,7 @@ bool redis_put_words(struct redis *r, struct redis_command *c, struct redis_word
         return false;
     }
     await(r, c, words, due_ms);
+    push(r);
     return true;
 }
 
@@ -144,7 +188,7 @@ bool redis_send(struct redis *r, struct redis_command *c, const str *args, unsig
                 unsigned within_ms)
 {
     if (r->cluster != NULL) {
-        return redis_cluster_send(r, c, args, count_of_args, within_ms);
+        return redis_cluster_send(r, c, args, count_of_args, within_ms, false);
     }
     return redis_takes(r) && redis_put(r, c, args, count_of_args, within_ms);
 }
@@ -164,6 +208,23 @@ bool redis_send_server(struct redis *r, unsigned server, struct redis_command *c
 {
     struct redis *to = r->cluster != NULL ? redis_cluster_server(r->cluster, server) : r;
     return to != NULL && redis_takes(to) && redis_put(to, c, args, count_of_args, within_ms);
+}
+
+bool redis_send_along(struct redis *r, struct redis_command *c, const str *args,
+                      unsigned count_of_args, unsigned within_ms)
+{
+    if (r->cluster != NULL) {
+        return redis_cluster_send(r, c, args, count_of_args, within_ms, true);
+    }
+    return redis_takes(r) && redis_put_along(r, c, args, count_of_args, within_ms);
+}
+
+void redis_push(struct redis *r)
+{
+    push(r);
+    if (r->cluster != NULL) {
+        redis_cluster_push(r->cluster);
+    }
 }
 
 void redis_cancel(struct redis *r, struct redis_command *c)
@@ -319,6 +380,7 @@ struct redis *redis_make(struct loop *l, const struct redis_options *options, st
     buf_init(&r->out, REDIS_QUEUE_BYTES_MAX);
     loop_task_init(&r->flush, on_flush);
     loop_timer_init(&r->timer, l, on_timer);
+    loop_timer_init(&r->company, l, on_company);
     snprintf(r->own, sizeof r->own, "the Redis server at " STR_FMT " has not answered yet",
              STR_ARG(url->address));
     snprintf(r->trouble, sizeof r->trouble,
@@ -336,6 +398,7 @@ struct redis *redis_new(struct loop *l, const struct redis_options *options)
 
 void redis_close(struct redis *r)
 {
+    flush(r); /* what nobody waited for is sent all the same */
     redis_cluster_close(r);
     r->state = REDIS_CLOSED;
     redis_hang_up(r);
@@ -347,6 +410,7 @@ void redis_close(struct redis *r)
     }
     redis_fail_all(r, false);
     loop_timer_stop(&r->timer);
+    loop_timer_stop(&r->company);
     loop_timer_stop(&r->dial_timer);
 }
 

@@ -29,6 +29,7 @@ struct resolver;   /* resolver.h */
 #define REDIS_REPLY_BYTES_MAX (16u << 20) /* of one reply as sent */
 #define REDIS_ITEMS_MAX       4096u       /* elements of one reply, all lists together */
 #define REDIS_ARGS_MAX        64u         /* of one command */
+#define REDIS_ALONG_BYTES_MAX (64u << 10) /* more than these wait for no company */
 
 enum redis_kind { REDIS_TEXT, REDIS_INTEGER, REDIS_NIL, REDIS_STATUS, REDIS_REFUSAL, REDIS_LIST };
 
@@ -88,6 +89,14 @@ struct redis_command {
  * a command share a hash tag. SCRIPT has none, goes to every server, and nobody waits for it. */
 bool redis_send(struct redis *r, struct redis_command *c, const str *args, unsigned count,
                 unsigned within_ms);
+
+/* The same for what nobody is in a hurry for: it goes out in one write with the next command of
+ * somebody who is, or else by itself after some ms (24 at most), so that it costs no write of its
+ * own and its reply no wake-up. The order is that of the calls all the same; `within_ms` begins
+ * when it goes out at the latest. */
+bool redis_send_along(struct redis *r, struct redis_command *c, const str *args, unsigned count,
+                      unsigned within_ms);
+void redis_push(struct redis *r); /* what waits for company goes out in this turn */
 
 /* The servers that hold keys: 1, or the primaries of a cluster; and what they are changes with the
  * second. */

@@ -280,14 +280,15 @@ static str key_of(const str *args, unsigned count)
 }
 
 bool redis_cluster_send(struct redis *top, struct redis_command *command, const str *args,
-                        unsigned count, unsigned within_ms)
+                        unsigned count, unsigned within_ms, bool along)
 {
     struct redis_cluster *c = top->cluster;
     str key = key_of(args, count);
     if (key.len > 0) {
         unsigned char owner = c->owner[redis_slot_of(key)];
-        return c->settled && owner != NOBODY && redis_takes(c->servers[owner]) &&
-               redis_put(c->servers[owner], command, args, count, within_ms);
+        struct redis *to = c->settled && owner != NOBODY ? c->servers[owner] : NULL;
+        return to != NULL && redis_takes(to) &&
+               (along ? redis_put_along : redis_put)(to, command, args, count, within_ms);
     }
     bool sent = false;
     for (unsigned i = 0; c->settled && command == NULL && i < c->count; i++) {
@@ -296,6 +297,13 @@ bool redis_cluster_send(struct redis *top, struct redis_command *command, const 
         }
     }
     return sent;
+}
+
+void redis_cluster_push(struct redis_cluster *c)
+{
+    for (unsigned i = 0; i < c->count; i++) {
+        redis_push(c->servers[i]);
+    }
 }
 
 /* "MOVED 3999 127.0.0.1:6381" or "ASK …": the server, if it is known. The name may be missing. */

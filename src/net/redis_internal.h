@@ -82,8 +82,9 @@ struct redis {
     struct resp_reader *reader;
     struct redis_slot *slots; /* REDIS_PIPELINE_MAX, a ring */
     uint64_t head, tail;      /* sequence numbers: the oldest, the next */
-    struct buf out;           /* of this turn */
+    struct buf out;           /* of this turn, and what waits for company */
     struct loop_task flush;
+    struct loop_timer company; /* runs while something waits for it */
     struct loop_timer timer;
     uint64_t armed_ms;
     bool stalled;
@@ -101,6 +102,9 @@ bool redis_takes(const struct redis *r); /* this very connection takes commands 
 /* Sends while the state is GREETING or UP. */
 bool redis_put(struct redis *r, struct redis_command *c, const str *args, unsigned count,
                unsigned within_ms);
+/* The same for what waits for company: see redis_send_along(). */
+bool redis_put_along(struct redis *r, struct redis_command *c, const str *args, unsigned count,
+                     unsigned within_ms);
 /* The same with a command that another connection has sent; takes `words` if it returns true. */
 bool redis_put_words(struct redis *r, struct redis_command *c, struct redis_words *words,
                      uint64_t due_ms);
@@ -127,7 +131,8 @@ bool redis_cluster_is_up(const struct redis_cluster *c);
 /* Empty: nothing is wrong. */
 const char *redis_cluster_trouble(const struct redis *top);
 bool redis_cluster_send(struct redis *top, struct redis_command *c, const str *args, unsigned count,
-                        unsigned within_ms);
+                        unsigned within_ms, bool along);
+void redis_cluster_push(struct redis_cluster *c);
 unsigned redis_cluster_servers(const struct redis_cluster *c);
 uint64_t redis_cluster_version(const struct redis_cluster *c);
 struct redis *redis_cluster_server(struct redis_cluster *c, unsigned server); /* or NULL */

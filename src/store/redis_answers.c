@@ -1,8 +1,10 @@
 /* redis_answers.c - asks and writes of the shared cache.
  *
  * Writing is one script, so that answer, vector and time of expiry come together or not at all;
- * keys and values are its arguments and never its text. Finding a question's own answer is one GET;
- * finding those like it is a search and then one MGET of what it named, under one deadline. */
+ * keys and values are its arguments and never its text. Without a vector it is one SET. Nobody
+ * waits for writing, so it goes along with what somebody asks. Finding a question's own answer is
+ * one GET; finding those like it is a search and then one MGET of what it named, under one
+ * deadline. */
 #include "store/redis_answers.h"
 
 #include <stdio.h>
@@ -27,7 +29,7 @@ static const char keep_script[] =
     "local kept\n"
     "if replace == '1' then kept = redis.call('SET', payload, body, 'PX', ttl)\n"
     "else kept = redis.call('SET', payload, body, 'PX', ttl, 'NX') end\n"
-    "if not kept or not vector then return kept and 1 or 0 end\n"
+    "if not kept then return 0 end\n"
     "local time = redis.call('TIME')\n"
     "local now = time[1] * 1000 + math.floor(time[2] / 1000)\n"
     "redis.call('VADD', vectors, 'FP32', vector, id)\n"
@@ -172,44 +174,55 @@ static void send_write(struct redis_answers *a, const str *args, unsigned count)
     w->answers = a;
     list_add_before(&a->writes, &w->node);
     a->write_count++;
-    if (!redis_send(a->options.redis, &w->command, args, count, WRITE_MS)) {
+    if (!redis_send_along(a->options.redis, &w->command, args, count, WRITE_MS)) {
         write_free(w);
     }
+}
+
+/* Found by its own question only: one key, which needs no script. */
+static void keep_alone(struct redis_answers *a, str payload, str body, str ttl, bool replace)
+{
+    const str args[] = {STR("SET"), payload, body, STR("PX"), ttl, STR("NX")};
+    send_write(a, args, replace ? 5 : 6);
 }
 
 void redis_answers_keep(struct redis_answers *a, const struct digest *scope,
                         const struct stored_answer *answer, bool replace, int64_t now_us)
 {
     char payload[KEY_BYTES_MAX], vectors[KEY_BYTES_MAX], expiry[KEY_BYTES_MAX], id[ID_LEN + 1];
-    char ttl[24], vector[VECTOR_DIM * 4];
+    char digits[DIGITS_I64_MAX], vector[VECTOR_DIM * 4];
     struct buf body;
     int64_t ttl_ms = (answer->expires_us - now_us) / 1000;
     if (ttl_ms <= 0 || !redis_is_up(a->options.redis)) {
         return;
     }
     const struct stored_question *q = &answer->question;
-    bool has_vector = q->vector != NULL && redis_has_vectors(a->options.redis);
     buf_init(&body, REDIS_ANSWER_BYTES_MAX);
     hex_of(&answer->key, id);
-    size_t ttl_len = digits_put_i64(ttl, ttl_ms);
-    if (has_vector) {
-        vector_encode(q->vector, vector);
+    str key = key_of(payload, scope, STR("r:"), str_of(id, ID_LEN));
+    str ttl = str_of(digits, digits_put_i64(digits, ttl_ms));
+    if (!answer_encode(answer, &body)) {
+        buf_deinit(&body);
+        return;
     }
-    if (answer_encode(answer, &body)) {
+    if (q->vector == NULL || !redis_has_vectors(a->options.redis)) {
+        keep_alone(a, key, buf_str(&body), ttl, replace);
+    } else {
+        vector_encode(q->vector, vector);
         const str args[] = {
             STR("EVAL"),
             str_of_c(keep_script),
             STR("3"),
-            key_of(payload, scope, STR("r:"), str_of(id, ID_LEN)),
+            key,
             key_of(vectors, scope, STR("v"), STR("")),
             key_of(expiry, scope, STR("x"), STR("")),
             buf_str(&body),
-            str_of(ttl, ttl_len),
+            ttl,
             replace ? STR("1") : STR("0"),
             str_of(id, ID_LEN),
             str_of(vector, sizeof vector),
         };
-        send_write(a, args, has_vector ? 11 : 10);
+        send_write(a, args, 11);
     }
     buf_deinit(&body);
 }

@@ -1,15 +1,15 @@
 /* redis_settlements.c - what requests have used and cost, told to Redis until it has confirmed it.
  *
- * A settlement waits a moment to go out in one write with somebody's question. It stays in a list
- * until it is confirmed; one that was not is sent again, which counts nothing twice. Of too many
- * the oldest are given up, and so are those whose reservation has been given back by time. */
+ * A settlement goes along with somebody's question. It stays in a list until it is confirmed; one
+ * that was not is sent again, which counts nothing twice. Of too many the oldest are given up, and
+ * so are those whose reservation has been given back by time. */
 #include <stdlib.h>
 
 #include "base/mem.h"
 #include "store/redis_limits_internal.h"
 
-#define LAZY_MS    8u   /* a settlement waits so long for company */
-#define RETRY_MS   250u /* and so long where Redis did not confirm it */
+#define RETRY_MS   250u /* after Redis did not confirm one, or took none */
+#define WHOLE_MS   8u   /* after it did not know the script */
 #define CONFIRM_MS 500u
 /* One server of a cluster may be away: those that it does not take let so many others go first. */
 #define PASSED_MAX       16u
@@ -55,7 +55,7 @@ static void on_settled(struct redis_command *c, const struct redis_value *value)
         value != NULL && value->kind == REDIS_REFUSAL && str_starts(value->text, STR("NOSCRIPT"));
     list_remove(&s->node);
     list_add_before(&l->waiting, &s->node);
-    wake_in(l, s->whole_script ? LAZY_MS : RETRY_MS);
+    wake_in(l, s->whole_script ? WHOLE_MS : RETRY_MS);
 }
 
 static bool send_settlement(struct settlement *s)
@@ -72,7 +72,7 @@ static bool send_settlement(struct settlement *s)
         words_add_number(&w, s->ttl_ms);
     }
     s->command = (struct redis_command){.done = on_settled};
-    return redis_send(l->options.redis, &s->command, w.at, w.count, CONFIRM_MS);
+    return redis_send_along(l->options.redis, &s->command, w.at, w.count, CONFIRM_MS);
 }
 
 void settlements_send(struct redis_limits *l)
@@ -99,19 +99,19 @@ void settlements_send(struct redis_limits *l)
     for (struct list *node; (node = list_pop(&passed)) != NULL;) {
         list_add_before(&l->waiting, node);
     }
+    if (!list_is_empty(&l->waiting) || l->lost_unsaid > 0) {
+        wake_in(l, RETRY_MS);
+    }
 }
 
 static void on_timer(struct loop_timer *t)
 {
     struct redis_limits *l = LIST_ITEM(t, struct redis_limits, timer);
-    settlements_send(l);
     if (l->lost_unsaid > 0 && l->options.lost != NULL) {
         l->options.lost(l->options.ctx, l->lost_unsaid);
     }
     l->lost_unsaid = 0;
-    if (!list_is_empty(&l->waiting)) {
-        wake_in(l, RETRY_MS);
-    }
+    settlements_send(l);
 }
 
 static struct settlement *settlement_new(struct redis_limits *l)
@@ -148,13 +148,21 @@ void redis_limits_settle(struct redis_limits *l, struct shared_reservation *r, i
         .dead_ms = redis_now_ms(l->options.redis) + (uint64_t)r->lease_ms,
     };
     list_init(&s->node);
-    list_add_before(&l->waiting, &s->node);
-    wake_in(l, LAZY_MS);
+    if (redis_is_up(l->options.redis)) {
+        limits_load_script(l);
+    }
+    if (send_settlement(s)) {
+        list_add_before(&l->flying, &s->node);
+    } else {
+        list_add_before(&l->waiting, &s->node);
+        wake_in(l, RETRY_MS);
+    }
 }
 
 bool redis_limits_rest(struct redis_limits *l)
 {
     settlements_send(l);
+    redis_push(l->options.redis);
     return !redis_is_up(l->options.redis) ||
            (list_is_empty(&l->waiting) && list_is_empty(&l->flying));
 }

@@ -2,6 +2,7 @@
  * pieces of any size, late, or never. The real server is in tests/wire and tests/unit/store. */
 #include "net/redis.h"
 
+#include "net/redis_internal.h"
 #include "redis_peer.h"
 
 #define WITHIN_MS   30u
@@ -93,6 +94,68 @@ TEST(commands_of_a_turn_go_out_together_and_replies_come_in_order)
     CHECK_INT(a[2].kind, REDIS_LIST);
     CHECK_INT(a[2].count, 2);
     CHECK_INT(redis_counts(p.redis).refused, 0); /* it stood inside of a list */
+    peer_close(&p);
+}
+
+static bool along(struct peer *p, struct asked *a, str value)
+{
+    const str args[] = {STR("SET"), STR("k"), value};
+    *a = (struct asked){.command.done = on_done};
+    return redis_send_along(p->redis, &a->command, args, 3, 10000);
+}
+
+static bool goes_out(const struct peer *p)
+{
+    return !list_is_empty(&p->redis->flush.node);
+}
+
+TEST(what_nobody_hurries_for_goes_along_in_its_order)
+{
+    struct peer p;
+    peer_open(&p);
+    peer_greet(&p);
+    struct asked a, b;
+    CHECK(along(&p, &a, STR("1")));
+    CHECK(!goes_out(&p));
+    CHECK(ask(&p, &b, "GET", STR("k")));
+    CHECK(goes_out(&p));
+    peer_until(&p, p.len > 0);
+    CHECK_CSTR(p.got, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\n1\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n");
+    peer_say(&p, "+OK\r\n$1\r\n1\r\n");
+    peer_until(&p, b.done == 1);
+    CHECK_INT(a.done, 1);
+    CHECK_INT(a.kind, REDIS_STATUS);
+    /* By itself where nobody comes. */
+    CHECK(along(&p, &a, STR("2")));
+    CHECK(!goes_out(&p));
+    peer_until(&p, peer_has(&p, "\r\n2\r\n"));
+    peer_say(&p, "+OK\r\n");
+    peer_until(&p, a.done == 1);
+    /* What is large does not wait, and whoever wants it out says so. */
+    str large = str_of(xcalloc(1, REDIS_ALONG_BYTES_MAX), REDIS_ALONG_BYTES_MAX);
+    CHECK(along(&p, &a, large));
+    CHECK(goes_out(&p));
+    free((char *)(uintptr_t)large.p);
+    peer_until(&p, p.len > REDIS_ALONG_BYTES_MAX);
+    CHECK(along(&p, &b, STR("3")));
+    redis_push(p.redis);
+    CHECK(goes_out(&p));
+    peer_say(&p, "+OK\r\n-OOM no\r\n");
+    peer_until(&p, b.done == 1);
+    CHECK_INT(b.kind, REDIS_REFUSAL);
+    peer_close(&p);
+}
+
+TEST(what_waits_for_company_is_sent_before_closing)
+{
+    struct peer p;
+    peer_open(&p);
+    peer_greet(&p);
+    struct asked a;
+    CHECK(along(&p, &a, STR("last")));
+    redis_close(p.redis);
+    peer_until(&p, peer_has(&p, "\r\nlast\r\n"));
+    CHECK_INT(a.done, 0);
     peer_close(&p);
 }
 

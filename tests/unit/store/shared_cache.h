@@ -108,6 +108,7 @@ static inline void cache_keep(struct cache *c, const struct stored_answer *a, bo
         return;
     }
     redis_answers_keep(c->answers, &a->question.scope, a, replace, now_us);
+    redis_push(c->redis); /* it would wait for company */
     uv_run(loop_uv(c->loop), UV_RUN_NOWAIT);
 }
 
