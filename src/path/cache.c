@@ -1,13 +1,15 @@
 /* cache.c - recall: the same question in the same scope, answered before or being answered right
  * now.
  *
- * asks:    the exact cache; else, for plain requests, the calls under way; else the shared cache
+ * asks:    the exact cache; else, for plain requests, the calls under way; else the shared cache,
+ *          if that was not asked along with the limits
  * answers: a hit (jumps to account), or goes on
  * fails with: UPSTREAM_TIMEOUT while waiting for another's answer */
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "path/local.h"
 #include "path/request.h"
 #include "path/shared.h"
 
@@ -157,23 +159,53 @@ static enum flow join_answer(struct request *r)
     return FLOW_NEXT;
 }
 
+static bool reads_exact(const struct request *r)
+{
+    return r->wants.cache_read && r->view->config->cache.exact;
+}
+
+/* Once, while the request's body is there. */
+static void name_question(struct request *r)
+{
+    if (!r->has_cache_key)
+        r->cache_key = cache_key_of(r);
+    r->has_cache_key = true;
+}
+
+void cache_ask_ahead(struct request *r)
+{
+    /* A count and Relay's own model go past the cache. */
+    if (r->chat.asked == ASKED_COUNT || local_is_asked(r) || !reads_exact(r) || !is_cacheable(r))
+        return;
+    name_question(r);
+    if (!answers_expects(r->worker->gateway->answers, &r->cache_key, r->at_us,
+                         cache_not_before_us(r))) {
+        shared_begin(r);
+        shared_ask_ahead(r);
+    }
+}
+
 enum flow recall_ask(struct request *r)
 {
     r->cacheable = is_cacheable(r);
     if (!r->cacheable)
         return FLOW_ANSWER;
-    r->cache_key = cache_key_of(r);
-    bool reads = r->wants.cache_read && r->view->config->cache.exact;
-    if (reads)
+    name_question(r);
+    if (reads_exact(r))
         r->cache = CACHE_MISS;
-    if (reads && find_here(r))
+    if (reads_exact(r) && find_here(r)) {
+        shared_leave(r);
         return FLOW_ANSWER;
+    }
     shared_begin(r);
-    if (!reads)
+    if (!reads_exact(r))
         return FLOW_ANSWER;
     /* Only requests that would store their answer share it, and streams are not shared. */
     enum flow flow = r->chat.stream || !r->wants.cache_write ? FLOW_ANSWER : join(r);
-    return flow == FLOW_ANSWER && shared_ask_same(r) ? request_wait(r, shared_leave) : flow;
+    if (flow == FLOW_ANSWER)
+        return shared_ask_same(r) ? request_wait(r, shared_leave) : FLOW_ANSWER;
+    shared_leave(r); /* who leads asks */
+    return flow;
 }
 
 enum flow recall_answer(struct request *r)

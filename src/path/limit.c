@@ -2,7 +2,7 @@
  * spent.
  *
  * asks:    limits_reserve() with the key's limits or the configured defaults; with `shared:
- * redis://…` redis_limits_reserve(), for all gateways
+ * redis://…` redis_limits_reserve(), for all gateways, and the shared cache along with it
  * answers: what Redis has said; without an answer in time, this gateway's own share decides
  * fails with: RATE_LIMIT_REQUESTS, RATE_LIMIT_TOKENS, BUDGET_EXCEEDED, OVERLOADED (Redis is away,
  * and `limits.when_shared_away` is `refuse`)
@@ -262,8 +262,10 @@ static bool ask_redis(struct request *r, const struct limit_ask *ask)
     r->shared_limit = s;
     if (redis_limits_reserve(w->shared_limits, &s->call, ask, &r->id,
                              r->view->config->timeouts.total_ms + LEASE_MORE_MS, spent(r, r->at_us),
-                             r->at_us, &s->reservation, shared_wait_left(r)))
+                             r->at_us, &s->reservation, shared_wait_left(r))) {
         note_asked(s);
+        cache_ask_ahead(r);
+    }
     return s->asked;
 }
 

@@ -163,6 +163,7 @@ struct request {
     /* recall */
     enum cache_kind cache;
     bool cacheable; /* may be stored under cache_key */
+    bool has_cache_key;
     struct digest cache_key;
     struct stored_answer *hit;
     struct flight *flight; /* this one leads */
@@ -271,6 +272,9 @@ enum flow receive_understand(struct request *r);
 enum err wants_read(struct request *r, yyjson_val *root, str *why, str *param);
 
 /* cache.c */
+/* Asks the shared cache already now, while the limits are asked: one write and one wait for both.
+ * What it says is looked at by `recall`, so only once the request is admitted. */
+void cache_ask_ahead(struct request *r);
 bool cache_may_store(const struct request *r);
 /* The model that gave this answer may serve the request. */
 bool cache_is_admissible(struct request *r, const struct stored_answer *s);

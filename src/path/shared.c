@@ -10,7 +10,7 @@
 struct shared_question {
     struct redis_ask ask;
     struct request *request;
-    uint64_t asked_ns;
+    uint64_t asked_ns; /* since when the request waits for it; 0: it waits for something else */
     bool asked, here;
     uint64_t purges;    /* of this process's answers, when it was asked */
     struct digest home; /* the scope it lies with */
@@ -25,7 +25,7 @@ static void arrived(struct redis_ask *ask)
 
 void shared_begin(struct request *r)
 {
-    if (r->worker->shared == NULL || !redis_is_up(r->worker->redis))
+    if (r->shared != NULL || r->worker->shared == NULL || !redis_is_up(r->worker->redis))
         return;
     struct shared_question *q = arena_new(&r->arena, struct shared_question, 1);
     q->request = r;
@@ -64,9 +64,19 @@ static bool note_asked(struct shared_question *q, bool asked)
 bool shared_ask_same(struct request *r)
 {
     struct shared_question *q = r->shared;
+    if (q != NULL && q->asked) { /* ahead */
+        q->asked_ns = clock_mono_ns();
+        return !q->here;
+    }
     return q != NULL && shared_wait_left(r) > 0 &&
            note_asked(q, redis_answers_find(r->worker->shared, &q->ask, &q->home, &r->cache_key,
                                             r->at_us, cache_not_before_us(r), shared_wait_left(r)));
+}
+
+void shared_ask_ahead(struct request *r)
+{
+    if (shared_ask_same(r))
+        r->shared->asked_ns = 0;
 }
 
 bool shared_ask_like(struct request *r, const struct digest *scope, const float *vector,
@@ -87,7 +97,8 @@ bool shared_is_asked(const struct request *r)
 static void note_waited(struct request *r)
 {
     r->shared->asked = false;
-    shared_note_waited(r, r->shared->asked_ns);
+    if (r->shared->asked_ns != 0)
+        shared_note_waited(r, r->shared->asked_ns);
 }
 
 static void let_go(struct redis_ask *ask)

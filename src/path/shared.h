@@ -14,14 +14,15 @@ unsigned shared_wait_left(const struct request *r); /* in ms; 0: it has waited e
 /* It has waited, since then. */
 void shared_note_waited(struct request *r, uint64_t since_ns);
 
-/* Before any of the others, while the request's body is there. None of them does anything if the
- * server does not answer at this moment. */
+/* Before any of the others, while the request's body is there; once or more often. None of them
+ * does anything if the server does not answer at this moment. */
 void shared_begin(struct request *r);
 
 /* True: asked; path_ready() follows. While it is so, shared_leave() takes it back.
  *
- * The answer to this very question: */
+ * The answer to this very question. Where that was asked ahead: false if it is here already. */
 bool shared_ask_same(struct request *r);
+void shared_ask_ahead(struct request *r); /* while the request waits for something else */
 /* Those to questions like it in the scope, at or above the cosine; the vector stays until then. */
 bool shared_ask_like(struct request *r, const struct digest *scope, const float *vector,
                      float floor);

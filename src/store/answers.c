@@ -180,6 +180,18 @@ struct stored_answer *answers_find(struct answers *a, const struct digest *key, 
     return found;
 }
 
+bool answers_expects(struct answers *a, const struct digest *key, int64_t now_us,
+                     int64_t not_before_us)
+{
+    struct answers_stripe *s = answers_stripe_of(a, key);
+    pthread_mutex_lock(&s->lock);
+    const struct cached *c = *place_of(a, s, key);
+    bool here = c != NULL && c->answer.expires_us > now_us && c->answer.stored_us >= not_before_us;
+    bool expects = here || flight_is_under_way(s, key);
+    pthread_mutex_unlock(&s->lock);
+    return expects;
+}
+
 bool answers_holds(struct answers *a, const struct digest *key, const struct uuid *source_id,
                    int64_t now_us)
 {

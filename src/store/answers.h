@@ -69,6 +69,10 @@ unsigned answers_find_like(struct answers *a, const struct digest *scope,
                            const float vector[VECTOR_DIM], float floor, int64_t now_us,
                            int64_t not_before_us, struct neighbour *out, unsigned k);
 
+/* At this moment answers_find() would find it, or a call for it is under way. Counts as no use. */
+bool answers_expects(struct answers *a, const struct digest *key, int64_t now_us,
+                     int64_t not_before_us);
+
 /* It served a question that was not its own: counts as a use of it, and as a hit. */
 void answers_note_like(struct answers *a, const struct stored_answer *answer);
 

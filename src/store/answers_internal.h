@@ -50,6 +50,9 @@ struct answers {
     _Atomic uint64_t purges;
 };
 
+/* flights.c; under the stripe's lock. */
+bool flight_is_under_way(struct answers_stripe *s, const struct digest *key);
+
 /* Keys are hashes of what clients sent; SHA-256 spreads them. */
 static inline struct answers_stripe *answers_stripe_of(struct answers *a, const struct digest *key)
 {

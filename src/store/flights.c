@@ -35,6 +35,11 @@ static struct flight **place_of(struct answers_stripe *s, const struct digest *k
     return place;
 }
 
+bool flight_is_under_way(struct answers_stripe *s, const struct digest *key)
+{
+    return *place_of(s, key) != NULL;
+}
+
 bool flight_join(struct answers *a, const struct digest *key, struct flight_wait *w,
                  struct flight **flight)
 {

@@ -45,6 +45,19 @@ static const struct scenario scenarios[] = {
     {.title = "refuse, silent", .config = REFUSE, PLAIN_A, .limits = SHARED_SILENT, TURNED, .trail = TRAIL_NO_LIMIT, .row = "status=503"},
     {.title = "refuse, of no use", .config = REFUSE, PLAIN_A, .limits = SHARED_REFUSES, TURNED, .row = "status=503"},
     {.title = "refuse, too slow for the budget", .config = REFUSE, .key = "rich", PLAIN_A, .limits = SHARED_ANSWERS, .limits_ms = 20, TURNED, .answer = "budgets", .row = "status=503"},
+
+    {.title = "the cache asked along with them", .warm = true, .body = ASK("one/small"), .limits = SHARED_ANSWERS, .limits_ms = 5, .shared = SHARED_ANSWERS, .shared_ms = 5,
+     .status = 200, .trail = TRAIL_HIT, .answer = "kept", .row = "cache=exact"},
+    {.title = "the cache answers first", .warm = true, .body = ASK("one/small"), .limits = SHARED_ANSWERS, .limits_ms = 9, .shared = SHARED_ANSWERS, .shared_ms = 2,
+     .status = 200, .trail = TRAIL_HIT, .answer = "kept", .row = "cache=exact"},
+    {.title = "the cache answers last", .warm = true, .body = ASK_STREAM("one/small"), .limits = SHARED_ANSWERS, .limits_ms = 2, .shared = SHARED_ANSWERS, .shared_ms = 9,
+     .status = 200, .answer = "kept|[DONE]", .row = "cache=exact stream=1"},
+    {.title = "the cache answers, and nobody counts", .warm = true, .body = ASK("one/small"), .limits = SHARED_SILENT, .shared = SHARED_ANSWERS, .shared_ms = 5,
+     .status = 200, .trail = TRAIL_HIT, .answer = "kept", .row = "cache=exact"},
+    {.title = "the cache answers, and nobody may count", .config = REFUSE, .warm = true, .body = ASK("one/small"), .limits = SHARED_REFUSES, .limits_ms = 2, .shared = SHARED_ANSWERS, TURNED, .row = "status=503"},
+    {.title = "both are waited for once", .config = REFUSE, .key = "rich", PLAIN_A, .limits = SHARED_ANSWERS, .limits_ms = 15, .shared = SHARED_ANSWERS, .shared_ms = 15, SERVED, .row = "status=200"},
+    {.title = "its time is up while both are asked", .body = ASK_WITH("one/small", "\"routing\":{\"deadline_ms\":5}"), .replies = {ANSWERS("one", "a")}, .limits = SHARED_ANSWERS, .limits_ms = 20, .shared = SHARED_ANSWERS, .shared_ms = 25,
+     .status = 503, .code = "no_model_available", .row = "status=503"},
 };
 /* clang-format on */
 
@@ -164,6 +177,128 @@ TEST(limits_and_cache_together_wait_no_longer_than_one)
     CHECK(w.now_ms - from_ms >= SHARED_WAIT_MS);
     CHECK(w.now_ms - from_ms < 50);
     world_close(&w);
+}
+
+TEST(who_is_refused_gets_no_answer_of_the_cache)
+{
+    const struct reply replies[] = {ANSWERS("one", "kept"), end_of_replies};
+    for (unsigned cache_ms = 0; cache_ms < 12; cache_ms += 4) {
+        struct world w;
+        world_open(&w, NULL);
+        world_shared_limits(&w, SHARED_ANSWERS, 4);
+        world_shared(&w, SHARED_ANSWERS, cache_ms);
+        world_replies(&w, replies);
+        CHECK_INT(ask(&w, "rpm2", ASK("one/small"))->status, 200);
+        (void)answers_purge(w.gateway.answers, &(struct answers_purge){0});
+        struct visit *v = ask(&w, "rpm2", ASK("one/small"));
+        CHECK(text_has(buf_str(&v->head), "x-relay-cache: exact\r", "ahead", "head"));
+        (void)answers_purge(w.gateway.answers, &(struct answers_purge){0});
+        v = ask(&w, "rpm2", ASK("one/small"));
+        CHECK_INT(v->status, 429);
+        CHECK(text_has(buf_str(&v->body), "!kept", "ahead", "body"));
+        CHECK_INT(world_shared_asked(&w), 3);
+        world_close(&w);
+    }
+}
+
+TEST(limits_and_cache_are_one_wait)
+{
+    const struct reply replies[] = {ANSWERS("one", "kept"), end_of_replies};
+    struct world w;
+    world_open(&w, NULL);
+    world_shared_limits(&w, SHARED_ANSWERS, 10);
+    world_shared(&w, SHARED_ANSWERS, 10);
+    world_replies(&w, replies);
+    (void)ask(&w, "alice", ASK("one/small"));
+    (void)answers_purge(w.gateway.answers, &(struct answers_purge){0});
+    uint64_t from_ms = w.now_ms;
+    struct visit *v = world_visit(&w, NULL, "alice", NULL, ASK("one/small"));
+    while (!v->ended && world_step(&w)) {
+    }
+    CHECK(text_has(buf_str(&v->body), "kept", "ahead", "body"));
+    CHECK(w.now_ms - from_ms < 20);
+    world_close(&w);
+}
+
+/* What this process knows, or will know, nobody else is asked for; nor what goes past the cache. */
+TEST(the_cache_is_asked_ahead_only_where_it_may_serve)
+{
+    const struct reply replies[] = {ANSWERS("one", "kept"), end_of_replies};
+    struct world w;
+    world_open(&w, NULL);
+    world_shared_limits(&w, SHARED_ANSWERS, 1);
+    world_shared(&w, SHARED_ANSWERS, 1);
+    world_replies(&w, replies);
+    struct visit *first = world_visit(&w, NULL, "alice", NULL, ASK("one/small"));
+    world_turns(&w, 4); /* its call is under way */
+    CHECK_INT(world_shared_asked(&w), 1);
+    struct visit *second = world_visit(&w, NULL, "alice", NULL, ASK("one/small"));
+    world_run_ms(&w, 200);
+    CHECK(text_has(buf_str(&first->head), "x-relay-cache: miss\r", "ahead", "head"));
+    CHECK(text_has(buf_str(&second->head), "x-relay-cache: shared\r", "ahead", "head"));
+    CHECK(text_has(buf_str(&ask(&w, "alice", ASK("one/small"))->head), "x-relay-cache: exact\r",
+                   "ahead", "head"));
+    CHECK_INT(ask(&w, "alice", ASK_WITH("one/small", "\"temperature\":1.5"))->status, 502);
+    CHECK_INT(ask(&w, "alice", ASK_WITH("one/small", "\"cache\":{\"mode\":\"off\"}"))->status, 502);
+    struct visit *v = visit_new(&w, "POST /v1/messages/count_tokens", "alice", NULL,
+                                ASK_WITH("one/small", "\"max_tokens\":5"));
+    v->no_row = true;
+    visit_start(v);
+    world_run_ms(&w, 200);
+    CHECK_INT(v->status, 200);
+    CHECK_INT(world_shared_asked(&w), 1);
+    world_close(&w);
+}
+
+/* Both in one turn: neither knows of the other when it asks, and one of them leads. */
+TEST(of_two_who_ask_at_once_one_follows)
+{
+    const struct reply replies[] = {ANSWERS("one", "kept"), end_of_replies};
+    struct world w;
+    world_open(&w, NULL);
+    world_shared_limits(&w, SHARED_ANSWERS, 2);
+    world_shared(&w, SHARED_ANSWERS, 2);
+    world_replies(&w, replies);
+    struct visit *first = world_visit(&w, NULL, "alice", NULL, ASK("one/small"));
+    struct visit *second = world_visit(&w, NULL, "alice", NULL, ASK("one/small"));
+    world_run_ms(&w, 200);
+    CHECK(text_has(buf_str(&first->head), "x-relay-cache: miss\r", "ahead", "head"));
+    CHECK(text_has(buf_str(&second->head), "x-relay-cache: shared\r", "ahead", "head"));
+    world_close(&w);
+}
+
+TEST(what_was_asked_ahead_of_a_purge_does_not_come_back)
+{
+    const struct reply replies[] = {ANSWERS("one", "kept"), ANSWERS("one", "fresh"),
+                                    end_of_replies};
+    struct world w;
+    world_open(&w, NULL);
+    world_shared_limits(&w, SHARED_ANSWERS, 20);
+    world_shared(&w, SHARED_ANSWERS, 1);
+    world_replies(&w, replies);
+    (void)ask(&w, "alice", ASK("one/small"));
+    (void)answers_purge(w.gateway.answers, &(struct answers_purge){0});
+    struct visit *v = world_visit(&w, NULL, "alice", NULL, ASK("one/small"));
+    world_run_ms(&w, 10); /* the cache has answered, the limits have not */
+    (void)answers_purge(w.gateway.answers, &(struct answers_purge){0});
+    world_run_ms(&w, 200);
+    CHECK(text_has(buf_str(&v->body), "fresh", "ahead", "body"));
+    world_close(&w);
+}
+
+TEST(who_leaves_while_both_are_asked_leaves_nothing_behind)
+{
+    for (unsigned turn = 1; turn < 12; turn++) {
+        struct world w;
+        world_open(&w, NULL);
+        world_shared_limits(&w, SHARED_ANSWERS, 6);
+        world_shared(&w, SHARED_ANSWERS, 4);
+        struct visit *v = visit_new(&w, NULL, "alice", NULL, ASK("one/small"));
+        v->leave_at = turn;
+        visit_start(v);
+        world_run_ms(&w, 200);
+        world_close(&w); /* checks it */
+    }
 }
 
 TEST(what_has_no_limit_asks_nobody)

@@ -22,7 +22,7 @@ struct redis_answers {
         struct redis_ask *ask;
         uint64_t at_ms;
     } asks[ASKS_MAX];
-    unsigned ask_count;
+    unsigned ask_count, asked;
 };
 
 void world_shared(struct world *w, enum shared_mood mood, unsigned late_ms)
@@ -38,6 +38,11 @@ void world_shared(struct world *w, enum shared_mood mood, unsigned late_ms)
 unsigned world_shared_kept(const struct world *w)
 {
     return w->worker.shared->kept_count;
+}
+
+unsigned world_shared_asked(const struct world *w)
+{
+    return w->worker.shared->asked;
 }
 
 void fake_shared_free(struct world *w)
@@ -59,6 +64,7 @@ static bool ask(struct redis_answers *a, struct redis_ask *ask, unsigned within_
         return false;
     assert(a->ask_count < ASKS_MAX && within_ms > 0);
     bool late = a->mood == SHARED_SILENT || a->late_ms > within_ms;
+    a->asked++;
     ask->from = a;
     ask->count = 0;
     ask->result = late ? REDIS_ASK_FAILED : REDIS_ASK_MISSED;

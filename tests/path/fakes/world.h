@@ -193,6 +193,7 @@ void world_encoder_fails(struct world *w); /* its model cannot be opened */
 enum shared_mood { SHARED_NONE, SHARED_ANSWERS, SHARED_AWAY, SHARED_SILENT, SHARED_REFUSES };
 void world_shared(struct world *w, enum shared_mood mood, unsigned late_ms);
 unsigned world_shared_kept(const struct world *w);
+unsigned world_shared_asked(const struct world *w); /* how often */
 /* Gateways share their limits too: there it counts, in its own struct limits, also what it answers
  * too late; SHARED_REFUSES: its answers are of no use. */
 void world_shared_limits(struct world *w, enum shared_mood mood, unsigned late_ms);
