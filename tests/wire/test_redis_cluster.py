@@ -71,16 +71,16 @@ def counted(http, word):
 def test_limits_and_answers_lie_on_all_primaries(start, cluster, word, tmp_path):
     one, two = gateways(start, cluster, when_shared_away="refuse")
     wait_for(lambda: "a cluster of 3" in one.log())
-    assert "a cluster of 3 at 127.0.0.1:" in one.run("check").stdout
+    wait_for(lambda: "a cluster of 3 at 127.0.0.1:" in one.run("check").stdout)
     keys = limited_keys(cluster, one, rpm=10)
-    for key in keys:
+    for server, key in zip(cluster.servers, keys):
         with one.http(key) as a, two.http(key) as b:
             statuses = [fresh(http, f"{word} {i}", max_tokens=5).status_code
                         for i in range(8) for http in (a, b)]
         # Where Redis was late on a busy machine the request was refused, counted there or not.
         admitted, late = statuses.count(200), statuses.count(503)
         assert set(statuses) <= {200, 429, 503} and admitted <= 10 <= admitted + late
-    assert [len(windows) for windows in cluster.keys("rl:{*}:w")] == [1, 1, 1]
+        assert len(server.keys("rl:{*}:w")) == 1
     # What one has answered the other has, wherever it lies: other parameters are another scope.
     group = one.make_key("group", cache_group="team", rpm=0, tpm=0)
     a, b = one.http(group), two.http(group)

@@ -269,7 +269,8 @@ def test_a_full_server_is_told(start, redis, word):
         with relay.http(relay.first_key) as fresh:
             ask(fresh, "p/small", f"{word} {time.monotonic()}")
         return relay.log().count("is full and takes no new answers")
-    assert wait_for(is_said) == 1
+    said = wait_for(is_said)  # again only where a late reply was told in between
+    assert said <= 1 + relay.metric("relay_shared_commands_total", result="late")
     assert relay.metric("relay_shared_commands_total", result="refused") >= 1
 
 
@@ -306,13 +307,14 @@ def test_servers_without_vector_sets(start, tmp_path, word, program, name):
         one, two = gateway(start, sim, server.url), gateway(start, sim, server.url)
         for relay in (one, two):
             reached(relay)
-            said = ready(relay)
-            assert said["shared"] == "reachable" and said["status"] == "ready" and said["limits"] == "shared"
-            assert name in said["trouble"] and "has no vector sets, as Redis 8 has: semantic answers are not shared" in said["trouble"]
+            # A reply may be late on a busy machine, and that is told first.
+            said = wait_for(lambda: (s := ready(relay))["shared"] == "reachable" and name in s["trouble"] and s)
+            assert said["status"] == "ready" and said["limits"] == "shared"
+            assert "has no vector sets, as Redis 8 has: semantic answers are not shared" in said["trouble"]
             wait_for(lambda: relay.metric("relay_gateways") == 2)
             wait_for(lambda: "has no vector sets" in relay.log())
-        told = one.run("check").stdout
-        assert name in told and "has no vector sets" in told and "counted in Redis" in told
+        told = wait_for(lambda: "has no vector sets" in (text := one.run("check").stdout) and text)
+        assert name in told and "counted in Redis" in told
         a, b = client_of(one), client_of(two)
         # On a busy machine a reply may be late: then another question is asked.
         for i in range(20):
