@@ -69,12 +69,12 @@ run_ctest() {
 }
 
 part_unit() {
-    build dev || return 0
+    build dev all_tests || return 0
     run_ctest unit dev
 }
 
 part_asan() {
-    build asan || return 0
+    build asan all_tests || return 0
     export ASAN_OPTIONS=strict_string_checks=1:detect_stack_use_after_return=1
     export UBSAN_OPTIONS=print_stacktrace=1
     run_ctest asan+ubsan asan
@@ -89,29 +89,47 @@ part_tsan() {
     run_pytest wire-tsan build/tsan tests/wire/test_at_once.py
 }
 
+# One fuzzer, whose output goes into a file of its own.
+run_fuzzer() {
+    local name=$1 corpus=${1#fuzz_} dict=()
+    [ -e "tests/fuzz/$corpus.dict" ] && dict=("-dict=tests/fuzz/$corpus.dict")
+    mkdir -p "build/fuzz-corpus/$corpus" "tests/fuzz/corpus/$corpus"
+    # A single input may take long on a busy machine: what hangs, hangs for longer.
+    "build/fuzz/tests/$name" -max_total_time="$fuzz_seconds" -timeout=60 -rss_limit_mb=2048 \
+        -artifact_prefix="build/fuzz-artifacts/$name-" ${dict[@]+"${dict[@]}"} \
+        "build/fuzz-corpus/$corpus" "tests/fuzz/corpus/$corpus" >"$logs/$name.log" 2>&1
+}
+
 part_fuzz() {
-    local source name corpus log dict passed=0 failed=0
+    local name log running=() waiting=() passed=0 failed=0
     compgen -G 'tests/fuzz/fuzz_*.c' >/dev/null || return 0
-    build fuzz || return 0
+    build fuzz fuzzers || return 0
     title "fuzz, $fuzz_seconds s each"
     mkdir -p build/fuzz-artifacts
-    for source in tests/fuzz/fuzz_*.c; do
-        name=$(basename "$source" .c)
-        corpus=${name#fuzz_}
-        log=$logs/$name.log
-        dict=()
-        [ -e "tests/fuzz/$corpus.dict" ] && dict=("-dict=tests/fuzz/$corpus.dict")
-        mkdir -p "build/fuzz-corpus/$corpus" "tests/fuzz/corpus/$corpus"
-        if "build/fuzz/tests/$name" -max_total_time="$fuzz_seconds" -timeout=10 -rss_limit_mb=2048 \
-            -artifact_prefix="build/fuzz-artifacts/$name-" ${dict[@]+"${dict[@]}"} \
-            "build/fuzz-corpus/$corpus" "tests/fuzz/corpus/$corpus" >"$log" 2>&1; then
-            passed=$((passed + 1))
-            printf '%s: %s\n' "$name" "$(grep '^Done ' "$log" | tail -1)"
-        else
-            failed=$((failed + 1))
-            printf '%s FAILED, see %s\n' "$name" "$log"
-            tail -40 "$log"
-        fi
+    for name in tests/fuzz/fuzz_*.c; do
+        name=$(basename "$name" .c)
+        waiting+=("$name")
+    done
+    # As many at a time as there are jobs.
+    while [ ${#waiting[@]} != 0 ]; do
+        running=()
+        for name in "${waiting[@]:0:jobs}"; do
+            run_fuzzer "$name" &
+            running+=("$name" $!)
+        done
+        waiting=("${waiting[@]:jobs}")
+        while [ ${#running[@]} != 0 ]; do
+            name=${running[0]} log=$logs/${running[0]}.log
+            if wait "${running[1]}"; then
+                passed=$((passed + 1))
+                printf '%s: %s\n' "$name" "$(grep '^Done ' "$log" | tail -1)"
+            else
+                failed=$((failed + 1))
+                printf '%s FAILED, see %s\n' "$name" "$log"
+                tail -40 "$log"
+            fi
+            running=("${running[@]:2}")
+        done
     done
     note fuzz "$passed" "$failed" "targets, $fuzz_seconds s each"
 }
@@ -198,12 +216,15 @@ part_embed() {
 
 part_wire() {
     [ -e tests/wire/requirements.txt ] || return 0
-    build release || return 0
+    build release relay relay-sim || return 0
     prepare_wire wire || return 0
     export PYTHONDONTWRITEBYTECODE=1
-    run_pytest wire build -m 'not real' tests/wire
+    # Most of what these tests do is wait, so there are more of them at a time than cores. A file's tests stay
+    # together: they share a gateway.
+    local at_once=(-n $((jobs + 1)) --dist loadfile --no-loadscope-reorder)
+    run_pytest wire build "${at_once[@]}" -m 'not real' tests/wire
     build asan relay relay-sim || return 0
-    run_pytest wire-asan build/asan -m 'not real' tests/wire
+    run_pytest wire-asan build/asan "${at_once[@]}" -m 'not real and not once' tests/wire
 }
 
 # Its pictures are for people to look at: no test compares them.

@@ -13,6 +13,17 @@ _numbers = itertools.count(1)
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "real: needs a real model server, not part of make test")
+    config.addinivalue_line("markers", "once: what it tests is outside the C code, and the C code under it has other "
+                            "tests: not run again with AddressSanitizer")
+
+
+# Few tests, each of which takes long: where files are shared out among processes they come first.
+LONG = ("test_stack.py", "test_chaos.py", "test_postgres_kills.py", "test_shared_redis.py", "test_shared_limits.py",
+        "test_postgres.py", "test_semantic.py", "test_at_once.py", "test_gateways.py", "test_node.py")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 
 @pytest.fixture

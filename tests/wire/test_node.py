@@ -11,6 +11,9 @@ from dialects import DIALECTS, four_dialects, model_of, wait_closed
 from node_programs import run_node
 from support import wait_for
 
+# How SDKs ask and what they make of answers: the Python SDKs take the same doors under AddressSanitizer.
+pytestmark = pytest.mark.once
+
 MODELS = [model_of(d) for d in DIALECTS]
 
 

@@ -17,6 +17,8 @@ import pytest
 
 from support import BIN_DIR, ROOT, SURELY_SECONDS, clean_environment, free_port, wait_for
 
+pytestmark = pytest.mark.once  # a script and the programs that it starts
+
 SCRIPT = ROOT / "scripts/stack.sh"
 NAMES = ("balancer", "prometheus", "relay1", "relay2", "sim", "redis", "postgres")
 
