@@ -59,7 +59,7 @@ struct runtime {
     struct discovered_model *discovered; /* what servers said last; strings in discovered_arena */
     size_t discovered_count;
     struct arena discovered_arena;
-    struct fetch *fetch; /* of the embedding model; NULL: it was here, or is not to be had */
+    struct fetch *fetch;       /* of the embedding model; NULL: it was here, or is not to be had */
     struct exporter *exporter; /* NULL: no configuration has wanted traces yet */
     pthread_t signals;
     bool serving;       /* the workers are there */

@@ -1,8 +1,8 @@
-/* mutant.h - which of the mutants that are compiled into this program is awake; included by every file
- * that has faults, as written by tests/mutants/mutants.py.
+/* mutant.h - which of the mutants that are compiled into this program is awake; included by every
+ * file that has faults, as written by tests/mutants/mutants.py.
  *
- * RELAY_MUTANT=n wakes mutant n. RELAY_MUTANT_TRACE=file marks byte n of that file (which must exist and be
- * large enough) when mutant n is reached. */
+ * RELAY_MUTANT=n wakes mutant n. RELAY_MUTANT_TRACE=file marks byte n of that file (which must
+ * exist and be large enough) when mutant n is reached. */
 #ifndef RELAY_TESTS_MUTANTS_MUTANT_H
 #define RELAY_TESTS_MUTANTS_MUTANT_H
 
