@@ -283,7 +283,7 @@ function Keys(props: { of: Load<Usage>; total: string }) {
     return part === null || whole === null || whole <= 0n ? 0 : lengthOf(part) / lengthOf(whole)
   }
   return (
-    <Card title="Top keys by spend" flush aside={<Show when={props.of.data()}>{(u) => <>{plural(u().count, 'active key')}</>}</Show>}>
+    <Card title="Top keys by spend" flush aside={<Show when={props.of.data()}>{(u) => <>{plural(u().count - (u().rows.some((row) => !row.key) ? 1 : 0), 'active key')}</>}</Show>}>
       <Loaded of={props.of} part>
         {(u) => (
           <div class="scroll" tabindex="0" role="region" aria-label="Top keys by spend">
