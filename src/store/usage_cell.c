@@ -66,7 +66,9 @@ void usage_cell_deinit(struct usage_cell *c)
 
 void usage_cell_add(struct usage_cell *c, const struct usage_fact *f, int sign)
 {
-    unsigned speed = is_hit(f->cache) ? USAGE_HIT : USAGE_ASKED;
+    unsigned speed = is_hit(f->cache)   ? USAGE_HIT
+                     : f->status == 200 ? USAGE_ANSWERED
+                                        : USAGE_FAILED;
     c->caches[f->cache] += sign;
     count_status(c, f->status, sign);
     add(&c->prompt_tokens, f->prompt_tokens > 0 ? sign * f->prompt_tokens : 0);

@@ -27,8 +27,9 @@ struct usage_fact {
 
 struct usage_fact usage_fact_of(const struct record *r);
 
-/* Answers of the cache say nothing about the speed of whom they came from. */
-enum { USAGE_ASKED, USAGE_HIT, USAGE_SPEEDS };
+/* Speeds are kept apart: of providers that answered with 200, of those that failed, and of answers
+ * of the cache, which say nothing about the speed of whom they came from. */
+enum { USAGE_ANSWERED, USAGE_FAILED, USAGE_HIT, USAGE_SPEEDS };
 
 struct status_count {
     int status;

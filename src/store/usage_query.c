@@ -14,11 +14,12 @@
 #include "store/usage_internal.h"
 
 #define GROUPS_MAX 20000u
+#define TO_MS_MAX  (INT64_C(1) << 47) /* ids have 48 bits of milliseconds */
 #define NAME_BYTES (CLOCK_TEXT_BYTES + 1024)
 
 struct group {
     str name;
-    str provider, model; /* of latencies */
+    str provider, model; /* of models */
     struct usage_cell cell;
 };
 
@@ -99,6 +100,18 @@ static str name_of(enum usage_by by, int64_t at_ms, const struct uuid *key, str 
     return name_of_model(provider, model, out);
 }
 
+static struct usage_cell *cell_of(struct asking *k, int64_t at_ms, const struct uuid *key,
+                                  str provider, str model)
+{
+    char out[NAME_BYTES];
+    struct group *g = group_of(k, name_of(k->by, at_ms, key, provider, model, out));
+    if (k->by == USAGE_BY_MODEL && g->provider.len == 0 && provider.len > 0) {
+        g->provider = arena_copy(k->a, provider);
+        g->model = arena_copy(k->a, model);
+    }
+    return &g->cell;
+}
+
 /* ---- from the log ---- */
 
 /* A row is in the group of each of its tags. */
@@ -129,13 +142,11 @@ static void add_to_tags(struct asking *k, const struct usage_fact *f)
 static bool add_fact(void *ctx, const struct usage_fact *f)
 {
     struct asking *k = ctx;
-    char out[NAME_BYTES];
     if (k->by == USAGE_BY_TAG) {
         add_to_tags(k, f);
         usage_cell_add(&k->all, f, k->sign); /* once */
     } else {
-        str name = name_of(k->by, f->at_ms, &f->key, f->provider, f->model, out);
-        usage_cell_add(&group_of(k, name)->cell, f, k->sign);
+        usage_cell_add(cell_of(k, f->at_ms, &f->key, f->provider, f->model), f, k->sign);
     }
     return true;
 }
@@ -155,7 +166,6 @@ static bool add_rows(struct asking *k, int64_t from_ms, int64_t before_ms, int s
 static bool add_sum(void *ctx, const struct usage_sum *s)
 {
     struct asking *k = ctx;
-    char out[NAME_BYTES];
     struct varint_reader r = varint_reader_of(s->data);
     struct usage_entry e = {0};
     unsigned with = usage_part_with(s->part);
@@ -172,8 +182,9 @@ static bool add_sum(void *ctx, const struct usage_sum *s)
     }
     while (usage_entry_next(&r, with, &e)) {
         if (usage_entry_fits(&e, &k->filter)) {
-            str name = name_of(k->by, s->hour * USAGE_HOUR_MS, &e.key, e.provider, e.model, out);
-            if (!usage_cell_read(&group_of(k, name)->cell, e.cell)) {
+            struct usage_cell *cell =
+                cell_of(k, s->hour * USAGE_HOUR_MS, &e.key, e.provider, e.model);
+            if (!usage_cell_read(cell, e.cell)) {
                 r.bad = true;
             }
         }
@@ -365,44 +376,33 @@ bool usage_sum_up(struct db *d, const struct usage_query *q, struct arena *a,
 
 /* ---- latencies ---- */
 
-static bool add_latency(void *ctx, const struct usage_fact *f)
-{
-    struct asking *k = ctx;
-    char out[NAME_BYTES];
-    if (f->provider.len == 0) {
-        return true; /* nobody was asked */
-    }
-    struct group *g = group_of(k, name_of_model(f->provider, f->model, out));
-    if (g->provider.len == 0) {
-        g->provider = arena_copy(k->a, f->provider);
-        g->model = arena_copy(k->a, f->model);
-    }
-    usage_cell_add(&g->cell, f, 1);
-    return true;
-}
-
 bool db_latencies(struct db *d, int64_t from_us, struct arena *a, struct latency_row **rows,
                   size_t *count, str *why)
 {
     struct asking k;
     bool mine;
-    /* What a provider did not answer says nothing about its speed. */
-    struct usage_facts_ask ask = {.from = id_at(from_us),
-                                  .before = id_at(INT64_C(1) << 57),
-                                  .filter = {.status_from = 200,
-                                             .status_to = 200,
-                                             .caches = 1u << CACHE_MISS | 1u << CACHE_BYPASS}};
     asking_init(&k, d, a);
-    bool ok = whole(
-        d, k.driver->begin(d, false, &mine) && k.driver->facts(d, &ask, add_latency, &k), a, why);
+    k.by = USAGE_BY_MODEL;
+    int64_t from_ms = from_us > 0 ? from_us / 1000 : 0;
+    bool ok = whole(d, k.driver->begin(d, false, &mine) && add_range(&k, from_ms, TO_MS_MAX, true),
+                    a, why);
     *rows = arena_new(a, struct latency_row, k.count + 1);
-    *count = k.count;
+    *count = 0;
     for (size_t i = 0; i < k.count; i++) {
+        /* What a provider did not answer says nothing about its speed. */
         const struct group *g = k.groups[i];
-        struct usage_row row = row_of(&g->cell, true);
-        (*rows)[i] = (struct latency_row){g->provider,       g->model,        row.requests,
-                                          row.ttft_p50_ms,   row.ttft_p95_ms, row.latency_p50_ms,
-                                          row.latency_p95_ms};
+        const struct sketch *ttft = &g->cell.ttft[USAGE_ANSWERED];
+        const struct sketch *latency = &g->cell.latency[USAGE_ANSWERED];
+        int64_t requests = (int64_t)sketch_count(latency);
+        if (g->provider.len > 0 && requests > 0) {
+            (*rows)[(*count)++] = (struct latency_row){g->provider,
+                                                       g->model,
+                                                       requests,
+                                                       sketch_quantile(ttft, 0.50),
+                                                       sketch_quantile(ttft, 0.95),
+                                                       sketch_quantile(latency, 0.50),
+                                                       sketch_quantile(latency, 0.95)};
+        }
     }
     asking_deinit(&k);
     return ok;
