@@ -3,23 +3,10 @@
 # the run ends in "N passed, N failed". scripts/check.sh fast leaves clang-tidy out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-mkdir -p build/check-logs
-passed=0
-failed=0
-
-# attempt NAME COMMAND...: silent when all is well, apart from the command's last lines.
-attempt() {
-    local name=$1 log=build/check-logs/$1.log
-    shift
-    if "$@" >"$log" 2>&1; then
-        passed=$((passed + 1))
-        printf 'ok      %s\n' "$name"
-    else
-        failed=$((failed + 1))
-        printf 'FAILED  %s\n' "$name"
-        head -200 "$log"
-    fi
-}
+logs=build/check-logs
+mkdir -p $logs
+# shellcheck source=scripts/attempt.sh
+. scripts/attempt.sh
 
 c_files() { git ls-files -co --exclude-standard -- "$@" | while read -r f; do [ ! -e "$f" ] || echo "$f"; done; }
 

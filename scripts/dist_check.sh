@@ -13,27 +13,16 @@ cd "$(dirname "$0")/.."
 PROGRAM=dist-check
 # shellcheck source=scripts/bare_debian.sh
 . scripts/bare_debian.sh
-passed=0
-failed=0
+# shellcheck source=scripts/attempt.sh
+. scripts/attempt.sh
 work=$(mktemp -d)
+logs=$work/logs
+mkdir "$logs"
 trap 'rm -rf "$work"' EXIT
 package=$(echo build/dist/relay_*.deb)
 [ -e "$package" ] || {
     echo "$PROGRAM: there is no package in build/dist: make dist" >&2
     exit 1
-}
-
-attempt() {
-    local name=$1
-    shift
-    if "$@" >"$work/log" 2>&1; then
-        passed=$((passed + 1))
-        printf 'ok      %s\n' "$name"
-    else
-        failed=$((failed + 1))
-        printf 'FAILED  %s\n' "$name"
-        tail -40 "$work/log"
-    fi
 }
 
 lend_dependencies() {

@@ -2,6 +2,7 @@
  * by what stands before them in it, both as bytes, so that sorting by these makes the rows. */
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "store/usage_internal.h"
@@ -25,6 +26,20 @@ unsigned usage_part_with(enum usage_part part)
                                     [USAGE_MODEL_KEYS] = USAGE_WITH_KEY,
                                     [USAGE_DELTA] = USAGE_WITH_KEY | USAGE_WITH_MODEL};
     return with[part];
+}
+
+struct usage_entry usage_sum_names(const struct usage_sum *s)
+{
+    struct usage_entry e = {0};
+    bool is_key = s->part == USAGE_KEY || s->part == USAGE_KEY_MODELS;
+    if (is_key && s->name.len == sizeof e.key.b) {
+        memcpy(e.key.b, s->name.p, sizeof e.key.b);
+    } else if (s->part == USAGE_MODEL_KEYS) {
+        struct varint_reader name = varint_reader_of(s->name);
+        e.provider = varint_take_text(&name);
+        e.model = varint_take_text(&name);
+    }
+    return e;
 }
 
 void usage_gather_init(struct usage_gather *g)

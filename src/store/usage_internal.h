@@ -36,6 +36,9 @@ struct usage_sum {
     str name, data;
 };
 
+/* What the name of a row says of all its cells: the key or the model. Borrowed from it. */
+struct usage_entry usage_sum_names(const struct usage_sum *s);
+
 struct usage_state {
     int64_t from_hour;   /* from here on the summaries hold what the log holds */
     int64_t days_before; /* days from from_hour to before this one have rows of their own */

@@ -167,18 +167,12 @@ static bool add_sum(void *ctx, const struct usage_sum *s)
 {
     struct asking *k = ctx;
     struct varint_reader r = varint_reader_of(s->data);
-    struct usage_entry e = {0};
+    struct usage_entry e = usage_sum_names(s);
     unsigned with = usage_part_with(s->part);
-    if ((s->part == USAGE_KEY || s->part == USAGE_KEY_MODELS) && s->name.len == sizeof e.key.b) {
-        memcpy(e.key.b, s->name.p, sizeof e.key.b);
-    } else if (s->part == USAGE_MODEL_KEYS) {
-        struct varint_reader name = varint_reader_of(s->name);
-        e.provider = varint_take_text(&name);
-        e.model = varint_take_text(&name);
-        if (!usage_entry_fits(&e, &(struct log_filter){.provider = k->filter.provider,
-                                                       .model = k->filter.model})) {
-            return true;
-        }
+    if (s->part == USAGE_MODEL_KEYS &&
+        !usage_entry_fits(&e, &(struct log_filter){.provider = k->filter.provider,
+                                                   .model = k->filter.model})) {
+        return true;
     }
     while (usage_entry_next(&r, with, &e)) {
         if (usage_entry_fits(&e, &k->filter)) {

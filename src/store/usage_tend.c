@@ -45,15 +45,8 @@ static bool take_row(struct tend *t, const struct usage_sum *s, enum usage_part 
                      int64_t hour)
 {
     struct varint_reader r = varint_reader_of(s->data);
-    struct usage_entry e = {0};
+    struct usage_entry e = usage_sum_names(s);
     unsigned with = usage_part_with(s->part);
-    if ((s->part == USAGE_KEY || s->part == USAGE_KEY_MODELS) && s->name.len == sizeof e.key.b) {
-        memcpy(e.key.b, s->name.p, sizeof e.key.b);
-    } else if (s->part == USAGE_MODEL_KEYS) {
-        struct varint_reader name = varint_reader_of(s->name);
-        e.provider = varint_take_text(&name);
-        e.model = varint_take_text(&name);
-    }
     while (usage_entry_next(&r, with, &e)) {
         if (!usage_cell_read(usage_gather_cell(&t->gather, part, span, hour, &e), e.cell)) {
             r.bad = true;
