@@ -170,8 +170,8 @@ static bool add_sum(void *ctx, const struct usage_sum *s)
     struct usage_entry e = usage_sum_names(s);
     unsigned with = usage_part_with(s->part);
     if (s->part == USAGE_MODEL_KEYS &&
-        !usage_entry_fits(&e, &(struct log_filter){.provider = k->filter.provider,
-                                                   .model = k->filter.model})) {
+        !usage_entry_fits(
+            &e, &(struct log_filter){.provider = k->filter.provider, .model = k->filter.model})) {
         return true;
     }
     while (usage_entry_next(&r, with, &e)) {
