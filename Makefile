@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 export JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help run build docs stack stack-stop deploy-check test test-real bench bench-encoder bench-cache bench-postgres bench-served chaos asan tsan fuzz check web format install dist newcomer clean
+.PHONY: help run build docs stack stack-stop deploy-check test test-real bench bench-encoder bench-cache bench-postgres bench-served bench-usage chaos asan tsan fuzz check web format install dist newcomer clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -47,6 +47,9 @@ bench-postgres: ## how fast a journal of a million rows drains into PostgreSQL
 
 bench-served: ## what PostgreSQL and Redis cost a gateway, beside one without them
 	@scripts/bench_served.sh $(ARGS)
+
+bench-usage: ## how fast the dashboard's panels answer over ten million rows
+	@scripts/bench_usage.sh $(ARGS)
 
 bench-cache: ## what the semantic cache serves, and how much of it is wrong: DATA=folder
 	@scripts/setup.sh test

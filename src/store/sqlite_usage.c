@@ -242,7 +242,7 @@ static bool drop(struct db *base, int span, int64_t from_hour, int64_t before_ho
 {
     struct sqlite_db *d = sqlite_of(base);
     return drop_from(d,
-                     "DELETE FROM usage_sum WHERE part BETWEEN 0 AND 3 AND span = ?3"
+                     "DELETE FROM usage_sum WHERE part IN (0, 1, 2, 3) AND span = ?3"
                      " AND hour >= ?1 AND hour < ?2",
                      span, from_hour, before_hour) &&
            (span != 1 ||
