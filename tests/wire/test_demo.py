@@ -1,5 +1,6 @@
 """The newcomer's way: no file, no keys, nothing installed. `relay serve --demo` is what `make run` starts."""
 
+import json
 import os
 import re
 import signal
@@ -8,7 +9,7 @@ import subprocess
 import httpx
 from openai import OpenAI
 
-from support import RELAY_BIN, Process, clean_environment, free_port, wait_for
+from support import RELAY_BIN, SURELY_SECONDS, Process, clean_environment, free_port, wait_for
 
 
 CURL = r"  (curl -N .*(?:\n    .*)*)"
@@ -88,9 +89,9 @@ def test_the_first_ten_minutes(tmp_path):
         try:
             wait_for(again.ready, why=again.log)
             assert key_path.read_text().strip() == key
-            done = subprocess.run([RELAY_BIN, "logs", "--since", "1h"], cwd=tmp_path, capture_output=True,
-                                  text=True, timeout=20, env=clean_environment())
-            assert done.stdout.count(" 200 ") == 3, done.stdout
+            done = subprocess.run([RELAY_BIN, "logs", "--json", "--since", "1h"], cwd=tmp_path, capture_output=True,
+                                  text=True, timeout=SURELY_SECONDS, env=clean_environment())
+            assert [json.loads(line)["status"] for line in done.stdout.splitlines()] == [200] * 3, done.stdout
             sim = child_of(again.pid)
             again.signal(signal.SIGKILL)
             again.process.wait()
