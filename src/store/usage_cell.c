@@ -214,9 +214,10 @@ bool usage_entry_next(struct varint_reader *r, unsigned with, struct usage_entry
     }
     if ((with & USAGE_WITH_KEY) != 0) {
         str key = varint_take_bytes(r, sizeof out->key.b);
-        if (key.p != NULL) {
-            memcpy(out->key.b, key.p, sizeof out->key.b);
+        if (r->bad) {
+            return false;
         }
+        memcpy(out->key.b, key.p, sizeof out->key.b);
     }
     if ((with & USAGE_WITH_MODEL) != 0) {
         out->provider = varint_take_text(r);
