@@ -1,9 +1,7 @@
-/*
- * Runs a fuzz target over the files of its corpus, without libFuzzer.
+/* Runs a fuzz target over the files of its corpus, without libFuzzer.
  *
  * Every input a fuzzer ever kept is part of the ordinary test run this way, under gcc and every
- * sanitizer. An absent corpus is an error: a fuzz target without one tests nothing here.
- */
+ * sanitizer. An absent corpus is an error: a fuzz target without one tests nothing here. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdint.h>

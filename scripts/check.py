@@ -2,7 +2,7 @@
 """The rules of the house that no compiler knows. Needs only Python's standard library.
 
     scripts/check.py             every rule
-    scripts/check.py RULE...     some: layers guards lengths banned words globals tables bugs
+    scripts/check.py RULE...     some: layers guards lengths heads banned words globals tables bugs places
 
 Each rule prints its findings as `file:line: what is wrong` and one closing line. A call that is banned,
 or a mutable global, is let through by a comment on its line or the line above that begins with
@@ -12,6 +12,8 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+
+import check_places
 
 ROOT = Path(__file__).resolve().parent.parent
 FILE_LINES_MAX = 500
@@ -291,6 +293,27 @@ def rule_bugs():
         if bug not in tests:
             complain("tests", 1, f"bug {bug} has no test that is called bug_{bug:02d}_…")
         print(f"  {bug:2d} {', '.join(tests.get(bug, ['missing']))}")
+
+
+def rule_places():
+    """What the pages say of a file's line is there (scripts/check_places.py --fix renumbers)."""
+    for page, line, what in check_places.findings():
+        complain(page, line, what)
+
+
+def rule_heads():
+    """Every source begins with what it is for; in src/ and sim/ behind its own name, and not by reference to its header."""
+    comments = {".c": "/* ", ".h": "/* ", ".def": "/* ", ".lua": "-- ", ".sh": "# ", ".py": '"""', ".ts": "/* ",
+                ".tsx": "/* ", ".mjs": ("/* ", "// "), ".css": "/* ", ".cmake": "# "}
+    for name in repository_files():
+        path = Path(name)
+        if path.suffix not in comments or name.startswith("web/dist/"):
+            continue
+        text = re.sub(r"\A#!.*\n", "", read(name))
+        if not text.startswith(comments[path.suffix]):
+            complain(name, 1, "begin it with a comment that says what it is for")
+        elif name.startswith(("src/", "sim/")) and not re.match(rf"\S+ {re.escape(path.name)} - (?!see )", text):
+            complain(name, 1, f"begin it with `{path.name} - ` and what it is for")
 
 
 RULES = {name[len("rule_"):]: function for name, function in list(globals().items())

@@ -34,7 +34,7 @@ check_tidy() {
 format_release=14
 
 attempt dev-build scripts/build.sh dev
-for rule in layers guards lengths banned words globals tables bugs; do
+for rule in layers guards lengths heads banned words globals tables bugs places; do
     attempt "$rule" python3 scripts/check.py "$rule"
 done
 sed -n '/ten longest/,$p' build/check-logs/lengths.log

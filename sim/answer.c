@@ -1,10 +1,8 @@
-/*
- * answer.c: the answer to a question, the same for every dialect and the same every time.
+/* answer.c - the answer to a question, the same for every dialect and the same every time.
  *
  * The text names the model and repeats the question, so a test can tell from an answer what reached
  * the provider. Token counts follow from the text by one rule (count_tokens), so usage, pace and
- * length limits always agree with each other unless the plan says otherwise.
- */
+ * length limits always agree with each other unless the plan says otherwise. */
 #include "ask.h"
 
 #include <ctype.h>

@@ -1,10 +1,8 @@
-/*
- * anthropic.c: the Anthropic Messages dialect, as a provider speaks it: requests in, messages and
+/* anthropic.c - the Anthropic Messages dialect, as a provider speaks it: requests in, messages and
  * named events out.
  *
  * input_tokens leaves out what was read from or written to a cache, and the usage of message_delta
- * is cumulative: it repeats the input side.
- */
+ * is cumulative: it repeats the input side. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,5 +1,4 @@
-/*
- * ask.c: what the four readers of requests share: JSON access, content parts, tools, stops.
+/* ask.c - what the four readers of requests share: JSON access, content parts, tools, stops.
  *
  * The readers are lenient where providers differ and strict where all agree, so that a gateway that
  * sends nonsense hears about it. Numbers are read as raw text: nothing here needs them as doubles.

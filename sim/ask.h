@@ -1,7 +1,5 @@
-/*
- * ask.h: what a request asks for, whatever its dialect; and the answer to it, before it is written
- * in a dialect. Four readers fill the first, answer.c makes the second, four writers render it.
- */
+/* ask.h - what a request asks for, whatever its dialect; and the answer to it, before it is written
+ * in a dialect. Four readers fill the first, answer.c makes the second, four writers render it. */
 #ifndef RELAY_SIM_ASK_H
 #define RELAY_SIM_ASK_H
 

@@ -1,8 +1,6 @@
-/*
- * bench.c: two fixed answers, so that a benchmark can use the simulator as its bare upstream: a
+/* bench.c - two fixed answers, so that a benchmark can use the simulator as its bare upstream: a
  * plain completion with a body of exactly 600 bytes, and a stream of 34 events (role, 31 deltas,
- * finish, usage) and [DONE].
- */
+ * finish, usage) and [DONE]. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,7 +1,5 @@
-/*
- * bytes.c: slices, growing buffers, JSON strings, base64 and UTF-8 counting (bytes.h has the
- * contract).
- */
+/* bytes.c - slices, growing buffers, JSON strings, base64 and UTF-8 counting (bytes.h has the
+ * contract). */
 #include "bytes.h"
 
 #include <stdarg.h>

@@ -1,10 +1,8 @@
-/*
- * bytes.h: the two shapes of bytes in the simulator, and the encodings it needs.
+/* bytes.h - the two shapes of bytes in the simulator, and the encodings it needs.
  *
  * A slice borrows bytes that somebody else owns; a struct bytes owns and grows them up to a named
  * maximum. Going over the maximum is no accident that has to be checked after every call: it sets
- * `full`, later additions do nothing, and whoever finishes the buffer looks at the flag once.
- */
+ * `full`, later additions do nothing, and whoever finishes the buffer looks at the flag once. */
 #ifndef RELAY_SIM_BYTES_H
 #define RELAY_SIM_BYTES_H
 

@@ -1,8 +1,6 @@
-/*
- * config.c: the running configuration is one JSON document. A change names members: a value
+/* config.c - the running configuration is one JSON document. A change names members: a value
  * replaces what was there, null puts the default back; the new document takes effect whole or not
- * at all.
- */
+ * at all. */
 #include <stdlib.h>
 #include <string.h>
 

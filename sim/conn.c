@@ -1,9 +1,7 @@
-/*
- * conn.c: the connection: socket, TLS session, reading and closing. play.c sends the answers.
+/* conn.c - the connection: socket, TLS session, reading and closing. play.c sends the answers.
  *
  * A write in flight points into the wire value, which the connection holds a reference to, so
- * nothing is copied on the way out.
- */
+ * nothing is copied on the way out. */
 #include "conn_state.h"
 
 #include <openssl/err.h>

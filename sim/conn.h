@@ -1,9 +1,7 @@
-/*
- * conn.h: one accepted connection: reads requests, plays back one wire value after another.
+/* conn.h - one accepted connection: reads requests, plays back one wire value after another.
  *
  * A connection answers one request at a time. While it plays, what the peer sends is kept (up to a
- * limit, then reading pauses), so that a peer that leaves is noticed at once.
- */
+ * limit, then reading pauses), so that a peer that leaves is noticed at once. */
 #ifndef RELAY_SIM_CONN_H
 #define RELAY_SIM_CONN_H
 

@@ -1,7 +1,5 @@
-/*
- * conn_state.h: the inside of a connection, for the two files that know it: conn.c (socket, TLS,
- * reading) and play.c (sending an answer).
- */
+/* conn_state.h - the inside of a connection, for the two files that know it: conn.c (socket, TLS,
+ * reading) and play.c (sending an answer). */
 #ifndef RELAY_SIM_CONN_STATE_H
 #define RELAY_SIM_CONN_STATE_H
 

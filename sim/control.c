@@ -1,10 +1,8 @@
-/*
- * control.c: the control API under /__sim/, in JSON.
+/* control.c - the control API under /__sim/, in JSON.
  *
  *   GET  config    the running configuration        POST config   change members (PUT: all)
  *   POST reset     back to the start                GET  stats    counters
- *   GET  requests  the last requests (?limit=N)     GET  fields   what can be set
- */
+ *   GET  requests  the last requests (?limit=N)     GET  fields   what can be set */
 #include <stdlib.h>
 #include <string.h>
 

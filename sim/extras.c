@@ -1,7 +1,5 @@
-/*
- * extras.c: the answers that are no chat: lists of models, embeddings, token counts, and the small
- * doors of Ollama that tell a client whether and which Ollama is there.
- */
+/* extras.c - the answers that are no chat: lists of models, embeddings, token counts, and the small
+ * doors of Ollama that tell a client whether and which Ollama is there. */
 #include <math.h>
 #include <string.h>
 

@@ -1,8 +1,6 @@
-/*
- * frames.c: puts events into the shape of a stream (SSE, NDJSON, one JSON array) or of a plain
+/* frames.c - puts events into the shape of a stream (SSE, NDJSON, one JSON array) or of a plain
  * body, with the faults that change shape or content: line ends, comments, malformed and oversize
- * events.
- */
+ * events. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,8 +1,6 @@
-/*
- * gemini.c: the native Gemini dialect, as a provider speaks it: each event of a stream is a whole
+/* gemini.c - the native Gemini dialect, as a provider speaks it: each event of a stream is a whole
  * GenerateContentResponse with new parts only, lines end in CRLF, and nothing marks the end but
- * finishReason. Without alt=sse the stream is one JSON array.
- */
+ * finishReason. Without alt=sse the stream is one JSON array. */
 #include <stdio.h>
 #include <string.h>
 

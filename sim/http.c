@@ -1,6 +1,4 @@
-/*
- * http.c: the request reader (http.h has the contract; RFC 9112 is the source of the rules).
- */
+/* http.c - the request reader (http.h has the contract; RFC 9112 is the source of the rules). */
 #include "http.h"
 
 #include <string.h>

@@ -1,10 +1,8 @@
-/*
- * http.h: reads one HTTP/1.1 request out of bytes, strictly, without I/O.
+/* http.h - reads one HTTP/1.1 request out of bytes, strictly, without I/O.
  *
  * The simulator shares no HTTP code with the gateway: two independent readings of the standard find
  * more mistakes than one. What it receives is kept as it came (header order and case), since tests
- * assert on it.
- */
+ * assert on it. */
 #ifndef RELAY_SIM_HTTP_H
 #define RELAY_SIM_HTTP_H
 

@@ -1,6 +1,4 @@
-/*
- * main.c: starts the simulator: options, TLS, the listening socket, signals, the loop.
- */
+/* main.c - starts the simulator: options, TLS, the listening socket, signals, the loop. */
 #include <openssl/ssl.h>
 #include <signal.h>
 #include <stdio.h>

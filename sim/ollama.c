@@ -1,8 +1,6 @@
-/*
- * ollama.c: Ollama's native chat dialect: one JSON object per line, streamed unless the request
+/* ollama.c - Ollama's native chat dialect: one JSON object per line, streamed unless the request
  * says stream:false. Tool calls come whole, in a line of their own; the last line says "stop" even
- * then.
- */
+ * then. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>

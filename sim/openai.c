@@ -1,9 +1,7 @@
-/*
- * openai.c: writes chat completions of the OpenAI dialect, plain and streamed, and its errors.
+/* openai.c - writes chat completions of the OpenAI dialect, plain and streamed, and its errors.
  *
  * The flavours differ in usage (x_groq, cost, ticks, reasoning outside completion_tokens) and in
- * the name of the reasoning member. Everything else is one shape.
- */
+ * the name of the reasoning member. Everything else is one shape. */
 #include <stdio.h>
 #include <string.h>
 

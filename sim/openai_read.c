@@ -1,6 +1,4 @@
-/*
- * openai_read.c: reads chat completion and embedding requests of the OpenAI dialect.
- */
+/* openai_read.c - reads chat completion and embedding requests of the OpenAI dialect. */
 #include "ask.h"
 
 static bool read_tools(struct ask *a, struct bytes *why)

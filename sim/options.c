@@ -1,7 +1,5 @@
-/*
- * options.c: the table of flags. A flag that sets something for every answer is only a shorter way
- * to write a member of the configuration document.
- */
+/* options.c - the table of flags. A flag that sets something for every answer is only a shorter way
+ * to write a member of the configuration document. */
 #include "options.h"
 
 #include <stdio.h>

@@ -1,6 +1,4 @@
-/*
- * options.h: the command line. Settings become the start document, the rest stays here.
- */
+/* options.h - the command line. Settings become the start document, the rest stays here. */
 #ifndef RELAY_SIM_OPTIONS_H
 #define RELAY_SIM_OPTIONS_H
 

@@ -1,8 +1,6 @@
-/*
- * plan.c: the table of settings, and the conversions from text and JSON into a plan.
+/* plan.c - the table of settings, and the conversions from text and JSON into a plan.
  *
- * A new setting is one member of struct plan and one row here.
- */
+ * A new setting is one member of struct plan and one row here. */
 #include "plan.h"
 
 #include <stdlib.h>

@@ -1,12 +1,10 @@
-/*
- * plan.h: everything that decides how one request is answered, as one flat value.
+/* plan.h - everything that decides how one request is answered, as one flat value.
  *
  * The same names are used wherever a setting can be given: in the configuration document, in a
  * rule's `then`, in a header (x-sim-retry-after) and in a directive in the user's text
  * ([[sim:retry_after=7]]). One table in plan.c knows the names, kinds and limits. Later sources win
  * over earlier ones. All slices and JSON values are borrowed from the document or request that set
- * them; a plan lives only while one answer is being built.
- */
+ * them; a plan lives only while one answer is being built. */
 #ifndef RELAY_SIM_PLAN_H
 #define RELAY_SIM_PLAN_H
 

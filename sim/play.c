@@ -1,7 +1,5 @@
-/*
- * play.c: plays a wire value back: one loop (conn_play) that sends what is due, up to the next
- * stall, split or end; if there is more, a timer or the end of a write calls the loop again.
- */
+/* play.c - plays a wire value back: one loop (conn_play) that sends what is due, up to the next
+ * stall, split or end; if there is more, a timer or the end of a write calls the loop again. */
 #include "conn_state.h"
 
 static double now_ms(void)

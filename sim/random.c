@@ -1,6 +1,4 @@
-/*
- * random.c: repeatable randomness (splitmix64) and the three latency distributions.
- */
+/* random.c - repeatable randomness (splitmix64) and the three latency distributions. */
 #include <math.h>
 
 #include "sim.h"

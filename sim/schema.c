@@ -1,10 +1,8 @@
-/*
- * schema.c: a value that fits a JSON schema, so that tool arguments and structured answers are
+/* schema.c - a value that fits a JSON schema, so that tool arguments and structured answers are
  * valid.
  *
  * Every property gets a value down to a depth, below it only the required ones: recursive schemas
- * end, and strict ones (all properties required) are met. Unknown keywords are ignored.
- */
+ * end, and strict ones (all properties required) are met. Unknown keywords are ignored. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,6 @@
-/*
- * script.c: rules. A rule says which requests it is for, how often, and which settings they get:
+/* script.c - rules. A rule says which requests it is for, how often, and which settings they get:
  * {"match":{"model":"gpt-*","contains":"hi"},"times":2,"then":{"status":503}}. Rules are tried in
- * order; the first that fits and has times left is used, and no other.
- */
+ * order; the first that fits and has times left is used, and no other. */
 #include <string.h>
 
 #include "sim.h"

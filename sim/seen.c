@@ -1,7 +1,5 @@
-/*
- * seen.c: the last requests as they came, and how each exchange ended. Credentials are shown: this
- * is a simulator, and tests assert on what a gateway sends.
- */
+/* seen.c - the last requests as they came, and how each exchange ended. Credentials are shown: this
+ * is a simulator, and tests assert on what a gateway sends. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

@@ -1,10 +1,8 @@
-/*
- * sim.c: from a request to a wire value. Read this first.
+/* sim.c - from a request to a wire value. Read this first.
  *
  * sim_on_request finds the door (path -> dialect and task), checks the key, reads the body, builds
  * the plan (configuration, then the first rule that fits, then x-sim-* headers, then directives in
- * the user's text) and renders one of: bytes given raw, an error, or the dialect's answer.
- */
+ * the user's text) and renders one of: bytes given raw, an error, or the dialect's answer. */
 #include "sim.h"
 
 #include <stdio.h>

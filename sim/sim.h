@@ -1,7 +1,5 @@
-/*
- * sim.h: the simulator itself: its configuration, what it has seen, and the way from a request to
- * an answer. One value on main's stack; nothing here is global.
- */
+/* sim.h - the simulator itself: its configuration, what it has seen, and the way from a request to
+ * an answer. One value on main's stack; nothing here is global. */
 #ifndef RELAY_SIM_SIM_H
 #define RELAY_SIM_SIM_H
 

@@ -1,6 +1,4 @@
-/*
- * wire.c: from frames to the bytes on the wire: response head, framing, due times, byte faults.
- */
+/* wire.c - from frames to the bytes on the wire: response head, framing, due times, byte faults. */
 #include "wire.h"
 
 #include <stdio.h>

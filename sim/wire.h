@@ -1,11 +1,9 @@
-/*
- * wire.h: an answer as the bytes that go out, with the times at which they are due and the faults.
+/* wire.h - an answer as the bytes that go out, with the times at which they are due and the faults.
  *
  * An answer is built whole before its first byte is sent: first as frames (events of a stream, or
  * one body), then as a wire value that the connection only plays back. Nothing is decided while
  * sending, so every fault can be placed at an exact byte, and one wire value can serve many
- * connections at once (that is what makes the bench answers cheap).
- */
+ * connections at once (that is what makes the bench answers cheap). */
 #ifndef RELAY_SIM_WIRE_H
 #define RELAY_SIM_WIRE_H
 

@@ -1,5 +1,4 @@
-/*
- * The test harness: one header, one program per test file.
+/* The test harness: one header, one program per test file.
  *
  *     #include "check.h"
  *
@@ -16,8 +15,7 @@
  * ends with `N passed, N failed`, counted in tests, and exits with 0 only if none failed.
  *
  * It depends on the C library alone, so that base/ can be tested with it. CHECK_STR compares with a
- * C string anything that has `.p` and `.len`, as str does; CHECK_CSTR compares two C strings.
- */
+ * C string anything that has `.p` and `.len`, as str does; CHECK_CSTR compares two C strings. */
 #ifndef RELAY_TESTS_CHECK_H
 #define RELAY_TESTS_CHECK_H
 

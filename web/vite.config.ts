@@ -1,3 +1,4 @@
+/* How the dashboard is built, served in development and tested. */
 import { readFileSync } from 'node:fs'
 import solid from 'vite-plugin-solid'
 import { type Plugin, defineConfig } from 'vitest/config'

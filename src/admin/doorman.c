@@ -1,4 +1,5 @@
-/* doorman.c - see doorman.h. */
+/* doorman.c - three tables of a fixed size behind one lock: ended sessions, used tokens, wrong keys
+ * by address. The oldest makes room. */
 #include "admin/doorman.h"
 
 #include <pthread.h>

@@ -1,4 +1,5 @@
-/* dry_run.c - see dry_run.h. */
+/* dry_run.c - asks choose() as a request would, and shows what it says. Changes no measurement and
+ * calls no provider. */
 #include "admin/dry_run.h"
 
 #include <math.h>

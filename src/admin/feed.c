@@ -1,4 +1,4 @@
-/* feed.c - see feed.h.
+/* feed.c - the ring of new rows, and the job that fills it while somebody watches.
  *
  * A row gets its id when its request begins and comes into the store when it has ended, so a long
  * request's row appears behind younger ones. Each look therefore goes back a while and passes over

@@ -1,4 +1,5 @@
-/* key_json.c - see key_json.h. */
+/* key_json.c - keys to JSON and drafts from it, for the admin API and the command line. A key's
+ * secret is never here. */
 #include "admin/key_json.h"
 
 #include "base/clock.h"

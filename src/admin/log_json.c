@@ -1,4 +1,5 @@
-/* log_json.c - see log_json.h. */
+/* log_json.c - writes rows and sums of the log as JSON. Asks the store for nothing: what it writes
+ * is handed to it. */
 #include "admin/log_json.h"
 
 #include "admin/model_json.h"

@@ -1,4 +1,5 @@
-/* log_query.c - see log_query.h. */
+/* log_query.c - reads range and filters of a question about the log, the same way for every call.
+ */
 #include "admin/log_query.h"
 
 #define DAY_US INT64_C(86400000000)

@@ -1,4 +1,4 @@
-/* model_json.c - see model_json.h. */
+/* model_json.c - writes models as JSON; what the log knows of their latency is handed to it. */
 #include "admin/model_json.h"
 
 #include <math.h>

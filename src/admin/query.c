@@ -1,4 +1,5 @@
-/* query.c - see query.h. */
+/* query.c - takes a query string apart: names, values, percent signs. Which parameters a call knows
+ * is its row in routes.c. */
 #include "admin/query.h"
 
 static int hex_value(char c)

@@ -1,4 +1,5 @@
-/* secrets.c - see secrets.h. */
+/* secrets.c - signs and checks sessions and tokens. Keeps nothing: what has ended or was used is
+ * the doorman's. */
 #include "admin/secrets.h"
 
 #include <assert.h>

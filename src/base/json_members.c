@@ -1,4 +1,4 @@
-/* json_members.c - see json_members.h. */
+/* json_members.c - writes members with their commas. The values are not looked at. */
 #include "base/json_members.h"
 
 #include "base/clock.h"

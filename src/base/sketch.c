@@ -1,5 +1,6 @@
-/* sketch.c - see sketch.h. Counters lie in one piece, from the lowest bucket in use to the highest:
- * latencies of one kind span a few hundred buckets, and adding up is adding numbers. */
+/* sketch.c - the counters of a DDSketch. They lie in one piece, from the lowest bucket in use to
+ * the highest: latencies of one kind span a few hundred buckets, and adding up is adding numbers.
+ */
 #include "base/sketch.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* thread.c - names and priorities of threads, as the kernel has them. Starts no thread. */
 #include "base/thread.h"
 
 #include <pthread.h>

@@ -1,3 +1,5 @@
+/* trace_context.c - reads and writes the two header fields of W3C Trace Context. Pure: whether a
+ * request is traced is path/trace.c's decision. */
 #include "base/trace_context.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* args.c - see args.h. The help text is made from the same table that is parsed. */
+/* args.c - reads arguments by a table. The help text is made from the same table that is parsed. */
 #include "cli/args.h"
 
 #include <stdarg.h>

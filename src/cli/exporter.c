@@ -1,3 +1,5 @@
+/* exporter.c - the thread that sends finished spans to the collector. It takes from the queue and
+ * touches nothing else of the gateway; what the collector does not take is dropped and counted. */
 #include "cli/exporter.h"
 
 #include <assert.h>

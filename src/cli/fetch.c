@@ -1,3 +1,5 @@
+/* fetch.c - the thread that gets a model's files from an https address: tries, redirects, one file
+ * after the other. What it writes goes through fetch_folder.c; nothing waits for it. */
 #include "cli/fetch.h"
 
 #include <assert.h>

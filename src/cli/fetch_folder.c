@@ -1,3 +1,5 @@
+/* fetch_folder.c - a model's folder in the making, beside the place it is for, which it takes by a
+ * rename only once it is whole. Knows no network. */
 #include "cli/fetch_folder.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* calls.c - see calls.h. The form of a joined id: <id>__sigb_<base64url without padding>, or, for a
- * signature that is not base64, <id>__sigh_<hex>. */
+/* calls.c - names, ids and signatures of tool calls. The form of a joined id: <id>__sigb_<base64url
+ * without padding>, or, for a signature that is not base64, <id>__sigh_<hex>. */
 #include "dialects/calls.h"
 
 #include "dialects/spans.h"

@@ -1,4 +1,5 @@
-/* likeness.c - see likeness.h.
+/* likeness.c - remembers what stands around the text of one event and tries it on the next. It only
+ * ever answers what parsing would.
  *
  * The content's place is certain when `"content"` stands in the event once: in valid JSON such
  * bytes are a member's name and nothing else, unless the first quote is escaped. Text with an

@@ -1,4 +1,5 @@
-/* reader.c - see reader.h. */
+/* reader.c - reading members of a client's JSON by type, and the sentence that names the field that
+ * is wrong. */
 #include "dialects/reader.h"
 
 #include <assert.h>

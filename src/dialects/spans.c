@@ -1,4 +1,5 @@
-/* spans.c - see spans.h. Texts are valid JSON already: they were parsed before. */
+/* spans.c - walks JSON texts member by member without a tree. Texts are valid JSON already: they
+ * were parsed before. */
 #include "dialects/spans.h"
 
 #include <assert.h>

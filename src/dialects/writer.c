@@ -1,4 +1,5 @@
-/* writer.c - see writer.h. */
+/* writer.c - putting a request together for a provider, and refusing what its dialect cannot say.
+ * No dialect of its own. */
 #include "dialects/writer.h"
 
 #include <assert.h>

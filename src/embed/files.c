@@ -1,3 +1,5 @@
+/* files.c - opens and maps the files of a model's folder and checks their sums; nothing is written.
+ */
 #include "embed/files.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* model.c - opens a model: every tensor by name, shape and type against what the code is made for,
+ * then packed. What does not fit is refused in one sentence. */
 #include "embed/model.h"
 
 #include <stdio.h>

@@ -1,3 +1,5 @@
+/* tokenizer.c - a text to ids of word pieces, and the trie that is made of a vocabulary. What a
+ * character becomes is unicode.c's. */
 #include "embed/tokenizer.h"
 
 #include <stdio.h>

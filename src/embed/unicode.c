@@ -1,3 +1,5 @@
+/* unicode.c - looks a character up in the table that scripts/unicode_table.py makes
+ * (data/unicode.inc). No rule about characters is written here. */
 #include "embed/unicode.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
-/* audits.c - see audits.h. */
+/* audits.c - the ring of the last judged audits, and the smallest level that holds the error bound
+ * on them. */
 #include "guard/audits.h"
 
 #include <math.h>

@@ -1,3 +1,5 @@
+/* compare.c - the vetoes of a pair: which rules say that two texts ask different things. It reads
+ * features only, never the texts, and the order of the two must not matter. */
 #include <math.h>
 
 #include "guard/match.h"

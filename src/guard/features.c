@@ -1,3 +1,5 @@
+/* features.c - a text to the block of features that is kept beside its answer: tokens with what is
+ * known of them. Pure and bounded; what is beyond the bounds is told as a trait. */
 #include "guard/features.h"
 
 /* A text beyond the first is cut; beyond the second it is told as too long for the encoder, whose

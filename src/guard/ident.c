@@ -1,4 +1,5 @@
-/* What is one thing to a machine, and so must be equal to the letter. */
+/* ident.c - what is one thing to a machine (a path, an address, a version), and so must be equal to
+ * the letter. */
 #include "guard/scan.h"
 
 static bool is_digit(char c)

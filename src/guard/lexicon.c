@@ -1,3 +1,5 @@
+/* lexicon.c - looks a word up in the sorted table. The words themselves are data
+ * (data/lexicon.txt). */
 #include "guard/lexicon.h"
 
 #include <stdbool.h>

@@ -1,3 +1,5 @@
+/* match.c - which token of one text stands for which of the other: the same key first, then what
+ * differs by a typing error. It decides nothing; compare.c does. */
 #include "guard/match.h"
 
 /* Tokens of side 1 by their key, chained from newest to oldest. */

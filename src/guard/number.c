@@ -1,5 +1,5 @@
-/* Numbers, dates, times and versions in one notation: "1,000", "1k" and "a thousand" are one
- * number, "5 pm" and "17:00" one time. */
+/* number.c - numbers, dates, times and versions in one notation: "1,000", "1k" and "a thousand" are
+ * one number, "5 pm" and "17:00" one time. */
 #include "guard/features.h"
 
 struct value {

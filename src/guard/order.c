@@ -1,4 +1,4 @@
-/* Who does what to whom: two texts of the same words may ask opposite things. */
+/* order.c - who does what to whom: two texts of the same words may ask opposite things. */
 #include "guard/match.h"
 
 #define WORDS_MAX 64u

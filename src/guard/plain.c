@@ -1,4 +1,4 @@
-/* One notation for what is written in several. */
+/* plain.c - one notation for what is written in several. */
 #include "guard/scan.h"
 
 static uint32_t decode(const char *p, size_t bytes)

@@ -1,3 +1,5 @@
+/* scan.c - cuts a text into words, numbers, identifiers and marks, once, from left to right, in
+ * linear time. What they mean is decided in features.c. */
 #include "guard/scan.h"
 
 #define IDENT_BYTES_MAX   256

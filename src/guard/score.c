@@ -1,5 +1,6 @@
-/* The decision behind the vetoes: a logistic model whose coefficients, and the table from error
- * bounds to levels, scripts/guard_train.py makes (src/guard/score.inc). */
+/* score.c - the decision behind the vetoes: a logistic model whose coefficients, and the table from
+ * error bounds to levels, scripts/guard_train.py makes (src/guard/score.inc). No number of it is
+ * written by hand. */
 #include <math.h>
 
 #include "guard/guard.h"

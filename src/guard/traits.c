@@ -1,4 +1,4 @@
-/* What a text gives away by its shape: addresses, numbers of people and cards, keys. */
+/* traits.c - what a text gives away by its shape: addresses, numbers of people and cards, keys. */
 #include "guard/features.h"
 
 #define DIGITS_MAX 34u

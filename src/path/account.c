@@ -1,7 +1,7 @@
 /* account.c - the end of every request, good or bad: settled, priced, written down, kept.
  *
- * asks:    nothing; it cannot fail and cannot be skipped. account_flush() has written the row to
- * the journal before reply.c releases the last bytes. */
+ * - asks: nothing; it cannot fail and cannot be skipped. account_flush() has written the row to the
+ *   journal before reply.c releases the last bytes. */
 #include <math.h>
 
 #include "base/clock.h"

@@ -1,4 +1,4 @@
-/* audit.c - see audit.h.
+/* audit.c - a request of Relay's own that asks again what the cache has answered.
  *
  * Two answers are the same when their texts are but for case, blanks and marks, or when the encoder
  * has them near each other and no guard that tells facts apart speaks against it; they differ when

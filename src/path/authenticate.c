@@ -1,10 +1,10 @@
 /* authenticate.c - who is it? Decided from the head alone, before any byte of the body is kept.
  *
- * asks:    the key table in memory; a well-formed key that is not there is looked up in the store
- * answers: the key, if it is neither revoked nor expired
- * fails with: MISSING_KEY, INVALID_KEY, EXPIRED_KEY, INVALID_REQUEST (two keys that differ),
- * OVERLOADED (the store is away) may jump to: account, for resources that need a key and nothing
- * else */
+ * - asks: the key table in memory; a well-formed key that is not there is looked up in the store
+ * - answers: the key, if it is neither revoked nor expired
+ * - fails with: MISSING_KEY, INVALID_KEY, EXPIRED_KEY, INVALID_REQUEST (two keys that differ),
+ *   OVERLOADED (the store is away)
+ * - may jump to: account, for resources that need a key and nothing else */
 #include <stdlib.h>
 
 #include "base/clock.h"

@@ -1,10 +1,10 @@
 /* cache.c - recall: the same question in the same scope, answered before or being answered right
  * now.
  *
- * asks:    the exact cache; else, for plain requests, the calls under way; else the shared cache,
- *          if that was not asked along with the limits
- * answers: a hit (jumps to account), or goes on
- * fails with: UPSTREAM_TIMEOUT while waiting for another's answer */
+ * - asks: the exact cache; else, for plain requests, the calls under way; else the shared cache, if
+ *   that was not asked along with the limits
+ * - answers: a hit (jumps to account), or goes on
+ * - fails with: UPSTREAM_TIMEOUT while waiting for another's answer */
 #include <stdlib.h>
 
 #include "base/clock.h"

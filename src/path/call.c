@@ -1,11 +1,12 @@
 /* call.c - the next candidate is called; on failure the one after it, as long as the client has got
  * no content.
  *
- * asks:    the next candidate's provider, with one of its keys that does not rest; before that
- * Redis, where it keeps the key's budget answers: a plain answer that is whole and valid, or a
- * stream's first content fails with: NO_MODEL_AVAILABLE, BUDGET_EXCEEDED, OVERLOADED, or what the
- * last attempt failed with, after all fallbacks may jump to: call (the next candidate), account (a
- * count that nobody tells is estimated) */
+ * - asks: the next candidate's provider, with one of its keys that does not rest; before that
+ *   Redis, where it keeps the key's budget
+ * - answers: a plain answer that is whole and valid, or a stream's first content
+ * - fails with: NO_MODEL_AVAILABLE, BUDGET_EXCEEDED, OVERLOADED, or what the last attempt failed
+ *   with, after all fallbacks
+ * - may jump to: call (the next candidate), account (a count that nobody tells is estimated) */
 #include "base/clock.h"
 #include "path/limit.h"
 #include "path/local.h"

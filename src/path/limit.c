@@ -1,11 +1,11 @@
 /* limit.c - one request and its estimated tokens are reserved, atomically, before anything is
  * spent.
  *
- * asks:    limits_reserve() with the key's limits or the configured defaults; with `shared:
- * redis://…` redis_limits_reserve(), for all gateways, and the shared cache along with it
- * answers: what Redis has said; without an answer in time, this gateway's own share decides
- * fails with: RATE_LIMIT_REQUESTS, RATE_LIMIT_TOKENS, BUDGET_EXCEEDED, OVERLOADED (Redis is away,
- * and `limits.when_shared_away` is `refuse`)
+ * - asks: limits_reserve() with the key's limits or the configured defaults; with `shared:
+ *   redis://…` redis_limits_reserve(), for all gateways, and the shared cache along with it
+ * - answers: what Redis has said; without an answer in time, this gateway's own share decides
+ * - fails with: RATE_LIMIT_REQUESTS, RATE_LIMIT_TOKENS, BUDGET_EXCEEDED, OVERLOADED (Redis is away,
+ *   and `limits.when_shared_away` is `refuse`)
  *
  * What Redis admits is noted in this process too: its windows are then true when Redis is lost, and
  * what its own requests have spent is known here first. */

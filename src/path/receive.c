@@ -1,9 +1,9 @@
 /* receive.c - the body: read up to the limit, parsed once, understood once.
  *
- * asks:    for the body, after what the head says about it was checked
- * answers: the neutral chat and Relay's own fields
- * fails with: UNSUPPORTED_MEDIA, BODY_TOO_LARGE, REQUEST_TIMEOUT, INVALID_JSON, INVALID_REQUEST,
- * OVERLOADED (the journal is full) */
+ * - asks: for the body, after what the head says about it was checked
+ * - answers: the neutral chat and Relay's own fields
+ * - fails with: UNSUPPORTED_MEDIA, BODY_TOO_LARGE, REQUEST_TIMEOUT, INVALID_JSON, INVALID_REQUEST,
+ *   OVERLOADED (the journal is full) */
 #include "base/clock.h"
 #include "path/request.h"
 

@@ -1,11 +1,11 @@
 /* resemble.c - a question that means the same as one answered before, in the same scope.
  *
- * asks:    steps aside where only the very same question may share an answer; else has the last
- *          message's text encoded, on a thread of the encoder
- * answers: looks at the nearest answers and takes the one with the best score among those that no
- *          guard refuses, if it reaches the level of cache.max_error (jumps to account); or goes
- * on. After cache.max_wait, or at once when the encoder has too much to do, it goes on as `bypass`;
- * a vector that comes later is still kept with the answer. */
+ * - asks: steps aside where only the very same question may share an answer; else has the last
+ *   message's text encoded, on a thread of the encoder
+ * - answers: looks at the nearest answers and takes the one with the best score among those that no
+ *   guard refuses, if it reaches the level of cache.max_error (jumps to account); or goes on. After
+ *   cache.max_wait, or at once when the encoder has too much to do, it goes on as `bypass`; a
+ *   vector that comes later is still kept with the answer. */
 #include "path/resemble.h"
 
 #include <math.h>

@@ -1,11 +1,11 @@
 /* route.c - which models could answer, in which order. The decision itself is pure:
  * catalog/choose.c.
  *
- * asks:    resolves the model asked for, builds the ask, chooses
- * may jump to: call or account, when only the prompt's tokens are to be counted
- * fails with: MODEL_NOT_FOUND, MODEL_NOT_ALLOWED, BUDGET_EXCEEDED, INVALID_REQUEST. That nobody can
- * serve it right now is kept in r->route_err and becomes an error only after the cache has missed
- * (reference 4.4). */
+ * - asks: resolves the model asked for, builds the ask, chooses
+ * - may jump to: call or account, when only the prompt's tokens are to be counted
+ * - fails with: MODEL_NOT_FOUND, MODEL_NOT_ALLOWED, BUDGET_EXCEEDED, INVALID_REQUEST. That nobody
+ *   can serve it right now is kept in r->route_err and becomes an error only after the cache has
+ *   missed (reference 4.4). */
 #include <math.h>
 #include <string.h>
 

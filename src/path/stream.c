@@ -1,10 +1,10 @@
 /* stream.c - from the first content on: every turn's bytes go to the client as they came; those of
  * the turn that brings the end are held back for account, and go out with it in one write.
  *
- * asks:    writes the head and the first bytes; a plain answer has nothing to stream
- * answers: each turn with new bytes, until the provider's terminator
- * fails with: UPSTREAM_TRUNCATED, UPSTREAM_ERROR, UPSTREAM_INVALID, UPSTREAM_TIMEOUT. There is no
- * fallback from here on. */
+ * - asks: writes the head and the first bytes; a plain answer has nothing to stream
+ * - answers: each turn with new bytes, until the provider's terminator
+ * - fails with: UPSTREAM_TRUNCATED, UPSTREAM_ERROR, UPSTREAM_INVALID, UPSTREAM_TIMEOUT. There is no
+ *   fallback from here on. */
 #include "base/clock.h"
 #include "path/audit.h"
 #include "path/request.h"

@@ -1,3 +1,5 @@
+/* trace.c - ids of a traced request and what goes along upstream. Its spans are written by spans.c
+ * when it has ended; nothing is sent from here. */
 #include "path/trace.h"
 
 #include "base/clock.h"

@@ -1,3 +1,5 @@
+/* trace_queue.c - the bounded queue of finished spans, from the workers to one taker. Adding never
+ * waits: what does not fit is counted and gone. */
 #include "path/trace_queue.h"
 
 #include <pthread.h>

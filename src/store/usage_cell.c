@@ -1,4 +1,5 @@
-/* usage_cell.c - see usage_cell.h. */
+/* usage_cell.c - adds, takes out and (de)serialises cells. No SQL and no time: whoever calls says
+ * which rows belong together. */
 #include "store/usage_cell.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* answer.c - the strict reader of answers behind the load generator. It keeps counters only. */
 #include "answer.h"
 
 #include <string.h>

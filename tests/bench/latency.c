@@ -1,3 +1,4 @@
+/* latency.c - counts times into steps and reads percentiles back. */
 #include "latency.h"
 
 #define STEPS (1u << LATENCY_STEP_BITS)

@@ -1,7 +1,5 @@
-/*
- * Any bytes as a configuration file: refused with a sentence, or accepted, printed, and read back
- * from what was printed.
- */
+/* Any bytes as a configuration file: refused with a sentence, or accepted, printed, and read back
+ * from what was printed. */
 #include <assert.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -1,9 +1,7 @@
-/*
- * Requests: where the head ends, what it says, and the chunks after it, whole and in two parts.
+/* Requests: where the head ends, what it says, and the chunks after it, whole and in two parts.
  *
  * Beyond crashes it holds the parser to its promises: whatever is let through has one framing and
- * one host, reads the same however the bytes were cut, and is what llhttp reads too.
- */
+ * one host, reads the same however the bytes were cut, and is what llhttp reads too. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>

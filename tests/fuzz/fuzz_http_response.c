@@ -1,6 +1,4 @@
-/*
- * Answers of upstreams: 1xx, the head, its fields by name, and a chunked body.
- */
+/* Answers of upstreams: 1xx, the head, its fields by name, and a chunked body. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>

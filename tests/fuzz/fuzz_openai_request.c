@@ -1,9 +1,7 @@
-/*
- * A client's request in OpenAI's dialect, and what each provider is then sent.
+/* A client's request in OpenAI's dialect, and what each provider is then sent.
  *
  * Whatever is accepted must give valid JSON for every flavour, and a request that is refused must
- * say why.
- */
+ * say why. */
 #include <assert.h>
 
 #include "dialects/dialect.h"

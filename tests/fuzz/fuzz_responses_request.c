@@ -1,10 +1,8 @@
-/*
- * A client's request in OpenAI's Responses: what each provider is then sent, and what comes back
+/* A client's request in OpenAI's Responses: what each provider is then sent, and what comes back
  * as events, as a response and from the cache.
  *
  * Whatever is accepted must give valid JSON for every dialect, and a request that is refused must
- * say why.
- */
+ * say why. */
 #include <assert.h>
 
 #include "dialects/dialect.h"

@@ -1,3 +1,4 @@
+/* main.tsx - the entry: style sheets in their order, and the app. */
 import './css/tokens.css'
 import './css/base.css'
 import './css/shell.css'

@@ -1,3 +1,4 @@
+/* The overview: figures and charts are there, and ranges and filters live in the address. */
 import { KEYS, expect, hasAll, isMock, settled, test } from './fixtures'
 
 test('figures, charts and tables', async ({ page, open }) => {

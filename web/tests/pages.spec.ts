@@ -1,3 +1,4 @@
+/* Keys, models, routing, cache and settings: what a person does there. */
 import { KEYS, expect, isMock, settled, test } from './fixtures'
 
 test('a key is made, shown once, edited and revoked', async ({ page, open }) => {

@@ -1,3 +1,4 @@
+/* The request log: searching, following, one request in detail. */
 import { expect, isMock, settled, test } from './fixtures'
 
 test('the log is searched, page after page', async ({ page, open }) => {

@@ -1,3 +1,4 @@
+/* Signing in and out. */
 import { KEYS, expect, isMock, test } from './fixtures'
 
 test('a wrong key is refused with a sentence, the right one lets in, and signing out ends it', async ({ page }) => {

@@ -1,6 +1,4 @@
-/*
- * Loads a configuration from text in a temporary folder, with an environment of the test's own.
- */
+/* Loads a configuration from text in a temporary folder, with an environment of the test's own. */
 #ifndef RELAY_TESTS_UNIT_CONFIG_LOAD_H
 #define RELAY_TESTS_UNIT_CONFIG_LOAD_H
 

@@ -1,9 +1,7 @@
-/*
- * A streamed event costs no allocation: of each door with each provider, a thousand events are
+/* A streamed event costs no allocation: of each door with each provider, a thousand events are
  * decoded and written while malloc, calloc and realloc are counted (the linker wraps them) and the
  * request's arena is watched. What is kept of the answer (gather.h) grows by doubling, so that
- * there are a few for all events together.
- */
+ * there are a few for all events together. */
 #include "harness.h"
 
 #define WARM_EVENTS     64u

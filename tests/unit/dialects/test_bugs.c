@@ -1,5 +1,4 @@
-/*
- * Bugs that gateways have really had in translating, each under its number. The reports: 01 and 02
+/* Bugs that gateways have really had in translating, each under its number. The reports: 01 and 02
  * BerriAI/litellm#9812 and #11789, 03 modelbus/one-api-pro#13, 04 litellm#41067, 06
  * Wei-Shaw/sub2api#5771, 14 agentgateway#3002, 15 envoyproxy/ai-gateway#1465, 16
  * theopenco/llmgateway#2468, 17 req_llm#250, 18 mozilla-ai/any-llm#1325, 19 ayunis-core#813, 20
@@ -7,8 +6,7 @@
  * praxis-proxy#739, 25 litellm#32159, 28 Portkey-AI/gateway#1629, 29 aisix#46.
  *
  * Elsewhere: 05 and 07 to 13 in test_gemini.c and test_gemini_answer.c, 30 in test_responses.c;
- * what happens to a request when its client leaves (26, 27) in tests/wire.
- */
+ * what happens to a request when its client leaves (26, 27) in tests/wire. */
 #include "harness.h"
 
 #define USER "\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]"

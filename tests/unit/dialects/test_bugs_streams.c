@@ -1,7 +1,5 @@
-/*
- * Bugs that gateways have really had in streams and refusals, each under its number; the list is in
- * test_bugs.c. The doors of OpenAI and Anthropic are both tried where both can have the bug.
- */
+/* Bugs that gateways have really had in streams and refusals, each under its number; the list is in
+ * test_bugs.c. The doors of OpenAI and Anthropic are both tried where both can have the bug. */
 #include "harness.h"
 
 #define USER "\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]"

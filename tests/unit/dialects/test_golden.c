@@ -1,5 +1,4 @@
-/*
- * Exchanges with providers as files: tests/golden/<provider>/<case>/, and for doors besides
+/* Exchanges with providers as files: tests/golden/<provider>/<case>/, and for doors besides
  * OpenAI's tests/golden/<door>+<provider>/<case>/. Providers without a dialect of their name speak
  * OpenAI's.
  *
@@ -11,8 +10,7 @@
  *
  * Streams are cut at every byte, and are read with every kind of line end besides. The folder is
  * RELAY_GOLDEN_DIR or tests/golden; with RELAY_GOLDEN_UPDATE set, sent, client and facts are
- * written instead of compared, to be read before they are committed.
- */
+ * written instead of compared, to be read before they are committed. */
 #include <dirent.h>
 #include <sys/stat.h>
 

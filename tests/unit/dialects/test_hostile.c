@@ -1,13 +1,11 @@
-/*
- * Every field of every door with a value of the wrong type, a huge one and a hostile one. The
+/* Every field of every door with a value of the wrong type, a huge one and a hostile one. The
  * requests are those of tests/translation; each of their values is put in turn in the place of each
  * of the values below. Whatever comes of it, a refusal is the door's own 400 and names the field,
  * and what is let through is written for every provider as JSON or refused by name.
  *
  * Which values are refused where stands in tests/hostile/<door>.txt, a line for each field: #
  * refused, . taken, ? now so and now so (by what stands beside it). With RELAY_GOLDEN_UPDATE set
- * the files are written instead of compared, to be read before they are committed.
- */
+ * the files are written instead of compared, to be read before they are committed. */
 #include "harness.h"
 
 #define FILE_BYTES_MAX (4u << 20)

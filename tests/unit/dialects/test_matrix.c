@@ -1,5 +1,4 @@
-/*
- * Every door with every provider's dialect, plain and streamed: tests/matrix/ask-<door>.json has
+/* Every door with every provider's dialect, plain and streamed: tests/matrix/ask-<door>.json has
  * what a client asks in each situation, answer-<provider>.json what the provider answers to it,
  * both ways. What the provider is sent, what the client gets and what Relay understood stand in
  * tests/matrix/<door>+<provider>.txt and must be what comes out; with RELAY_GOLDEN_UPDATE set they
@@ -7,8 +6,7 @@
  *
  * Besides, in every cell: the stream cut in two at every byte gives the client the same; ended at
  * any byte it never looks whole to the client; and the plain and the streamed answer are understood
- * alike.
- */
+ * alike. */
 #include "harness.h"
 
 #define FILE_BYTES_MAX (4u << 20)

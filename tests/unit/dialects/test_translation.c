@@ -1,12 +1,10 @@
-/*
- * What each door can say to each provider: docs/generated/translation.md is written from here, by
+/* What each door can say to each provider: docs/generated/translation.md is written from here, by
  * sending every case of tests/translation/<door>.json through the dialects themselves, and the page
  * in the tree must be what comes out.
  *
  * A case is a request (`base`, under it `beside`, under it `ask`); a cell of the page is what `ask`
  * changes in what the provider is sent, or the refusal. With RELAY_GOLDEN_UPDATE set the page is
- * written instead of compared, to be read before it is committed.
- */
+ * written instead of compared, to be read before it is committed. */
 #include "harness.h"
 
 #define PAGE_BYTES_MAX (4u << 20)

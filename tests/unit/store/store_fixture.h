@@ -1,7 +1,5 @@
-/*
- * What the store's tests share: a temporary directory, a sample row, a loop that only takes
- * messages.
- */
+/* What the store's tests share: a temporary directory, a sample row, a loop that only takes
+ * messages. */
 #ifndef RELAY_TESTS_UNIT_STORE_STORE_FIXTURE_H
 #define RELAY_TESTS_UNIT_STORE_STORE_FIXTURE_H
 

@@ -1,3 +1,4 @@
+/* address.ts: what is written into an address is read back. */
 import { describe, expect, it } from 'vitest'
 import { makeAddress, parseAddress, sharedOf, spanOf } from './address'
 import { DAY, HOUR } from './time'

@@ -1,3 +1,4 @@
+/* keyform.ts: fields to a draft and back, and what is said about a wrong one. */
 import { expect, it } from 'vitest'
 import { changesOf, draftOf, fieldsOf } from './keyform'
 

@@ -1,3 +1,4 @@
+/* money.ts: exact sums and the same rounding as Relay's. */
 import { describe, expect, it } from 'vitest'
 import { lengthOf, parseUsd, showPrice, showShareOfUsd, showUsd, showUsdText, sumUsd } from './money'
 

@@ -1,3 +1,4 @@
+/* numbers.ts: counts and lengths as people read them. */
 import { expect, it } from 'vitest'
 import { plural, showBytes, showMs, showShare, showShort } from './numbers'
 

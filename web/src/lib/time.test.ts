@@ -1,3 +1,4 @@
+/* time.ts: ranges, buckets and their bounds. */
 import { describe, expect, it } from 'vitest'
 import { DAY, HOUR, MINUTE, bucketOf, bucketsOf, budgetRenews, fromInput, parseTime, showAgo, showLength, toInput, toTime } from './time'
 

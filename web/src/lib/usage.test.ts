@@ -1,3 +1,4 @@
+/* usage.ts: sums over rows with unknown parts. */
 import { expect, it } from 'vitest'
 import type { Sums, Usage } from '../api'
 import { alignRows } from './usage'

@@ -1,3 +1,4 @@
+/* KeyForm.tsx - the dialog that makes or edits a key; what its fields mean is lib/keyform.ts. */
 import { For, Show, createSignal } from 'solid-js'
 import type { BudgetPeriod, Key, KeyPage, NewKey } from '../api'
 import { patch, post } from '../lib/client'

@@ -1,3 +1,4 @@
+/* Icon.tsx - the icons, as paths of one 20 by 20 grid. */
 import { For } from 'solid-js'
 
 const SHAPES = {
