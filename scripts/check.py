@@ -84,7 +84,7 @@ FORBIDDEN_WORDS = [
     (r"\bsk-[A-Za-z0-9_-]{32,}|AIza[0-9A-Za-z_-]{35}|\bAKIA[0-9A-Z]{16}\b|-----BEGIN (RSA |EC )?PRIVATE KEY",
      "something like a secret"),
     (r"\b[Cc]ontract \d|\b(contract|wire|semantic|baselines|pitfalls)\.md\b",
-     "a page that is not in the repository (docs/REFERENCE.md has the sections)"),
+     "a page that is not in the repository (docs/reference has the sections)"),
 ]
 
 findings = 0

@@ -5,9 +5,9 @@
 
 Every relative link of README.md and docs/ leads somewhere, headings included; every page is in the
 navigation of the site (mkdocs.yml); every setting of the code
-stands in the generated reference, every case of tests/translation on its page, every error code and every metric in docs/REFERENCE.md, every section
+stands in the generated reference, every case of tests/translation on its page, every error code and every metric in docs/reference, every section
 that a comment names ("reference 4.3") and every test that a page names (`program::test`) is there, and, once build/relay exists, every subcommand and option
-in its section 1.
+in docs/reference/command-line.md.
 """
 import json
 import re
@@ -17,9 +17,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 ROOT = Path(__file__).resolve().parent.parent
-REFERENCE = ROOT / "docs" / "REFERENCE.md"
+REFERENCE = ROOT / "docs" / "reference"
 TRANSLATION_PAGE = ROOT / "docs" / "generated" / "translation.md"
-SETTINGS_PAGE = ROOT / "docs" / "generated" / "configuration.md"
+SETTINGS_PAGE = ROOT / "docs" / "reference" / "settings.md"
 RELAY = ROOT / "build" / "relay"
 LINK = re.compile(r"\]\(([^()\s]+)\)")  # the text before it may be on the line above
 
@@ -116,25 +116,26 @@ def check_settings():
             found(path, 1, "no settings were found: has the form of the table changed?")
         for number, setting in rows:
             if f"| `{setting}` |" not in known:
-                found(path, number, f"{setting} is not in docs/generated/configuration.md")
+                found(path, number, f"{setting} is not in docs/reference/settings.md")
 
 
 def check_reference():
-    known = REFERENCE.read_text()
-    for path, pattern in (
-        (ROOT / "src" / "base" / "err.def", r'^ERR\(\w+,\s*\d+, "\w+",\s*"(\w+)"'),
-        (ROOT / "src" / "path" / "meters.c", r'= \{"(relay_\w+)"'),
+    for path, pattern, page in (
+        (ROOT / "src" / "base" / "err.def", r'^ERR\(\w+,\s*\d+, "\w+",\s*"(\w+)"', "errors.md"),
+        (ROOT / "src" / "path" / "meters.c", r'= \{"(relay_\w+)"', "metrics.md"),
     ):
+        known = (REFERENCE / page).read_text()
         rows = list(table_rows(path, pattern))
         if not rows:
             found(path, 1, "nothing was found: has the form of the table changed?")
         for number, name in rows:
             if f"`{name}`" not in known:
-                found(path, number, f"{name} is not in docs/REFERENCE.md")
+                found(path, number, f"{name} is not in docs/reference/{page}")
 
 
 def check_sections():
-    known = set(re.findall(r"^#+ (\d(?:\.\d)?)\.? ", REFERENCE.read_text(), re.M))
+    known = {section for page in REFERENCE.glob("*.md")
+             for section in re.findall(r"^#+ (\d(?:\.\d)?)\.? ", page.read_text(), re.M)}
     for folder in ("src", "sim", "tests"):
         for path in sorted((ROOT / folder).rglob("*.[chp]*")):
             if path.suffix not in (".c", ".h", ".py"):
@@ -142,7 +143,7 @@ def check_sections():
             for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
                 for section in re.findall(r"\b[Rr]eference (\d(?:\.\d)?)", line):
                     if section not in known:
-                        found(path, number, f"docs/REFERENCE.md has no section {section}")
+                        found(path, number, f"docs/reference has no section {section}")
 
 
 def tests_by_program():
@@ -192,19 +193,20 @@ def check_program():
     def ask(*args):
         return subprocess.run([RELAY, *args], capture_output=True, text=True, timeout=20, check=True).stdout
 
-    section = re.search(r"\n## 1\. .*?\n## 2\. ", REFERENCE.read_text(), re.S)[0]
+    page = REFERENCE / "command-line.md"
+    section = page.read_text()
     listed = ask("--help").partition("commands:\n")[2].partition("\n\n")[0]
     commands = re.findall(r"^  (\w+) ", listed, re.M)
     if not commands:
-        found(REFERENCE, 1, "relay --help lists no commands")
+        found(page, 1, "relay --help lists no commands")
     verbs = re.search(r"relay keys ([a-z|]+)", ask("keys", "--help"))[1].split("|")
     for command in commands + [f"keys {verb}" for verb in verbs]:
         if f"`relay {command}" not in section:
-            found(REFERENCE, 1, f"relay {command} is not in section 1")
+            found(page, 1, f"relay {command} is not there")
         options = set(re.findall(r"^  (--[a-z-]+)", ask(*command.split(), "--help"), re.M))
         for option in sorted(options - {"--help", "--config"}):
             if option not in section:
-                found(REFERENCE, 1, f"{option} of relay {command} is not in section 1")
+                found(page, 1, f"{option} of relay {command} is not there")
 
 
 def main():

@@ -55,8 +55,8 @@ check_nginx() {
 check_metrics() {
     local name status=0
     while read -r name; do
-        grep -q "^| \`$name\` |" docs/REFERENCE.md && continue
-        echo "alerts.yml reads $name, which docs/REFERENCE.md does not know"
+        grep -q "^| \`$name\` |" docs/reference/metrics.md && continue
+        echo "alerts.yml reads $name, which docs/reference/metrics.md does not know"
         status=1
     done < <(grep -oE '\brelay_[a-z_]+' deploy/prometheus/alerts.yml | sed -E 's/_(bucket|sum|count)$//' | sort -u)
     return $status

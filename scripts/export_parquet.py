@@ -30,7 +30,7 @@ SETTLED = dt.timedelta(hours=1)  # for what is still in a journal
 BATCH = 20_000
 GROUP = 8 * BATCH
 
-# The tables under the views of docs/REFERENCE.md, section 5: both stores have them with the same columns.
+# The tables under the views of docs/reference/request-log.md: both stores have them with the same columns.
 # (column there, name in the copy, kind)
 TABLES = {
     "requests": ("request_log", "id", """

@@ -26,8 +26,7 @@ int cli_docs(int argc, char **argv)
     const char *config = NULL, *operand = NULL;
     const struct args_option options[] = {ARGS_CONFIG(&config), {0}};
     struct args args = {.usage = "relay docs configuration",
-                        .about =
-                            "Prints docs/generated/configuration.md from the table of settings.",
+                        .about = "Prints docs/reference/settings.md from the table of settings.",
                         .options = options,
                         .operands_min = 1,
                         .operands_max = 1,

@@ -2,7 +2,7 @@
  *
  * Sources, strongest first: command-line flag, environment RELAY_<SECTION>_<KEY>, file, default
  * (reference 2). Settings are one table (settings.c): name, type, default, range, whether a reload
- * may change it, one sentence; the parser, the reference in docs/generated/configuration.md and
+ * may change it, one sentence; the parser, the reference in docs/reference/settings.md and
  * `relay check` read the same table. All strings live in the snapshot's arena. */
 #ifndef RELAY_CONFIG_CONFIG_H
 #define RELAY_CONFIG_CONFIG_H
@@ -194,7 +194,7 @@ str config_restart_differences(struct arena *a, const struct config *now,
  * default when `all` is false. */
 void config_print(const struct config *c, struct buf *out, bool all);
 
-/* The reference for docs/generated/configuration.md, from the table. */
+/* The reference for docs/reference/settings.md, from the table. */
 void config_print_reference(struct buf *out);
 
 #endif

@@ -178,7 +178,7 @@ def test_check_print_reads_back(cli):
 
 
 def test_the_reference_is_current(cli):
-    page = (wire.ROOT / "docs" / "generated" / "configuration.md").read_text()
+    page = (wire.ROOT / "docs" / "reference" / "settings.md").read_text()
     assert cli("docs", "configuration").stdout == page
 
 

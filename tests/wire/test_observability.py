@@ -65,7 +65,7 @@ def test_promtool_has_nothing_to_say(busy):
 
 def reference():
     """name -> (type, labels, only with Redis or after something) of the table in section 6."""
-    text = (ROOT / "docs/REFERENCE.md").read_text()
+    text = (ROOT / "docs/reference/metrics.md").read_text()
     rows = re.findall(r"^\| `(relay_\w+)` \| (\w+) \|([^|]*)\|(.*)\|$", text, re.M)
     assert len({name for name, *_ in rows}) == len(rows)
     return {name: (kind, set(re.findall(r"`(\w+)`", labels)), what) for name, kind, labels, what in rows}

@@ -116,7 +116,7 @@ TEST(the_reference_in_the_documentation_is_the_tables)
     buf_init(&b, 1 << 20);
     config_print_reference(&b);
     CHECK(!b.full);
-    FILE *file = fopen("docs/generated/configuration.md", "rb");
+    FILE *file = fopen("docs/reference/settings.md", "rb");
     REQUIRE(file != NULL);
     char *have = malloc(1 << 20);
     size_t len = fread(have, 1, 1 << 20, file);
