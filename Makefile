@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 export JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help run build docs stack stack-stop deploy-check test test-real bench bench-encoder bench-cache bench-postgres bench-served bench-usage chaos asan tsan fuzz check web format install dist newcomer clean
+.PHONY: help run build docs stack stack-stop deploy-check test test-real bench bench-encoder bench-cache bench-postgres bench-served bench-usage chaos mutants asan tsan fuzz check web format install dist newcomer clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -54,6 +54,10 @@ bench-usage: ## how fast the dashboard's panels answer over ten million rows
 bench-cache: ## what the semantic cache serves, and how much of it is wrong: DATA=folder
 	@scripts/setup.sh test
 	@DATA="$(DATA)" scripts/bench_cache.sh $(ARGS)
+
+mutants: ## by hand: which of two thousand small faults in the code the quick tests miss
+	@scripts/setup.sh test
+	@scripts/mutants.sh $(ARGS)
 
 chaos: ## by hand: two gateways while servers, networks, disks and clocks break: SECONDS=120
 	@scripts/chaos.sh $(SECONDS)

@@ -1,28 +1,34 @@
 #!/usr/bin/env python3
 """Would the quick tests notice? Puts small faults into the code, one at a time, and runs the tests.
 
-    tests/mutants/mutants.py build [--count N] [--seed S]    choose N faults and compile them all, asleep
-    tests/mutants/mutants.py run [--only FILE]               wake one after the other; prints who survives
+    tests/mutants/mutants.py build [--share P] [--seed S]    choose the faults and compile them all, asleep
+    tests/mutants/mutants.py run [--only WORD]               wake one after the other; prints who survives
+    tests/mutants/mutants.py show                            the last figures again
 
 All faults are compiled into one tree (build/mutants/tree), each behind a switch that the environment turns
-(mutant.h), so that a fault costs no build, only the tests that reach it; which these are is measured first. A
-fault is killed when one of them fails, or runs ten times as long as it should.
+(mutant.h), so that a fault costs no build, only the tests that reach it; which these are is measured first,
+and those that have killed most come first. A fault is killed when one of them fails, or takes ten times the
+processor's time that it should.
 
 Kinds: a comparison's bound or sense, + and -, * and /, && and ||, a condition turned round, a number that is
 one more, a returned bool turned round, a statement left out. Not left out are lines of the log and what
 gives memory back: the one is told to people, the other is seen by ASan. explained.txt names survivors that
 no test can kill, with the reason.
 
+A target has more places than there is time for, so each gives a sample: the places whose hash with the seed
+is lowest. Whoever changes a line changes the sample by that line only.
+
 Needs tree-sitter and tree-sitter-c (scripts/mutants.sh makes an environment with them).
 """
 import argparse
 import collections
 import concurrent.futures
+import hashlib
 import json
 import os
-import random
 import re
-import shutil
+import resource
+import selectors
 import subprocess
 import sys
 import time
@@ -32,17 +38,28 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 WORK = ROOT / "build" / "mutants"
 TREE = WORK / "tree"
 LIST = WORK / "mutants.json"
+REACH = WORK / "reach.json"
+FATES = WORK / "fates.json"
 EXPLAINED = Path(__file__).with_name("explained.txt")
 
-# What money, limits, safety and the answer depend on.
+# What money, limits, safety and the answer depend on: name, how many faults, files. A file that two name
+# is the first one's.
 TARGETS = [
-    "src/path/*.c", "src/store/limits*.c", "src/store/journal*.c", "src/store/keys.c", "src/store/record_codec.c",
-    "src/catalog/price.c", "src/catalog/gate.c", "src/catalog/choose.c", "src/catalog/score.c", "src/catalog/order.c",
-    "src/catalog/shortlist.c", "src/catalog/resolve.c", "src/base/money.c", "src/base/key.c", "src/guard/*.c",
+    ("key checks", 150, "src/base/key.c src/store/keys.c src/store/key_columns.c src/path/authenticate.c"),
+    ("pricing", 150, "src/base/money.c src/catalog/price.c"),
+    ("limits", 150, "src/store/limits*.c src/path/limit.c"),
+    ("journal", 150, "src/store/journal*.c src/store/record*.c"),
+    ("cache scope", 150, "src/path/cache.c src/path/cache_key.c src/base/json_digest.c src/store/answers.c"),
+    ("guards", 150, "src/guard/*.c"),
+    ("routing", 150, "src/catalog/gate.c src/catalog/choose.c src/catalog/score.c src/catalog/order.c "
+                     "src/catalog/shortlist.c src/catalog/resolve.c src/catalog/health.c src/catalog/memory.c "
+                     "src/path/route.c"),
+    ("path", 150, "src/path/*.c"),
 ]
 SWAPS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==", "+": "-", "-": "+", "*": "/"}
 NOT_LEFT_OUT = re.compile(r"^(LOG|assert|free|x?free|unlock|\w+_(free|deinit|close|unref|log)|log_\w+|pthread_mutex_\w+)$")
-SLOW_S = 4.0  # a program that takes longer is none of the quick tests
+CHECK_FAILED = re.compile(rb"^/\S+\.[ch]:\d+: ", re.M)  # as check.h says it
+SLOW_S = 6.0  # a program that takes longer is none of the quick tests
 
 
 class File:
@@ -51,12 +68,27 @@ class File:
     def __init__(self, path, parser):
         self.path, self.source = path, (ROOT / path).read_bytes()
         self.root = parser.parse(self.source).root_node
-        self.places = []
+        self.places, self.names = [], []
         for node in self.root.children:
-            self.find(node, False, False)
+            self.find(node, None, False)
 
     def text(self, node):
         return self.source[node.start_byte:node.end_byte]
+
+    def name_of(self, function):
+        node = function.child_by_field_name("declarator")
+        while node.type != "identifier":
+            node = node.child_by_field_name("declarator")
+        return self.text(node).decode()
+
+    def known_as(self):
+        """What each place is called in explained.txt: file, function, kind and text; `(2)` behind a second one."""
+        seen = collections.Counter()
+        for place, name in zip(self.places, self.names):
+            text = " ".join(self.source[place[0]:place[1]].decode().split())[:90]
+            called = f"{self.path} | {name} | {place[2]} | {text}"
+            seen[called] += 1
+            yield place, called if seen[called] == 1 else f"{called} ({seen[called]})"
 
     def find(self, node, inside, returns_bool):
         """Adds (start, end, kind) of every node that can be mutated."""
@@ -65,13 +97,14 @@ class File:
                 "sizeof_expression", "enumerator", "array_declarator", "type_descriptor", "initializer_pair"):
             return
         if kind == "function_definition":
-            inside, returns_bool = True, self.text(node.child_by_field_name("type")) == b"bool"
+            inside, returns_bool = self.name_of(node), self.text(node.child_by_field_name("type")) == b"bool"
         if kind == "declaration" and any(self.text(c) == b"static" for c in node.children):
             return
         if inside and not node.has_error:
             fault = self.fault_of(node, returns_bool)
             if fault:
                 self.places.append((node.start_byte, node.end_byte, fault))
+                self.names.append(inside)
         for i, child in enumerate(node.children):
             if kind == "case_statement" and node.field_name_for_child(i) == "value":
                 continue
@@ -149,30 +182,45 @@ class File:
 
 
 def parse_targets():
+    """Each file that has a target, once: [(target, how many, [File])]."""
     import tree_sitter_c
     from tree_sitter import Language, Parser
     parser = Parser(Language(tree_sitter_c.language()))
-    paths = sorted({p.relative_to(ROOT).as_posix() for pattern in TARGETS for p in ROOT.glob(pattern)})
-    return [File(path, parser) for path in paths]
+    taken, targets = set(), []
+    for target, count, patterns in TARGETS:
+        paths = {p.relative_to(ROOT).as_posix() for pattern in patterns.split() for p in ROOT.glob(pattern)} - taken
+        taken |= paths
+        targets.append((target, count, [File(path, parser) for path in sorted(paths)]))
+    return targets
 
 
-def copy_tree():
-    shutil.rmtree(TREE, ignore_errors=True)
+def put(path, data):
+    """Only what changes is written, so that a second build compiles no more than that."""
+    if not path.is_file() or path.read_bytes() != data:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def copy_tree(mutated):
     names = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True,
                            check=True).stdout.split("\n")
-    for name in filter(None, names):
-        if (ROOT / name).is_file():
-            (TREE / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, TREE / name)
-    (TREE / "build").mkdir()
+    wanted = {name for name in names if name and (ROOT / name).is_file()}
+    for name in wanted - mutated:
+        put(TREE / name, (ROOT / name).read_bytes())
+        (TREE / name).chmod((ROOT / name).stat().st_mode)
+    (TREE / "build").mkdir(parents=True, exist_ok=True)
+    for folder in ("src", "tests"):
+        for path in (TREE / folder).rglob("*"):
+            if path.is_file() and path.relative_to(TREE).as_posix() not in wanted:
+                path.unlink()
     for part in ("deps", "models"):
-        if (ROOT / "build" / part).exists():
+        if (ROOT / "build" / part).exists() and not (TREE / "build" / part).exists():
             (TREE / "build" / part).symlink_to(ROOT / "build" / part)
 
 
 def compile_tree():
     """The lines at which the compiler refuses: {file: {line}}."""
-    done = subprocess.run(["cmake", "--build", str(TREE / "build/mutants"), "-j", os.environ.get("JOBS", "2"), "--", "-k", "0"],
+    done = subprocess.run(["cmake", "--build", str(TREE / "build/mutants"), "--target", "all_tests", "-j", os.environ.get("JOBS", "2"), "--", "-k", "0"],
                           capture_output=True, text=True)
     refused = collections.defaultdict(set)
     for path, line in re.findall(r"^(\S+?):(\d+):\d+: (?:fatal )?error", done.stdout, re.M):
@@ -184,45 +232,44 @@ def compile_tree():
     return refused
 
 
-def build(count, seed):
-    files = parse_targets()
-    everything = [(f, place) for f in files for place in f.places]
-    chosen = random.Random(seed).sample(everything, min(count, len(everything)))
-    chosen.sort(key=lambda c: (c[0].path, c[1]))
-    WORK.mkdir(parents=True, exist_ok=True)
-    copy_tree()
+def choose(share, seed):
+    """[(target, File, place, what it is called)] in the order of the code."""
+    chosen = []
+    for target, count, files in parse_targets():
+        places = [(target, f, place, called) for f in files for place, called in f.known_as()]
+        places.sort(key=lambda p: hashlib.sha256(f"{seed} {p[3]}".encode()).digest())
+        part = places[:count * share // 100]
+        print(f"{target}: {len(part)} of {len(places)} places in {len(files)} files, seed {seed}")
+        chosen += sorted(part, key=lambda p: (p[1].path, p[2]))
+    return chosen
+
+
+def build(share, seed):
+    chosen = choose(share, seed)
+    files = {f.path: f for _, f, _, _ in chosen}
+    copy_tree(set(files))
     configure = ["cmake", "-S", str(TREE), "-B", str(TREE / "build/mutants"), "-G", "Ninja", "-D", "CMAKE_BUILD_TYPE=Debug",
                  "-D", "CMAKE_C_FLAGS=-w"]
-    subprocess.run(configure, check=True, stdout=subprocess.DEVNULL)
-    ids = {(f.path, place): n for n, (f, place) in enumerate(chosen)}
     dropped = set()
-    for _ in range(12):
-        for f in files:
-            own = {place: n for (path, place), n in ids.items() if path == f.path and n not in dropped}
-            text = f.mutated(own)
-            if (TREE / f.path).read_bytes() != text:
-                (TREE / f.path).write_bytes(text)
+    while True:
+        for f in files.values():
+            own = {place: n for n, (_, of, place, _) in enumerate(chosen) if of is f and n not in dropped}
+            put(TREE / f.path, f.mutated(own))
+        subprocess.run(configure, check=True, stdout=subprocess.DEVNULL)
         refused = compile_tree()
         if not refused:
             break
         before = len(dropped)
-        for f in files:
-            for (path, place), n in ids.items():
-                first = f.source.count(b"\n", 0, place[0]) + 1
-                last = f.source.count(b"\n", 0, place[1]) + 1
-                if path == f.path and any(first <= line <= last for line in refused[path]):
-                    dropped.add(n)
+        for n, (_, f, place, _) in enumerate(chosen):
+            first, last = (f.source.count(b"\n", 0, at) + 1 for at in place[:2])
+            if any(first <= line <= last for line in refused[f.path]):
+                dropped.add(n)
         if len(dropped) == before:
             sys.exit(f"does not compile, and not for a fault: {dict(refused)}")
-    by_path = {f.path: f for f in files}
-    facts = []
-    for (path, place), n in ids.items():
-        if n not in dropped:
-            source = by_path[path].source
-            facts.append({"n": n, "file": path, "line": source.count(b"\n", 0, place[0]) + 1, "kind": place[2],
-                          "text": " ".join(source[place[0]:place[1]].decode().split())[:90]})
-    LIST.write_text(json.dumps(facts, indent=1))
-    print(f"{len(everything)} places in {len(files)} files; {len(chosen)} chosen (seed {seed}), {len(facts)} compile")
+    facts = [{"n": n, "target": target, "file": f.path, "line": f.source.count(b"\n", 0, place[0]) + 1, "called": called,
+              "compiles": n not in dropped} for n, (target, f, place, called) in enumerate(chosen)]
+    LIST.write_text(json.dumps({"seed": seed, "faults": facts}, indent=1))
+    print(f"{len(chosen)} chosen, {len(chosen) - len(dropped)} compile")
 
 
 def programs():
@@ -231,84 +278,157 @@ def programs():
     return {t["name"]: t["command"] for t in listed["tests"] if "command" in t and t["name"].startswith(("unit_", "path_"))}
 
 
-def run_program(command, limit_s, **variables):
-    started = time.monotonic()
-    process = subprocess.Popen(command, cwd=TREE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                               stdin=subprocess.DEVNULL, start_new_session=True, env={**os.environ, **variables})
+def watch(process, deadline, told):
+    """Whether the program succeeds. Its first failed check, a line `told` on its stderr, decides already."""
+    heard = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stderr, selectors.EVENT_READ)
+        while time.monotonic() < deadline:
+            if not selector.select(max(0.0, deadline - time.monotonic())):
+                continue
+            data = os.read(process.stderr.fileno(), 65536)
+            heard = heard[-4096:] + data
+            if told and told.search(heard):
+                return False
+            if not data:
+                break
     try:
-        good = process.wait(limit_s) == 0
+        return process.wait(max(0.1, deadline - time.monotonic())) == 0
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, 9)
-        process.wait()
-        good = False
-    return good, time.monotonic() - started
+        return False
 
 
-def measure(commands, size):
-    """What each program takes, and which faults it reaches."""
-    known = {}
-    for name, command in commands.items():
+def run_program(command, cpu_s, wall_s, told, **variables):
+    process = subprocess.Popen(command, cwd=TREE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                               stdin=subprocess.DEVNULL, start_new_session=True, env={**os.environ, **variables})
+    resource.prlimit(process.pid, resource.RLIMIT_CPU, (cpu_s, cpu_s))
+    good = watch(process, time.monotonic() + wall_s, told)
+    try:
+        os.killpg(process.pid, 9)  # and servers that it started
+    except ProcessLookupError:
+        pass
+    process.wait()
+    process.stderr.close()
+    return good
+
+
+def computed_s():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+class Programs:
+    """The test programs that can be asked, what each takes, and which faults it reaches."""
+
+    def __init__(self, commands, size, budget_s):
+        self.commands, self.kills, self.budget_s = commands, collections.Counter(), budget_s
+        if not REACH.exists() or REACH.stat().st_mtime < LIST.stat().st_mtime:
+            REACH.write_text(json.dumps(dict(filter(None, (self.measure(name, size) for name in commands)))))
+        self.known = {name: (took, set(reached)) for name, (took, reached) in json.loads(REACH.read_text()).items()}
+
+    def measure(self, name, size):
         trace = WORK / "trace"
         trace.write_bytes(bytes(size))
-        good, took = run_program(command, 60, RELAY_MUTANT_TRACE=str(trace))
-        if not good:
-            print(f"left aside, since it fails without a fault: {name}")
-        elif took > SLOW_S:
-            print(f"left aside, since it takes {took:.1f} s: {name}")
-        else:
-            known[name] = (took, {n for n, byte in enumerate(trace.read_bytes()) if byte})
-    return known
+        before = computed_s()
+        good = run_program(self.commands[name], 60, 300, CHECK_FAILED, RELAY_MUTANT_TRACE=str(trace))
+        took = computed_s() - before
+        if good and took <= SLOW_S:
+            return name, (took, [n for n, byte in enumerate(trace.read_bytes()) if byte])
+        print(f"left aside, since it {f'computes for {took:.1f} s' if good else 'fails without a fault'}: {name}", flush=True)
+        return None
+
+    def reaching(self, fault):
+        """The likeliest to kill it for its time first: what it did to the file's others counts."""
+        path = fault["file"]
+        names = [name for name, (_, reached) in self.known.items() if fault["n"] in reached]
+        return sorted(names, key=lambda name: (0.02 + self.known[name][0]) * (self.kills[path, name, False] + 2) / (
+            self.kills[path, name, True] + 1))
+
+    def killer(self, fault):
+        """Who kills it; "" when nobody does, None when nobody comes there."""
+        names, spent = self.reaching(fault), 0.0
+        for name in names:
+            took = self.known[name][0]
+            if spent > self.budget_s:
+                break
+            good = run_program(self.commands[name], int(10 * took) + 2, 40 * took + 40, CHECK_FAILED,
+                               RELAY_MUTANT=str(fault["n"]))
+            spent += took
+            self.kills[fault["file"], name, not good] += 1
+            if not good:
+                return name
+        return "" if names else None
 
 
 def explained():
-    lines = EXPLAINED.read_text().splitlines() if EXPLAINED.exists() else []
-    return {tuple(line.split(" | ")[:3]) for line in lines if line and not line.startswith("#")}
+    lines = EXPLAINED.read_text().splitlines()
+    return {line.rsplit(" => ", 1)[0] for line in lines if line and not line.startswith("#")}
 
 
-def run(only):
-    facts = [m for m in json.loads(LIST.read_text()) if only in m["file"]]
-    commands = programs()
-    known = measure(commands, 1 + max(m["n"] for m in facts))
+def run(only, again, budget_s):
+    listed = json.loads(LIST.read_text())
+    known = json.loads(FATES.read_text()) if FATES.exists() else {}
+    faults = [m for m in listed["faults"] if only in m["file"] + " " + m["target"] and
+              not (again and known.get(m["called"], {}).get("fate") in ("killed", "refused"))]
+    ask = Programs(programs(), 1 + max(m["n"] for m in listed["faults"]), budget_s)
     excused = explained()
 
     def judge(m):
-        reached = sorted((took, name) for name, (took, hit) in known.items() if m["n"] in hit)
-        for took, name in reached:
-            good, _ = run_program(commands[name], 10 * took + 5, RELAY_MUTANT=str(m["n"]))
-            if not good:
-                return m, name
-        return m, None if reached else "-"
+        if not m["compiles"]:
+            return m, "refused", None
+        by = ask.killer(m)
+        if by:
+            return m, "killed", by
+        return m, "explained" if m["called"] in excused else "unreached" if by is None else "survived", None
 
-    counts = collections.defaultdict(collections.Counter)
-    survivors = []
+    kept = {m["called"] for m in listed["faults"]}
+    fates = {called: fate for called, fate in known.items() if called in kept}
     with concurrent.futures.ThreadPoolExecutor(int(os.environ.get("JOBS", "2"))) as pool:
-        for m, by in pool.map(judge, facts):
-            fate = "killed" if by not in (None, "-") else "explained" if (
-                m["file"], m["kind"], m["text"]) in excused else "unreached" if by == "-" else "survived"
-            counts[m["file"]][fate] += 1
+        for m, fate, by in pool.map(judge, faults):
+            fates[m["called"]] = {"target": m["target"], "fate": fate, "by": by}
+            FATES.write_text(json.dumps(fates, indent=1))
+            if fate == "killed" and m["called"] in excused:
+                print(f"explained, but killed by {by}: {m['called']}", flush=True)
             if fate in ("survived", "unreached"):
-                survivors.append(f"{fate:9} {m['file']}:{m['line']}: {m['kind']}: {m['text']}")
-    print("\n".join(survivors))
-    print(f"\n{'file':34} {'faults':>7} {'killed':>7} {'explained':>10} {'survived':>9} {'unreached':>10}")
-    total = collections.Counter()
-    for path, c in sorted(counts.items()):
-        total += c
-        print(f"{path:34} {sum(c.values()):7} {c['killed']:7} {c['explained']:10} {c['survived']:9} {c['unreached']:10}")
-    every = sum(total.values())
-    print(f"{'all':34} {every:7} {total['killed']:7} {total['explained']:10} {total['survived']:9} {total['unreached']:10}")
-    print(f"killed or explained: {100 * (total['killed'] + total['explained']) / every:.1f} %")
+                print(f"{fate:9} {m['file']}:{m['line']}: {m['called'].split(' | ', 1)[1]}", flush=True)
+    show()
+
+
+def show():
+    """The figures of docs/mutants.md: of what the last runs found."""
+    counts = collections.defaultdict(collections.Counter)
+    for m in json.loads(FATES.read_text()).values():
+        for target in (m["target"], "all"):
+            counts[target][m["fate"]] += 1
+    print(f"\n| target | faults | compile | killed | explained | survive | of them unreached | killed or explained |"
+          f"\n|---|---|---|---|---|---|---|---|")
+    for target in [name for name, _, _ in TARGETS] + ["all"]:
+        c = counts[target]
+        compile_ = c.total() - c["refused"]
+        if compile_:
+            print(f"| {target} | {c.total()} | {compile_} | {c['killed']} | {c['explained']} | "
+                  f"{c['survived'] + c['unreached']} | {c['unreached']} | "
+                  f"{100 * (c['killed'] + c['explained']) / compile_:.1f} % |")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True)
     b = verbs.add_parser("build")
-    b.add_argument("--count", type=int, default=1500)
+    b.add_argument("--share", type=int, default=100, help="percent of the usual number of faults")
     b.add_argument("--seed", type=int, default=1)
     r = verbs.add_parser("run")
-    r.add_argument("--only", default="", help="faults in files with this in their path")
+    r.add_argument("--only", default="", help="faults with this in their file's path or their target's name")
+    r.add_argument("--again", action="store_true", help="only those that the last runs have not killed")
+    r.add_argument("--budget", type=float, default=20, help="seconds of the processor that a fault may take")
+    verbs.add_parser("show")
     given = parser.parse_args()
-    build(given.count, given.seed) if given.verb == "build" else run(given.only)
+    if given.verb == "build":
+        build(given.share, given.seed)
+    elif given.verb == "run":
+        run(given.only, given.again, given.budget)
+    else:
+        show()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 #include "check.h"
 #include "store_fixture.h"
 
+#include "store/key_columns.h"
 #include "store/keys_internal.h"
 
 struct queue {
@@ -148,6 +149,71 @@ TEST(a_copy_owns_its_strings)
     CHECK_STR(copy->models[1], "");
     CHECK_STR(copy->tags, "");
     key_unref(copy);
+}
+
+TEST(a_key_lives_as_long_as_somebody_holds_it)
+{
+    struct key k;
+    memset(&k, 0, sizeof k);
+    struct key *copy = key_copy(&k);
+    CHECK(key_ref(copy) == copy);
+    CHECK_INT(atomic_load(&copy->refs), 2);
+    key_unref(copy);
+    CHECK_INT(atomic_load(&copy->refs), 1);
+    key_unref(copy);
+    key_unref(NULL);
+}
+
+TEST(periods_have_words_and_first_days)
+{
+    static const enum budget_period all[] = {BUDGET_NONE, BUDGET_DAY, BUDGET_MONTH, BUDGET_TOTAL};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        CHECK_INT(budget_period_of(budget_period_text(all[i])), all[i]);
+    }
+    CHECK_STR(budget_period_text(BUDGET_TOTAL), "total");
+    CHECK_INT(budget_period_of(STR("week")), BUDGET_NONE);
+    /* 2026-11-23T13:20:00Z, day 20780; the month began 22 days before. */
+    int64_t now_us = INT64_C(1795440000) * 1000000;
+    CHECK_INT(budget_period_first_day(BUDGET_DAY, now_us), 20780);
+    CHECK_INT(budget_period_first_day(BUDGET_MONTH, now_us), 20758);
+    CHECK_INT(budget_period_first_day(BUDGET_TOTAL, now_us), 0);
+    CHECK_INT(budget_period_first_day(BUDGET_NONE, now_us), 0);
+}
+
+TEST(a_damaged_list_of_models_allows_nothing)
+{
+    struct key values;
+    memset(&values, 0, sizeof values);
+    struct key *k = key_from_columns(&values, STR("{\"a\":"), STR("{}"));
+    CHECK_INT(k->model_count, 1); /* none at all would allow every model */
+    CHECK_STR(k->models[0], "");
+    CHECK_STR(k->tags, "");
+    key_unref(k);
+}
+
+TEST(a_list_of_models_is_read_as_it_was_written)
+{
+    str models[300];
+    for (unsigned i = 0; i < 300; i++) {
+        models[i] = i % 2 == 0 ? STR("groq/\"a\"") : STR("openai/*");
+    }
+    struct arena a;
+    arena_init(&a, 0);
+    struct key_draft draft;
+    memset(&draft, 0, sizeof draft);
+    draft.models = models;
+    draft.model_count = 2;
+    CHECK_STR(key_models_json(&draft, &a), "[\"groq/\\\"a\\\"\",\"openai/*\"]");
+    draft.model_count = 300;
+    struct key values;
+    memset(&values, 0, sizeof values);
+    struct key *k = key_from_columns(&values, key_models_json(&draft, &a), STR("{\"team\":\"a\"}"));
+    CHECK_INT(k->model_count, 256);
+    CHECK_STR(k->models[0], "groq/\"a\"");
+    CHECK_STR(k->models[255], "openai/*");
+    CHECK_STR(k->tags, "{\"team\":\"a\"}");
+    key_unref(k);
+    arena_deinit(&a);
 }
 
 CHECK_MAIN
