@@ -303,6 +303,7 @@ static struct postgres_db *connect_here(const char *url, enum db_role role, bool
 /* ---- on a thread of its own ---- */
 
 struct attempt {
+    pthread_t thread; /* joined by who waits, or let go of when nobody does */
     pthread_mutex_t lock;
     bool done, left; /* by its thread; by who waits: the other one frees it */
     int pipe[2];     /* a byte when it is done */
@@ -348,17 +349,16 @@ static void *run(void *arg)
 
 static bool start(struct attempt *a)
 {
-    pthread_t thread;
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, CONNECT_STACK);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    int error = pthread_create(&thread, &attributes, run, a);
+    int error = pthread_create(&a->thread, &attributes, run, a);
     pthread_attr_destroy(&attributes);
     return error == 0;
 }
 
-/* False: it takes longer than it may, or whoever waits is told not to go on. */
+/* False: it takes longer than it may, or whoever waits is told not to go on. True: its thread has
+ * ended, with all that libraries keep for a thread. */
 static bool wait_for(struct attempt *a, const struct db_waiter *waiter, uint64_t until_ns)
 {
     struct pollfd p = {.fd = a->pipe[0], .events = POLLIN};
@@ -369,7 +369,13 @@ static bool wait_for(struct attempt *a, const struct db_waiter *waiter, uint64_t
     pthread_mutex_lock(&a->lock);
     bool done = a->done;
     a->left = !done;
+    if (!done) {
+        pthread_detach(a->thread);
+    }
     pthread_mutex_unlock(&a->lock);
+    if (done) {
+        pthread_join(a->thread, NULL);
+    }
     return done;
 }
 

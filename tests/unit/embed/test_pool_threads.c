@@ -68,14 +68,25 @@ TEST(encodes_what_is_submitted_in_batches)
         CHECK(memcmp(&jobs[i].vector, &jobs[i % 2].vector, sizeof jobs[i].vector) == 0);
 }
 
+TEST(nobody_waits_behind_what_was_never_measured)
+{
+    make_jobs();
+    /* Without a thread nothing is ever taken or measured. */
+    struct embed_pool *p = embed_pool_start(model, 0, JOBS);
+    CHECK(embed_pool_submit_within(p, &jobs[0], 0));
+    CHECK(!embed_pool_submit_within(p, &jobs[1], UINT64_MAX - 1));
+    CHECK(embed_pool_submit(p, &jobs[2]));
+    CHECK_INT(embed_pool_counts(p).waiting, 2);
+    CHECK_INT(embed_pool_counts(p).refused, 1);
+    embed_pool_stop(p);
+}
+
 TEST(who_cannot_wait_is_told_at_once)
 {
     make_jobs();
     struct embed_pool *p = embed_pool_start(model, 1, JOBS);
     pthread_mutex_lock(&gate);
-    /* Nothing was measured yet: one goes ahead, nobody waits behind it. */
-    CHECK(embed_pool_submit_within(p, &jobs[0], 0));
-    CHECK(!embed_pool_submit_within(p, &jobs[1], 1000000000));
+    CHECK(embed_pool_submit(p, &jobs[0]));
     while (embed_pool_counts(p).batches == 0)
         usleep(1000);
     /* What is encoded is no longer ahead; four that wait are, and take more than a nanosecond. */
@@ -88,7 +99,7 @@ TEST(who_cannot_wait_is_told_at_once)
     CHECK(embed_pool_submit_within(p, &jobs[6], 1));
     pthread_mutex_unlock(&gate);
     wait_for(2);
-    CHECK_INT(embed_pool_counts(p).refused, 2);
+    CHECK_INT(embed_pool_counts(p).refused, 1);
     embed_pool_stop(p);
 }
 
