@@ -13,6 +13,10 @@
 #
 # A part that fails does not stop the others. The run ends in one line per part and a total.
 #
+# A busy machine makes a test fail now and then that waits for something. So what failed is run once more, at
+# most SECOND_RUNS tests of a part, and the summary says which of them passed then: look at them. What a
+# sanitizer found is never run again, nor is a program that crashed.
+#
 # The wire tests are told where things are by the environment: RELAY_BIN_DIR (holds relay and relay-sim),
 # RELAY_NODE (a Node.js of at least 22), RELAY_NODE_DIR (a copy of tests/wire/node with its packages
 # installed beside it). Those that need a real model server carry the pytest marker `real`.
@@ -23,6 +27,7 @@ part=${1:-all}
 jobs=${JOBS:-2}
 fuzz_seconds=${FUZZ_SECONDS:-5}
 logs=build/test-logs
+second_runs=${SECOND_RUNS:-2}
 
 summary=()
 passed_total=0
@@ -35,6 +40,13 @@ note() {
     failed_total=$((failed_total + $3))
 }
 
+# said_twice NAME TESTS...: what passed only the second time.
+said_twice() {
+    local name=$1
+    shift
+    [ $# = 0 ] || summary+=("$(printf '  %-26s passed the second time only: %s' "$name" "$*")")
+}
+
 title() { printf '\n== %s\n' "$*"; }
 
 build() {
@@ -45,9 +57,15 @@ build() {
     return 1
 }
 
+# Of ctest's log: the names of the programs that failed.
+failed_programs() { sed -nE 's/^[[:space:]]+[0-9]+ - ([^ ]+) \(.*\)$/\1/p' "$1"; }
+
+# What a second run cannot excuse.
+found_by_sanitizer() { grep -qE 'Sanitizer|runtime error:|SEGFAULT|Subprocess aborted|Exception' "$1"; }
+
 # run_ctest NAME PRESET [CTEST ARGUMENTS]: counts programs; each prints its own tests.
 run_ctest() {
-    local name=$1 preset=$2 log=$logs/$1.log failed total passed
+    local name=$1 preset=$2 log=$logs/$1.log failed total passed again
     shift 2
     title "$name"
     ctest --test-dir "build/$preset" --output-on-failure -j "$jobs" "$@" >"$log" 2>&1 || true
@@ -63,6 +81,15 @@ run_ctest() {
         return
     fi
     [ "$failed" = 0 ] || grep -vE ' (Passed +[0-9.]+ sec|Start +[0-9]+: )' "$log" | head -400
+    if [ "$failed" != 0 ] && [ "$failed" -le "$second_runs" ] && ! found_by_sanitizer "$log"; then
+        mapfile -t again < <(failed_programs "$log")
+        title "$name, a second time: ${again[*]}"
+        if ctest --test-dir "build/$preset" --output-on-failure --rerun-failed >"$log.again" 2>&1; then
+            said_twice "$name" "${again[@]}"
+            failed=0
+        fi
+        tail -40 "$log.again"
+    fi
     passed=$((total - failed))
     echo "$passed of $total test programs passed"
     note "$name" "$passed" "$failed" "test programs"
@@ -169,16 +196,21 @@ count() { sed -nE "s/.*[^0-9]([0-9]+) $1.*/\1/p" <<<" $2" | tail -1; }
 
 # run_pytest NAME DIRECTORY_OF_THE_BINARIES [PYTEST ARGUMENTS]
 run_pytest() {
-    local name=$1 bin=$2 log=$logs/$1.log line passed failed errors status=0
+    local name=$1 bin=$2 log=$logs/$1.log line passed failed errors again status=0
     shift 2
     title "$name"
-    RELAY_BIN_DIR=$root/$bin "${PYTEST_PYTHON:-build/venv/bin/python}" -m pytest -q -p no:cacheprovider "$@" 2>&1 |
-        tee "$log" || status=$?
+    RELAY_BIN_DIR=$root/$bin "${PYTEST_PYTHON:-build/venv/bin/python}" -m pytest -q -p no:cacheprovider -rfER \
+        --reruns "$((second_runs > 0))" --rerun-except 'Sanit|runtime error' "$@" 2>&1 | tee "$log" || status=$?
     line=$(grep -E '^=* ?[0-9]+ (passed|failed|error|skipped|deselected)' "$log" | tail -1 || true)
     passed=$(count passed "$line")
     failed=$(count failed "$line")
     errors=$(count 'errors?' "$line")
     failed=$((${failed:-0} + ${errors:-0}))
+    # What was run again and is not among the failures.
+    mapfile -t again < <(comm -23 <(sed -nE 's/^RERUN ([^ ]+).*/\1/p' "$log" | sort -u) \
+        <(sed -nE 's/^(FAILED|ERROR) ([^ ]+).*/\2/p' "$log" | sort -u))
+    [ ${#again[@]} = 0 ] || said_twice "$name" "${again[@]}"
+    [ ${#again[@]} -le "$second_runs" ] || failed=$((failed + ${#again[@]}))
     # Exit status 5 is "no test was run".
     [ "$status" != 0 ] && [ "$failed" = 0 ] && failed=1
     note "$name" "${passed:-0}" "$failed" "$(count skipped "$line" | sed 's/$/ skipped/')"
@@ -229,7 +261,7 @@ part_wire() {
 
 # Its pictures are for people to look at: no test compares them.
 part_browser() {
-    local log=$logs/browser.log status=0 passed failed
+    local log=$logs/browser.log status=0 passed failed again
     [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || {
         echo "no chromium here: the dashboard is not tried in a browser"
         return 0
@@ -239,9 +271,14 @@ part_browser() {
     scripts/model.sh >"$logs/prepare-browser.log" 2>&1 || true
     scripts/web.sh browser 2>&1 | tee "$log" || status=$?
     passed=$(sed -nE 's/^ +([0-9]+) passed.*/\1/p' "$log")
+    again=$(sed -nE 's/^ +([0-9]+) flaky.*/\1/p' "$log")
     failed=$(sed -nE 's/^ +([0-9]+) (failed|interrupted|did not run).*/\1/p' "$log" | awk '{ n += $1 } END { print n + 0 }')
+    if [ "${again:-0}" != 0 ]; then
+        said_twice browser "$again, named above"
+        [ "$again" -le "$second_runs" ] || failed=$((failed + again))
+    fi
     [ "$status" = 0 ] || [ "$failed" != 0 ] || failed=1
-    note browser "${passed:-0}" "$failed" "pictures in build/screenshots"
+    note browser "$((${passed:-0} + ${again:-0}))" "$failed" "pictures in build/screenshots"
 }
 
 # The llama-server of scripts/llama.sh.

@@ -14,6 +14,8 @@ export default defineConfig({
   outputDir: 'test-results/run',
   fullyParallel: true,
   workers: 2,
+  // What passed only then is named at the end, and scripts/test.sh says how many there were.
+  retries: 1,
   // What comes, comes much sooner; a machine can be busy.
   timeout: 600_000,
   expect: { timeout: 60_000 },
