@@ -46,6 +46,8 @@ relay_find(llhttp llhttp.h)
 cmake_path(IS_PREFIX RELAY_DEPS "${RELAY_yyjson_LIBRARY}" RELAY_YYJSON_PRIVATE)
 if(RELAY_YYJSON_PRIVATE AND RELAY_yyjson_LIBRARY MATCHES "\\.so")
     set(CMAKE_INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}/relay")
+    # A program that is relinked when it is installed keeps the room that the folder's path took.
+    set(CMAKE_BUILD_WITH_INSTALL_RPATH ${RELAY_PACKAGE})
     cmake_path(GET RELAY_yyjson_LIBRARY PARENT_PATH directory)
     install(DIRECTORY ${directory}/ DESTINATION ${CMAKE_INSTALL_LIBDIR}/relay
         FILES_MATCHING PATTERN "libyyjson.so.*" PATTERN cmake EXCLUDE PATTERN pkgconfig EXCLUDE)
