@@ -4,14 +4,29 @@
 #include <string.h>
 #include <strings.h>
 
+#include "meaning.h"
+
 #define CHUNK_DIGITS_MAX 8u
 #define END_BYTES        2u  /* the braces behind usage */
 #define COST_BYTES_MAX   32u /* of the member in front of them */
+#define BODY_BYTES_MAX   (1u << 20)
+
+void answer_init(struct answer *a)
+{
+    answer_begin(a);
+    buf_init(&a->body, BODY_BYTES_MAX);
+}
+
+void answer_deinit(struct answer *a)
+{
+    buf_deinit(&a->body);
+}
 
 void answer_begin(struct answer *a)
 {
     /* Not the head's bytes: there are four thousand of them. */
     memset(a, 0, offsetof(struct answer, head));
+    a->body.len = 0;
 }
 
 static bool wrong(struct answer *a, const char *why)
@@ -52,6 +67,13 @@ static bool head_is_here(struct answer *a, const struct answer_wanted *wanted)
         return wrong(a, "status");
     const char *encoding = find_header(a->head, "transfer-encoding");
     const char *length = find_header(a->head, "content-length");
+    if (wanted->meaning != NULL) {
+        a->at = encoding != NULL ? ANSWER_CHUNK_SIZE : ANSWER_BODY;
+        return encoding != NULL
+                   ? strncasecmp(encoding, "chunked\r", 8) == 0 || wrong(a, "encoding")
+                   : (length != NULL && read_length(length, &a->left) && a->left > 0) ||
+                         wrong(a, "length");
+    }
     if (wanted->body == NULL) {
         if (encoding == NULL || strncasecmp(encoding, "chunked\r", 8) != 0 || length != NULL)
             return wrong(a, "not chunked");
@@ -106,24 +128,40 @@ static bool is_plain_body(const struct answer *a, const struct answer_wanted *wa
     return head == 0 || memcmp(wanted->body + a->body_bytes, p, head) == 0;
 }
 
+static bool means_the_same(struct answer *a, const struct answer_wanted *wanted)
+{
+    if (!meaning_read(wanted->read, buf_str(&a->body)))
+        return wrong(a, wanted->read->why);
+    const char *why = meaning_difference(wanted->read, wanted->meaning);
+    return why == NULL || wrong(a, why);
+}
+
+/* A stream of a known number of events: counts them and keeps the last bytes. */
+static void take_events(struct answer *a, const char *p, size_t len)
+{
+    count_events(a, p, len);
+    size_t keep = len < sizeof a->tail ? len : sizeof a->tail;
+    memmove(a->tail, a->tail + keep, sizeof a->tail - keep);
+    memcpy(a->tail + sizeof a->tail - keep, p + len - keep, keep);
+}
+
 static bool take_body(struct answer *a, const struct answer_wanted *wanted, const char **p,
                       const char *end)
 {
     size_t len = (size_t)(end - *p) < a->left ? (size_t)(end - *p) : (size_t)a->left;
     if (wanted->body != NULL && !is_plain_body(a, wanted, *p, len))
         return wrong(a, "body");
-    if (wanted->body == NULL) {
-        count_events(a, *p, len);
-        size_t keep = len < sizeof a->tail ? len : sizeof a->tail;
-        memmove(a->tail, a->tail + keep, sizeof a->tail - keep);
-        memcpy(a->tail + sizeof a->tail - keep, *p + len - keep, keep);
-    }
+    if (wanted->meaning != NULL && !buf_add(&a->body, str_of(*p, len)))
+        return wrong(a, "long body");
+    if (wanted->meaning == NULL && wanted->body == NULL)
+        take_events(a, *p, len);
     a->body_bytes += len;
     a->left -= len;
     *p += len;
-    if (a->left == 0)
-        a->at = a->at == ANSWER_BODY ? ANSWER_WHOLE : ANSWER_CHUNK_END;
-    return true;
+    if (a->left > 0)
+        return true;
+    a->at = a->at == ANSWER_BODY ? ANSWER_WHOLE : ANSWER_CHUNK_END;
+    return a->at != ANSWER_WHOLE || wanted->meaning == NULL || means_the_same(a, wanted);
 }
 
 static bool take_line_end(struct answer *a, char c, enum answer_at next)
@@ -157,6 +195,8 @@ static bool take_chunk_size(struct answer *a, char c)
 
 static bool is_whole_stream(struct answer *a, const struct answer_wanted *wanted)
 {
+    if (wanted->meaning != NULL)
+        return means_the_same(a, wanted);
     size_t len = strlen(wanted->end);
     if (a->event_count != wanted->event_count)
         return wrong(a, "events");

@@ -23,15 +23,17 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "latency.h"
+#include "meaning.h"
 
-#define CONNECTIONS_MAX 19000u
-#define FILE_BYTES_MAX  (1u << 26)
-#define READ_BYTES      (1u << 16)
-#define EVENTS_A_TURN   256
-#define HEAD_BYTES_MAX  1024u
-#define MARK            "################"
-#define MARK_BYTES      (sizeof MARK - 1)
-#define STUCK_NS        20000000000u
+#define CONNECTIONS_MAX   19000u
+#define FILE_BYTES_MAX    (1u << 26)
+#define READ_BYTES        (1u << 16)
+#define EVENTS_A_TURN     256
+#define HEAD_BYTES_MAX    2048u
+#define HEADERS_BYTES_MAX 1024u
+#define MARK              "################"
+#define MARK_BYTES        (sizeof MARK - 1)
+#define STUCK_NS          20000000000u
 
 struct connection {
     int fd;
@@ -48,8 +50,10 @@ struct load {
     uint64_t interval_ns; /* 0: closed loop */
     bool announce;
     struct answer_wanted wanted;
+    struct meaning meaning, read; /* behind wanted.meaning */
 
     const char *path, *key;
+    char headers[HEADERS_BYTES_MAX]; /* further lines of the head */
     char *request;
     size_t request_bytes;
     char *mark; /* sixteen digits within it */
@@ -92,8 +96,8 @@ static void make_request(struct load *l, const char *body, size_t body_bytes)
     int head = snprintf(l->request, HEAD_BYTES_MAX,
                         "POST %s HTTP/1.1\r\nhost: 127.0.0.1:%d\r\nauthorization: Bearer %s\r\n"
                         "content-type: application/json\r\naccept: */*\r\n"
-                        "user-agent: relay-load\r\ncontent-length: %zu\r\n\r\n",
-                        l->path, l->port, l->key, body_bytes);
+                        "user-agent: relay-load\r\ncontent-length: %zu\r\n%s\r\n",
+                        l->path, l->port, l->key, body_bytes, l->headers);
     assert(head > 0 && (unsigned)head < HEAD_BYTES_MAX);
     memcpy(l->request + head, body, body_bytes);
     l->request_bytes = (size_t)head + body_bytes;
@@ -151,6 +155,7 @@ static void open_connection(struct load *l, unsigned index)
         give_up("connect");
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     l->connections[index] = (struct connection){.fd = fd};
+    answer_init(&l->connections[index].answer);
     watch(l, index, EPOLL_CTL_ADD);
     l->free_list[l->free_count++] = index;
 }
@@ -209,6 +214,7 @@ static void replace_connection(struct load *l, unsigned index, const char *why)
             l->free_list[i--] = l->free_list[--l->free_count];
     }
     close(c->fd);
+    answer_deinit(&c->answer);
     open_connection(l, index);
 }
 
@@ -305,10 +311,12 @@ static void print_result(const struct load *l, double seconds)
 static void usage(void)
 {
     fprintf(stderr,
-            "usage: relay-load --port N --body FILE (--expect-body FILE | --expect-events N)\n"
+            "usage: relay-load --port N --body FILE\n"
+            "    (--expect-body FILE | --expect-events N | --expect-meaning FILE)\n"
             "    [--path /v1/chat/completions] [--key KEY] [--connections 64] [--seconds 1]\n"
             "    [--requests N] [--rate PER_SECOND] [--announce] [--cost] [--own-id] [--end TEXT]\n"
-            "    [--lines]\n"
+            "    [--lines] [--header LINE]...\n"
+            "--expect-meaning: an answer says what this one says, in any bytes;\n"
             "--announce prints \"open\" once as many answers have begun as there are connections;\n"
             "--cost: the answer may have a cost at the end of its usage;\n"
             "--own-id: each answer has an id of its own: its length is checked, not its bytes;\n"
@@ -326,72 +334,129 @@ static double number_of(const char *text, double least, double most)
     return n;
 }
 
+/* The answer in the file is what every answer has to say. */
+static void want_meaning(struct load *l, const char *path)
+{
+    size_t len;
+    char *bytes = read_file(path, &len);
+    meaning_init(&l->meaning);
+    meaning_init(&l->read);
+    if (!meaning_read(&l->meaning, str_of(bytes, len))) {
+        fprintf(stderr, "relay-load: %s: %s\n", path, l->meaning.why);
+        exit(1);
+    }
+    free(bytes);
+    l->wanted.meaning = &l->meaning;
+    l->wanted.read = &l->read;
+    l->wanted.event_count = l->meaning.event_count;
+}
+
+static void add_header(struct load *l, const char *line)
+{
+    size_t used = strlen(l->headers), room = sizeof l->headers - used;
+    int n = snprintf(l->headers + used, room, "%s\r\n", line);
+    if (n < 0 || (size_t)n >= room)
+        usage();
+}
+
+/* An option of what to send and how fast. False: it is none of these. */
+static bool read_sending(struct load *l, int option)
+{
+    switch (option) {
+    case 'p':
+        l->port = (int)number_of(optarg, 1, 65535);
+        return true;
+    case 'u':
+        l->path = optarg;
+        return true;
+    case 'k':
+        l->key = optarg;
+        return true;
+    case 'h':
+        add_header(l, optarg);
+        return true;
+    case 'c':
+        l->connection_count = (unsigned)number_of(optarg, 1, CONNECTIONS_MAX);
+        return true;
+    case 's':
+        l->seconds = number_of(optarg, 0.01, 3600);
+        return true;
+    case 'n':
+        l->request_max = (uint64_t)number_of(optarg, 1, 1e9);
+        return true;
+    case 'r':
+        l->interval_ns = (uint64_t)(1e9 / number_of(optarg, 0.1, 1e6));
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* An option of what a right answer is. */
+static bool read_wanted(struct load *l, int option)
+{
+    switch (option) {
+    case 'x':
+        l->wanted.body = read_file(optarg, &l->wanted.body_bytes);
+        return true;
+    case 'e':
+        l->wanted.event_count = (unsigned)number_of(optarg, 1, 1e6);
+        return true;
+    case 'm':
+        want_meaning(l, optarg);
+        return true;
+    case 'd':
+        if (strlen(optarg) + 2 > sizeof l->connections->answer.tail)
+            usage();
+        l->wanted.end = optarg;
+        return true;
+    case 'i':
+        l->wanted.own_id = true;
+        return true;
+    case 'o':
+        l->wanted.cost = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void read_options(struct load *l, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"port", 1, NULL, 'p'},     {"path", 1, NULL, 'u'},        {"key", 1, NULL, 'k'},
-        {"body", 1, NULL, 'b'},     {"expect-body", 1, NULL, 'x'}, {"expect-events", 1, NULL, 'e'},
-        {"end", 1, NULL, 'd'},      {"own-id", 0, NULL, 'i'},      {"connections", 1, NULL, 'c'},
-        {"seconds", 1, NULL, 's'},  {"requests", 1, NULL, 'n'},    {"rate", 1, NULL, 'r'},
-        {"announce", 0, NULL, 'a'}, {"cost", 0, NULL, 'o'},        {"lines", 0, NULL, 'l'},
-        {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"port", 1, NULL, 'p'},
+                                            {"path", 1, NULL, 'u'},
+                                            {"key", 1, NULL, 'k'},
+                                            {"body", 1, NULL, 'b'},
+                                            {"expect-body", 1, NULL, 'x'},
+                                            {"expect-events", 1, NULL, 'e'},
+                                            {"end", 1, NULL, 'd'},
+                                            {"own-id", 0, NULL, 'i'},
+                                            {"connections", 1, NULL, 'c'},
+                                            {"seconds", 1, NULL, 's'},
+                                            {"requests", 1, NULL, 'n'},
+                                            {"rate", 1, NULL, 'r'},
+                                            {"announce", 0, NULL, 'a'},
+                                            {"cost", 0, NULL, 'o'},
+                                            {"lines", 0, NULL, 'l'},
+                                            {"header", 1, NULL, 'h'},
+                                            {"expect-meaning", 1, NULL, 'm'},
+                                            {NULL, 0, NULL, 0}};
     const char *body = NULL;
     bool lines = false;
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        switch (option) {
-        case 'p':
-            l->port = (int)number_of(optarg, 1, 65535);
-            break;
-        case 'u':
-            l->path = optarg;
-            break;
-        case 'k':
-            l->key = optarg;
-            break;
-        case 'b':
+        if (option == 'b')
             body = optarg;
-            break;
-        case 'x':
-            l->wanted.body = read_file(optarg, &l->wanted.body_bytes);
-            break;
-        case 'e':
-            l->wanted.event_count = (unsigned)number_of(optarg, 1, 1e6);
-            break;
-        case 'd':
-            if (strlen(optarg) + 2 > sizeof l->connections->answer.tail)
-                usage();
-            l->wanted.end = optarg;
-            break;
-        case 'i':
-            l->wanted.own_id = true;
-            break;
-        case 'c':
-            l->connection_count = (unsigned)number_of(optarg, 1, CONNECTIONS_MAX);
-            break;
-        case 's':
-            l->seconds = number_of(optarg, 0.01, 3600);
-            break;
-        case 'n':
-            l->request_max = (uint64_t)number_of(optarg, 1, 1e9);
-            break;
-        case 'r':
-            l->interval_ns = (uint64_t)(1e9 / number_of(optarg, 0.1, 1e6));
-            break;
-        case 'o':
-            l->wanted.cost = true;
-            break;
-        case 'a':
+        else if (option == 'a')
             l->announce = true;
-            break;
-        case 'l':
+        else if (option == 'l')
             lines = true;
-            break;
-        default:
+        else if (!read_sending(l, option) && !read_wanted(l, option))
             usage();
-        }
     }
-    if (l->port == 0 || body == NULL || (l->wanted.body == NULL) == (l->wanted.event_count == 0))
+    int ways = (l->wanted.body != NULL) + (l->wanted.meaning != NULL) +
+               (l->wanted.meaning == NULL && l->wanted.event_count > 0);
+    if (l->port == 0 || body == NULL || ways != 1)
         usage();
     make_bodies(l, body, lines);
 }

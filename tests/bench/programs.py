@@ -42,6 +42,15 @@ def answers(port):
         return False
 
 
+def tree(pid):
+    """A process and all that it has started, and these."""
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in task.read_text().split():
+            found += tree(int(child))
+    return found
+
+
 class Process:
     """A child pinned to a core, or to some, with its output in a file."""
 
@@ -241,8 +250,8 @@ class Load:
         self.program, self.folder, self.cores = program, folder, cores
 
     def command(self, port, key, stream, options, expect):
-        body = self.folder / ("stream.json" if stream else "plain.json")
-        return [self.program, "--port", str(port), "--key", key, "--body", str(body), *expect,
+        options = {"body": self.folder / ("stream.json" if stream else "plain.json"), **options}
+        return [self.program, "--port", str(port), "--key", key, *expect,
                 *(f"--{name}" if value is True else f"--{name}={value}"
                   for name, value in options.items())]
 

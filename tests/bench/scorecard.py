@@ -29,10 +29,10 @@ MARK = "#" * 16
 RAMP_SECONDS = 16
 
 
-def write_bodies(folder):
+def write_bodies(folder, model="auto"):
     """A chat request of 600 bytes, whose sixteen #s become a number of its own in each request."""
     for name, extra in (("plain", ""), ("stream", '"stream":true,"stream_options":{"include_usage":true},')):
-        front = ('{"model":"auto",' + extra + '"messages":[{"role":"system","content":"You are a '
+        front = ('{"model":"' + model + '",' + extra + '"messages":[{"role":"system","content":"You are a '
                  'helpful assistant."},{"role":"user","content":"' + MARK + ' ')
         back = '"}],"temperature":0.7,"max_tokens":200}'
         words = ("Please tell me in a few sentences what a gateway between an application and its "
