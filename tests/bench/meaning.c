@@ -1,3 +1,5 @@
+/* meaning.c - reads what a chat answer says, and compares two of them; it never looks at other
+ * bytes. */
 #include "meaning.h"
 
 #include <string.h>
