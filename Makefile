@@ -100,7 +100,7 @@ install: build ## install under PREFIX (default /usr/local); DESTDIR is honoured
 dist: build ## a release: source, .deb, list of parts, sums, in build/dist
 	@scripts/dist.sh
 
-newcomer: ## by hand, as root: both README commands inside a bare Debian folder
+newcomer: ## by hand, as root: the README and every command of the guides inside a bare Debian folder
 	@scripts/newcomer.sh
 
 clean: ## remove everything that was built (build/deps and build/stack stay)

@@ -7,6 +7,7 @@
 #   fuzz    every fuzzer for FUZZ_SECONDS (default 5)
 #   embed   the encoder beside a reference in Python, and the NEON kernels under qemu
 #   wire    pytest against the real binary, with the official SDKs; then against the ASan build
+#   guides  every command of README.md and docs/guides, which `wire` has, too
 #   browser every page of the dashboard in chromium, of a gateway with traffic; pictures in build/screenshots
 #
 #   scripts/test.sh [PART]      one part; `real` is one too, for the tests against real model servers
@@ -259,6 +260,12 @@ part_wire() {
     run_pytest wire-asan build/asan "${at_once[@]}" -m 'not real and not once' tests/wire
 }
 
+part_guides() {
+    build release relay relay-sim || return 0
+    prepare_wire guides || return 0
+    PYTHONDONTWRITEBYTECODE=1 run_pytest guides build tests/wire/test_guides.py
+}
+
 # Its pictures are for people to look at: no test compares them.
 part_browser() {
     local log=$logs/browser.log status=0 passed failed again
@@ -311,9 +318,9 @@ all)
     part_wire
     part_browser
     ;;
-unit | asan | tsan | fuzz | embed | wire | browser | real) "part_$part" ;;
+unit | asan | tsan | fuzz | embed | wire | guides | browser | real) "part_$part" ;;
 *)
-    echo "usage: scripts/test.sh [unit|asan|tsan|fuzz|embed|wire|browser|real]" >&2
+    echo "usage: scripts/test.sh [unit|asan|tsan|fuzz|embed|wire|guides|browser|real]" >&2
     exit 2
     ;;
 esac
