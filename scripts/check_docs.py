@@ -6,7 +6,7 @@
 Every relative link of README.md and docs/ leads somewhere, headings included; every page is in the
 navigation of the site (mkdocs.yml); every setting of the code
 stands in the generated reference, every case of tests/translation on its page, every error code and every metric in docs/reference, every section
-that a comment names ("reference 4.3") and every test that a page names (`program::test`) is there, and, once build/relay exists, every subcommand and option
+that a comment names ("reference 4.3") and every test that a page names (`program::test`) is there, the chart and the changelog have the program's version, and, once build/relay exists, every subcommand and option
 in docs/reference/command-line.md.
 """
 import json
@@ -209,8 +209,24 @@ def check_program():
                 found(page, 1, f"{option} of relay {command} is not there")
 
 
+def check_versions():
+    """What has to repeat the version of CMakeLists.txt repeats it."""
+    version = re.search(r"^project\(relay VERSION (\S+)", (ROOT / "CMakeLists.txt").read_text(), re.M)[1]
+    chart, changes = ROOT / "deploy" / "helm" / "relay" / "Chart.yaml", ROOT / "CHANGELOG.md"
+    for line in (f"version: {version}", f'appVersion: "{version}"'):
+        if line not in chart.read_text().splitlines():
+            found(chart, 1, f"has not the line {line}")
+    if re.findall(r"^## (\S+)", changes.read_text(), re.M)[:1] != [version]:
+        found(changes, 1, f"does not begin with {version}")
+    if RELAY.exists():
+        said = subprocess.run([RELAY, "version"], capture_output=True, text=True).stdout.strip()
+        if said != f"relay {version}":
+            found(ROOT / "CMakeLists.txt", 1, f"build/relay says it is {said}: build it anew")
+
+
 def main():
     check_links()
+    check_versions()
     check_navigation()
     check_languages()
     check_settings()

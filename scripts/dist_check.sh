@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Checks what scripts/dist.sh made, by hand, as root (some ten minutes; `make dist` comes first):
 #
-#   1. another clone, in another folder, gives the same bytes
-#   2. the source archive builds without a network, once the libraries are there
-#   3. the .deb installs in a bare Debian of this release; the gateway starts as its unit starts it, answers, and
-#      keeps its data over an upgrade and a removal; a purge leaves nothing. There is no systemd in the folder:
-#      the unit's commands are run as its user.
+#   1. the .deb installs in a bare Debian of this release; the gateway starts as its unit starts it, answers, and
+#      keeps its data over an upgrade and a removal; a purge leaves nothing. What is upgraded is the same package
+#      with a lower version. There is no systemd in the folder: the unit's commands are run as its user.
+#   2. the program, the package, the source and the list of parts have the version of CMakeLists.txt
+#   3. the source archive builds without a network, once the libraries are there
+#   4. another clone, in another folder, gives the same bytes
 #
 # Ends in "N passed, N failed".
 set -euo pipefail
@@ -70,9 +71,18 @@ pkill -TERM -u relay relay$ || kill $pid
 wait $pid || true
 [[ $answer == *" 200 "*chat.completion* ]]'
 
+# The package as an older one would be.
+make_older() {
+    dpkg-deb -R "$package" "$work/older"
+    sed -i 's/^Version: .*/Version: 0.0.1/' "$work/older/DEBIAN/control"
+    dpkg-deb --root-owner-group -Zgzip -z1 -b "$work/older" "$folder/srv/older.deb"
+    rm -rf "$work/older"
+}
+
 installs() {
     cp "$package" "$folder/srv/relay.deb"
-    inside /srv "apt-get -q update && apt-get -q -y --no-install-recommends install ./relay.deb procps"
+    make_older
+    inside /srv "apt-get -q update && apt-get -q -y --no-install-recommends install ./older.deb procps"
     inside /srv "PORT=$port; $starts"
     # shellcheck disable=SC2016
     inside /srv 'test "$(stat -c "%U %a" /var/lib/relay)" = "relay 700" && test "$(stat -c %a /etc/relay/env)" = 600'
@@ -80,8 +90,20 @@ installs() {
 
 upgrades() {
     inside /srv 'echo "# mine" >>/etc/relay/relay.yaml; sha256sum /var/lib/relay/data/first-key >/tmp/before &&
-        apt-get -q -y reinstall ./relay.deb && sha256sum -c /tmp/before && grep -q "# mine" /etc/relay/relay.yaml &&
+        apt-get -q -y install ./relay.deb && sha256sum -c /tmp/before && grep -q "# mine" /etc/relay/relay.yaml &&
         runuser -u relay -- sh -c "cd && relay logs --config /etc/relay/relay.yaml" | grep -q chat'
+    inside /srv "PORT=$port; $starts"
+}
+
+has_one_version() {
+    local version part
+    version=$(sed -nE 's/^project\(relay VERSION ([0-9.]+) .*/\1/p' CMakeLists.txt)
+    [ "$(inside /srv 'relay version')" = "relay $version" ]
+    [ "$(dpkg-deb -f "$package" Version)" = "$version" ]
+    part=$(python3 -c 'import json, sys; print(json.load(sys.stdin)["metadata"]["component"]["version"])' \
+        <"build/dist/relay-$version.cdx.json")
+    [ "$part" = "$version" ]
+    [ "$(tar -tzf "build/dist/relay-$version.tar.gz" | head -1)" = "relay-$version/" ]
 }
 
 is_removed() {
@@ -92,13 +114,14 @@ is_removed() {
 # shellcheck source=/dev/null
 . /etc/os-release
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-attempt 'a second build gives the same bytes' same_bytes
-attempt 'the source archive builds without a network' builds_offline
 bare_debian "$VERSION_CODENAME" ca-certificates
 attempt 'the package installs, and the gateway starts and answers' installs
-attempt 'an upgrade keeps configuration and data' upgrades
+attempt 'an upgrade keeps configuration and data, and the gateway starts again' upgrades
+attempt 'there is one version' has_one_version
 attempt 'removal keeps the data, purge nothing' is_removed
 rm -rf --one-file-system "$folder" "$folder.log"
+attempt 'the source archive builds without a network' builds_offline
+attempt 'a second build gives the same bytes' same_bytes
 
 printf '\n%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" = 0 ]
