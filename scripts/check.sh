@@ -39,6 +39,8 @@ for rule in layers guards lengths heads banned words globals tables bugs places;
 done
 sed -n '/ten longest/,$p' build/check-logs/lengths.log
 attempt docs python3 scripts/check_docs.py
+attempt proofs python3 scripts/check_proofs.py
+tail -1 $logs/proofs.log
 attempt deploy scripts/deploy_check.sh fast
 if command -v node >/dev/null; then
     attempt web scripts/web.sh check

@@ -16,6 +16,8 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote
 
+from check_proofs import tests_by_program
+
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "reference"
 TRANSLATION_PAGE = ROOT / "docs" / "generated" / "translation.md"
@@ -144,17 +146,6 @@ def check_sections():
                 for section in re.findall(r"\b[Rr]eference (\d(?:\.\d)?)", line):
                     if section not in known:
                         found(path, number, f"docs/reference has no section {section}")
-
-
-def tests_by_program():
-    """The names of the tests of each program: wire tests by their file, C tests by their ctest entry."""
-    known = {}
-    for path in (ROOT / "tests" / "wire").rglob("test_*.py"):
-        known[path.stem] = set(re.findall(r"^(?:async )?def (test_\w+)\(", path.read_text(), re.M))
-    for path in (ROOT / "tests").rglob("test_*.c"):
-        folders = path.relative_to(ROOT / "tests").parent.parts
-        known["_".join([*folders, path.stem[5:]])] = set(re.findall(r"^TEST\w*\((\w+)\)", path.read_text(), re.M))
-    return known
 
 
 def check_proofs():

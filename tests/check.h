@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct check_test {
@@ -51,7 +52,7 @@ static struct check_state check_state = {NULL, &check_state.first, 0};
 #define CHECK_MAIN                                                                                 \
     int main(int argc, char **argv)                                                                \
     {                                                                                              \
-        return check_run(argc > 1 ? argv[1] : NULL);                                               \
+        return check_run(argc > 1 ? argv[1] : NULL, argv[0]);                                      \
     }
 
 static inline bool check_that(bool ok, const char *file, int line, const char *what)
@@ -113,8 +114,22 @@ static inline bool check_cstr(const char *got, const char *want, const char *fil
         }                                                                                          \
     } while (0)
 
-static inline int check_run(const char *only)
+/* Where RELAY_RAN names a folder, PROGRAM.ran there gets the names of the tests that passed. */
+static inline FILE *check_ran(const char *program)
 {
+    const char *folder = getenv("RELAY_RAN");
+    const char *slash = strrchr(program, '/');
+    char path[1024];
+    if (folder == NULL) {
+        return NULL;
+    }
+    snprintf(path, sizeof path, "%s/%s.ran", folder, slash != NULL ? slash + 1 : program);
+    return fopen(path, "w");
+}
+
+static inline int check_run(const char *only, const char *program)
+{
+    FILE *ran = check_ran(program);
     int passed = 0;
     int failed = 0;
     for (struct check_test *test = check_state.first; test; test = test->next) {
@@ -125,10 +140,16 @@ static inline int check_run(const char *only)
         test->run();
         if (check_state.failed_checks == before) {
             passed++;
+            if (ran != NULL) {
+                fprintf(ran, "%s\n", test->name);
+            }
         } else {
             failed++;
             fprintf(stderr, "FAILED %s\n", test->name);
         }
+    }
+    if (ran != NULL) {
+        fclose(ran);
     }
     printf("%d passed, %d failed\n", passed, failed);
     return failed == 0 && passed > 0 ? 0 : 1;

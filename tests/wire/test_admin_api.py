@@ -130,6 +130,27 @@ def test_an_address_of_the_command_line_signs_in_once(world):
     error_of(again, 401, "invalid_token")
 
 
+def test_a_restart_forgets_who_signed_out(start, sim):
+    """The key that seals sessions stays: one that was signed out is a session again until its time is over."""
+    relay = start.relay({"providers": {"p": provider(sim)}, "models": [model("p/m")]})
+    token = re.search(r"token=([0-9a-f]+)", relay.run("dashboard").stdout)[1]
+    c, answer = sign_in(relay, token=token)
+    with contextlib.closing(c):
+        cookie = answer.headers["set-cookie"].partition(";")[0]
+        assert c.delete("session", headers={"x-relay-csrf": answer.json()["csrf"]}).status_code == 204
+    with relay.http() as c:
+        c.headers["cookie"] = cookie
+        error_of(c.get(BASE + "session"), 401, "missing_admin_key")
+    assert relay.stop() == 0
+    relay.start()
+    with relay.http() as c:
+        c.headers["cookie"] = cookie
+        assert c.get(BASE + "session").status_code == 200
+    c, answer = sign_in(relay, token=token)
+    c.close()
+    assert answer.status_code == 200, answer.text
+
+
 def test_wrong_keys_are_counted(start, sim):
     """A gateway of its own: what is refused here is refused for a minute."""
     relay = start.relay({"providers": {"p": provider(sim)}, "models": [model("p/m")]})

@@ -90,6 +90,17 @@ def test_auto_and_fallback(client, relay, sim, word):
     assert row["model_asked"] == "auto" and row["attempts"] == 2
 
 
+def test_quality_counts_only_where_it_is_asked_for(client, word):
+    """Nobody knows the quality of these models, and the configuration asks auto for 30."""
+    raw = client.embeddings.with_raw_response.create(model="auto", input=word,
+                                                     extra_body={"routing": {"ignore": ["ollama"]}})
+    assert raw.headers["x-relay-route"] == "chosen"
+    with pytest.raises(openai.InternalServerError) as refused:
+        client.embeddings.create(model="auto", input=word + "s",
+                                 extra_body={"routing": {"ignore": ["ollama"], "min_quality": 30}})
+    assert refused.value.status_code == 503 and "no_quality: 2" in str(refused.value)
+
+
 def test_unpriced(client, relay, word):
     raw = client.embeddings.with_raw_response.create(model="p/embed-unheard-of", input=word)
     assert "x-relay-cost-usd" not in raw.headers

@@ -1,8 +1,11 @@
 """Requests, tokens and money per key; keys made, changed and revoked while the gateway runs."""
 
 import concurrent.futures
+import contextlib
+import hashlib
 import json
 import re
+import sqlite3
 import time
 from decimal import Decimal
 
@@ -242,6 +245,18 @@ def test_revoke_counts_within_a_second(relay, sim, word):
             assert "data: [DONE]" in list(lines)  # running requests end normally
     listed = next(k for k in relay.keys() if k["tag"] == key[:8])
     assert listed["revoked_at"]
+
+
+def test_the_view_of_keys(relay):
+    key = relay.make_key("seen", rpm=12)
+    with contextlib.closing(sqlite3.connect(f"file:{relay.data}/relay.db?mode=ro", uri=True)) as db:
+        rows = db.execute("SELECT * FROM keys WHERE name = 'seen'")
+        columns = [column[0] for column in rows.description]
+        row = dict(zip(columns, rows.fetchone(), strict=True))
+    assert columns == ["id", "tag", "hash", "name", "cache_group", "rpm", "tpm", "budget_usd", "budget_period",
+                       "models", "tags", "created_at", "expires_at", "revoked_at"]
+    assert (row["tag"], row["rpm"], row["hash"]) == (key[:8], 12, hashlib.sha256(key.encode()).hexdigest())
+    assert not any(key in str(value) for value in row.values())
 
 
 def test_rotate(relay, word):
