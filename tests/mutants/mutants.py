@@ -42,23 +42,33 @@ REACH = WORK / "reach.json"
 FATES = WORK / "fates.json"
 EXPLAINED = Path(__file__).with_name("explained.txt")
 
-# What money, limits, safety and the answer depend on: name, how many faults, files. A file that two name
-# is the first one's.
+# What money, limits, safety and the answer depend on: name, how many faults, files, and the quick
+# programs that are asked. A file that two name is the first one's.
 TARGETS = [
-    ("key checks", 150, "src/base/key.c src/store/keys.c src/store/key_columns.c src/path/authenticate.c"),
-    ("pricing", 150, "src/base/money.c src/catalog/price.c"),
-    ("limits", 150, "src/store/limits*.c src/path/limit.c"),
-    ("journal", 150, "src/store/journal*.c src/store/record*.c"),
-    ("cache scope", 150, "src/path/cache.c src/path/cache_key.c src/base/json_digest.c src/store/answers.c"),
-    ("guards", 150, "src/guard/*.c"),
+    ("key checks", 150, "src/base/key.c src/store/keys.c src/store/key_columns.c src/path/authenticate.c",
+     r"path_(keys|refusals|worker)|unit_base_id|unit_store_(keys|store)$"),
+    ("pricing", 150, "src/base/money.c src/catalog/price.c",
+     r"unit_base_money|unit_catalog_"),
+    ("limits", 150, "src/store/limits*.c src/path/limit.c",
+     r"unit_store_(shared_)?limits|path_(refusals|shared_limits|counts|answers)"),
+    ("journal", 150, "src/store/journal*.c src/store/record*.c",
+     r"unit_store_(journal|record)"),
+    ("cache scope", 150, "src/path/cache.c src/path/cache_key.c src/base/json_digest.c src/store/answers.c",
+     r"path_(cache|shared_cache|questions)|unit_base_json|unit_store_answers"),
+    ("guards", 150, "src/guard/*.c",
+     r"unit_guard_"),
     ("routing", 150, "src/catalog/gate.c src/catalog/choose.c src/catalog/score.c src/catalog/order.c "
                      "src/catalog/shortlist.c src/catalog/resolve.c src/catalog/health.c src/catalog/memory.c "
-                     "src/path/route.c"),
-    ("path", 150, "src/path/*.c"),
+                     "src/path/route.c",
+     r"unit_catalog_|path_(fallbacks|questions|answers)"),
+    ("path", 150, "src/path/*.c",
+     r"path_|unit_path_"),
 ]
 SWAPS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==", "+": "-", "-": "+", "*": "/"}
 NOT_LEFT_OUT = re.compile(r"^(LOG|assert|free|x?free|unlock|\w+_(free|deinit|close|unref|log)|log_\w+|pthread_mutex_\w+)$")
 CHECK_FAILED = re.compile(rb"^/\S+\.[ch]:\d+: ", re.M)  # as check.h says it
+# A program that wants a server skips that part.
+NO_SERVERS = {"RELAY_REDIS_SERVER": "/nonexistent", "RELAY_POSTGRES_BIN": "/nonexistent"}
 SLOW_S = 6.0  # a program that takes longer is none of the quick tests
 
 
@@ -187,7 +197,7 @@ def parse_targets():
     from tree_sitter import Language, Parser
     parser = Parser(Language(tree_sitter_c.language()))
     taken, targets = set(), []
-    for target, count, patterns in TARGETS:
+    for target, count, patterns, _ in TARGETS:
         paths = {p.relative_to(ROOT).as_posix() for pattern in patterns.split() for p in ROOT.glob(pattern)} - taken
         taken |= paths
         targets.append((target, count, [File(path, parser) for path in sorted(paths)]))
@@ -275,7 +285,7 @@ def build(share, seed):
 def programs():
     listed = json.loads(subprocess.run(["ctest", "--show-only=json-v1"], cwd=TREE / "build/mutants", capture_output=True,
                                        text=True, check=True).stdout)
-    return {t["name"]: t["command"] for t in listed["tests"] if "command" in t and t["name"].startswith(("unit_", "path_"))}
+    return {t["name"]: t["command"] for t in listed["tests"] if "command" in t and any(re.match(asked, t["name"]) for _, _, _, asked in TARGETS)}
 
 
 def watch(process, deadline, told):
@@ -300,7 +310,7 @@ def watch(process, deadline, told):
 
 def run_program(command, cpu_s, wall_s, told, **variables):
     process = subprocess.Popen(command, cwd=TREE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                               stdin=subprocess.DEVNULL, start_new_session=True, env={**os.environ, **variables})
+                               stdin=subprocess.DEVNULL, start_new_session=True, env={**os.environ, **NO_SERVERS, **variables})
     resource.prlimit(process.pid, resource.RLIMIT_CPU, (cpu_s, cpu_s))
     good = watch(process, time.monotonic() + wall_s, told)
     try:
@@ -322,9 +332,14 @@ class Programs:
 
     def __init__(self, commands, size, budget_s):
         self.commands, self.kills, self.budget_s = commands, collections.Counter(), budget_s
-        if not REACH.exists() or REACH.stat().st_mtime < LIST.stat().st_mtime:
-            REACH.write_text(json.dumps(dict(filter(None, (self.measure(name, size) for name in commands)))))
-        self.known = {name: (took, set(reached)) for name, (took, reached) in json.loads(REACH.read_text()).items()}
+        self.asked = {target: re.compile(asked) for target, _, _, asked in TARGETS}
+        known = json.loads(REACH.read_text()) if REACH.exists() else {}
+        for name, command in commands.items():
+            made = [os.stat(command[0]).st_mtime, size]
+            if known.get(name, {}).get("made") != made:
+                known[name] = {"made": made, **self.measure(name, size)}
+                REACH.write_text(json.dumps(known))
+        self.known = {name: (of["took"], set(of["reached"])) for name, of in known.items() if name in commands}
 
     def measure(self, name, size):
         trace = WORK / "trace"
@@ -332,15 +347,18 @@ class Programs:
         before = computed_s()
         good = run_program(self.commands[name], 60, 300, CHECK_FAILED, RELAY_MUTANT_TRACE=str(trace))
         took = computed_s() - before
-        if good and took <= SLOW_S:
-            return name, (took, [n for n, byte in enumerate(trace.read_bytes()) if byte])
-        print(f"left aside, since it {f'computes for {took:.1f} s' if good else 'fails without a fault'}: {name}", flush=True)
-        return None
+        reached = [n for n, byte in enumerate(trace.read_bytes()) if byte]
+        if not good or took > SLOW_S:
+            print(f"left aside, since it {f'computes for {took:.1f} s' if good else 'fails without a fault'}: {name}",
+                  flush=True)
+            reached = []
+        return {"took": took, "reached": reached}
 
     def reaching(self, fault):
         """The likeliest to kill it for its time first: what it did to the file's others counts."""
         path = fault["file"]
-        names = [name for name, (_, reached) in self.known.items() if fault["n"] in reached]
+        names = [name for name, (_, reached) in self.known.items()
+                 if fault["n"] in reached and self.asked[fault["target"]].match(name)]
         return sorted(names, key=lambda name: (0.02 + self.known[name][0]) * (self.kills[path, name, False] + 2) / (
             self.kills[path, name, True] + 1))
 
@@ -369,7 +387,7 @@ def run(only, again, budget_s):
     listed = json.loads(LIST.read_text())
     known = json.loads(FATES.read_text()) if FATES.exists() else {}
     faults = [m for m in listed["faults"] if only in m["file"] + " " + m["target"] and
-              not (again and known.get(m["called"], {}).get("fate") in ("killed", "refused"))]
+              not (again and known.get(m["called"], {}).get("fate") in ("killed", "refused", "explained"))]
     ask = Programs(programs(), 1 + max(m["n"] for m in listed["faults"]), budget_s)
     excused = explained()
 
@@ -402,7 +420,7 @@ def show():
             counts[target][m["fate"]] += 1
     print(f"\n| target | faults | compile | killed | explained | survive | of them unreached | killed or explained |"
           f"\n|---|---|---|---|---|---|---|---|")
-    for target in [name for name, _, _ in TARGETS] + ["all"]:
+    for target in [name for name, _, _, _ in TARGETS] + ["all"]:
         c = counts[target]
         compile_ = c.total() - c["refused"]
         if compile_:

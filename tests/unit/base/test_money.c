@@ -75,10 +75,10 @@ TEST(keeps_to_its_range)
 
 TEST(refuses_what_is_no_number)
 {
-    static const char *const bad[] = {"",    "-",     ".",    ".5",    "5.",    "1.2.3",
-                                      "1e",  "1e+",   "e5",   "+1",    " 1",    "1 ",
-                                      "1,5", "$1",    "0x10", "nan",   "inf",   "1e5x",
-                                      "--1", "1e1.5", "-.5",  "1_000", "1e--5", "null"};
+    static const char *const bad[] = {"",      "-",   ".",     ".5",    "5.",  "1.2.3", "1e",
+                                      "1e+",   "0e",  "0e-",   "e5",    "+1",  " 1",    "1 ",
+                                      "1,5",   "$1",  "0x10",  "nan",   "inf", "1e5x",  "--1",
+                                      "1e1.5", "-.5", "1_000", "1e--5", "null"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         pusd m = 7;
         if (!CHECK(!pusd_parse(str_of_c(bad[i]), &m, NULL)))

@@ -121,6 +121,10 @@ TEST(the_share_has_its_interval)
     struct audits_share s = audits_share(a);
     CHECK(near(s.share, 0.03) && near(s.low, 0.0103) && near(s.high, 0.0845));
     audits_free(a);
+    a = audits_new();
+    audits_note(a, 0.9, AUDIT_DIFFERENT);
+    CHECK(near(audits_share(a).share, 1)); /* of one already */
+    audits_free(a);
 }
 
 CHECK_MAIN

@@ -35,6 +35,10 @@ TEST(a_stricter_bound_never_has_a_lower_level)
         CHECK(level <= last);
         last = level;
     }
+    /* What was calibrated for a bound holds at the bound itself. */
+    static const double bounds[] = {0.001, 0.002, 0.005, 0.01, 0.02, 0.05};
+    for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++)
+        CHECK(guard_level(bounds[i]) <= guard_level(bounds[i] + 1e-9));
     CHECK(guard_level(1e-9) > 1);
     CHECK(guard_level(0.01) <= 1);
 }

@@ -2,6 +2,9 @@
 #include "check.h"
 #include "store_fixture.h"
 
+#include <time.h>
+
+#include "base/clock.h"
 #include "store/key_columns.h"
 #include "store/keys_internal.h"
 
@@ -100,6 +103,23 @@ TEST(look_ups_are_bounded_by_rate)
     CHECK(pending >= (int)KEYS_LOOKUPS_PER_SECOND);
     CHECK(pending <= 2 * (int)KEYS_LOOKUPS_PER_SECOND);
     CHECK_INT(q.taken, pending);
+    keys_free(k);
+}
+
+TEST(the_next_second_has_look_ups_of_its_own)
+{
+    struct queue q = {0};
+    struct keys *k = keys_new(enqueue, &q);
+    const struct key *found = NULL;
+    for (int i = 0; i < 3 * (int)KEYS_LOOKUPS_PER_SECOND; i++) {
+        (void)find(k, i, &found);
+    }
+    uint64_t second = clock_mono_ns() / 1000000000u;
+    while (clock_mono_ns() / 1000000000u == second) {
+        struct timespec a_little = {.tv_nsec = 5000000};
+        nanosleep(&a_little, NULL);
+    }
+    CHECK_INT(find(k, 1, &found), KEY_PENDING);
     keys_free(k);
 }
 
