@@ -52,6 +52,14 @@ static void count(struct sketch *s, unsigned bucket, uint64_t more)
     *at = more > UINT32_MAX - *at ? UINT32_MAX : *at + (uint32_t)more;
 }
 
+static void count_less(struct sketch *s, unsigned bucket, uint64_t less)
+{
+    if (bucket >= s->first && bucket < (unsigned)s->first + s->len) {
+        uint32_t *at = &s->counts[bucket - s->first];
+        *at = less > *at ? 0 : *at - (uint32_t)less;
+    }
+}
+
 void sketch_deinit(struct sketch *s)
 {
     free(s->counts);
@@ -66,8 +74,8 @@ void sketch_add(struct sketch *s, double value, int sign)
     unsigned bucket = bucket_of(value);
     if (sign > 0) {
         count(s, bucket, 1);
-    } else if (bucket >= s->first && bucket < (unsigned)s->first + s->len) {
-        s->counts[bucket - s->first] -= s->counts[bucket - s->first] > 0;
+    } else {
+        count_less(s, bucket, 1);
     }
 }
 
@@ -120,7 +128,7 @@ void sketch_write(const struct sketch *s, struct buf *out)
     }
 }
 
-void sketch_read(struct sketch *s, struct varint_reader *r)
+void sketch_read(struct sketch *s, struct varint_reader *r, int sign)
 {
     uint64_t used = varint_take(r), bucket = 0;
     for (uint64_t i = 0; i < used && !r->bad; i++) {
@@ -129,7 +137,7 @@ void sketch_read(struct sketch *s, struct varint_reader *r)
                  (i > 0 && step == 0);
         bucket += step;
         if (!r->bad && s != NULL) {
-            count(s, (unsigned)bucket, more);
+            (sign > 0 ? count : count_less)(s, (unsigned)bucket, more);
         }
     }
 }

@@ -32,8 +32,8 @@ double sketch_quantile(const struct sketch *s, double share);
 
 /* As bytes: the buckets that are not empty, each with its distance from the one before. */
 void sketch_write(const struct sketch *s, struct buf *out);
-/* Adds what was written to `s`, unless that is NULL; bytes that no sketch_write() made make the
- * reader bad. */
-void sketch_read(struct sketch *s, struct varint_reader *r);
+/* Adds what was written to `s`, unless that is NULL, or with a negative `sign` takes it out again;
+ * bytes that no sketch_write() made make the reader bad. */
+void sketch_read(struct sketch *s, struct varint_reader *r, int sign);
 
 #endif

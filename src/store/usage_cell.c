@@ -170,16 +170,24 @@ void usage_cell_write(const struct usage_cell *c, struct buf *out)
     }
 }
 
-bool usage_cell_read(struct usage_cell *c, str bytes)
+/* The least there is has no opposite; no sum is ever it. */
+static int64_t take(struct varint_reader *r, int sign)
+{
+    int64_t value = varint_take_signed(r);
+    r->bad = r->bad || value == INT64_MIN;
+    return r->bad ? 0 : sign * value;
+}
+
+bool usage_cell_read(struct usage_cell *c, str bytes, int sign)
 {
     struct varint_reader r = varint_reader_of(bytes);
     for (unsigned i = 0; i < CACHE_KINDS; i++) {
-        add(&c->caches[i], varint_take_signed(&r));
+        add(&c->caches[i], take(&r, sign));
     }
     uint64_t statuses = varint_take(&r);
     r.bad = r.bad || statuses > STATUSES_MAX;
     for (uint64_t i = 0; i < statuses && !r.bad; i++) {
-        int64_t status = varint_take_signed(&r), requests = varint_take_signed(&r);
+        int64_t status = varint_take_signed(&r), requests = take(&r, sign);
         r.bad = r.bad || status < INT32_MIN || status > INT32_MAX;
         if (!r.bad) {
             count_status(c, (int)status, requests);
@@ -188,11 +196,11 @@ bool usage_cell_read(struct usage_cell *c, str bytes)
     int64_t *const sums[] = {&c->cost_unknown, &c->prompt_tokens, &c->completion_tokens,
                              &c->cost,         &c->cache_saved,   &c->routing_saved};
     for (size_t i = 0; i < sizeof sums / sizeof *sums; i++) {
-        add(sums[i], varint_take_signed(&r));
+        add(sums[i], take(&r, sign));
     }
     for (unsigned i = 0; i < USAGE_SPEEDS; i++) {
-        sketch_read(&c->ttft[i], &r);
-        sketch_read(&c->latency[i], &r);
+        sketch_read(&c->ttft[i], &r, sign);
+        sketch_read(&c->latency[i], &r, sign);
     }
     return !r.bad && r.at == r.end;
 }

@@ -61,8 +61,9 @@ int64_t usage_cell_hits(const struct usage_cell *c);
 bool usage_cell_may_fit(const struct usage_cell *c, const struct log_filter *f);
 
 void usage_cell_write(const struct usage_cell *c, struct buf *out);
-/* Adds what was written to `c`. False: usage_cell_write() did not make these bytes. */
-bool usage_cell_read(struct usage_cell *c, str bytes);
+/* Adds what was written to `c`, or with a negative `sign` takes it out again. False:
+ * usage_cell_write() did not make these bytes. */
+bool usage_cell_read(struct usage_cell *c, str bytes, int sign);
 
 /* ---- cells of one row of the summaries ---- */
 

@@ -14,7 +14,7 @@ static bool may_fit(const struct usage_sum *s, const struct log_filter *f)
     while (!fits && usage_entry_next(&r, usage_part_with(s->part), &e)) {
         if (usage_entry_fits(&e, &names)) {
             struct usage_cell cell = {0};
-            fits = !usage_cell_read(&cell, e.cell) || usage_cell_may_fit(&cell, f);
+            fits = !usage_cell_read(&cell, e.cell, 1) || usage_cell_may_fit(&cell, f);
             usage_cell_deinit(&cell);
         }
     }

@@ -1,9 +1,10 @@
 /* usage_query.c - sums over the request log, by time, provider, model, key or tag.
  *
- * A range is whole days and hours, which the summaries hold, and pieces of an hour at its ends. Of
- * such an hour the smaller piece is read from the log: added where it belongs to the range, taken
- * out of the whole hour where it does not. What the summaries do not know (minutes, tags, filters
- * by status or kind of cache) is read from the log alone. All of it sees one state of the store. */
+ * A range is whole days and hours, which the summaries hold, and pieces of a day and of an hour at
+ * its ends. Of these the smaller piece is read, an hour's from the log: added where it belongs to
+ * the range, taken out of the whole day or hour where it does not. What the summaries do not know
+ * (minutes, tags, filters by status or kind of cache) is read from the log alone. All of it sees
+ * one state of the store. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,7 +179,7 @@ static bool add_sum(void *ctx, const struct usage_sum *s)
         if (usage_entry_fits(&e, &k->filter)) {
             struct usage_cell *cell =
                 cell_of(k, s->hour * USAGE_HOUR_MS, &e.key, e.provider, e.model);
-            if (!usage_cell_read(cell, e.cell)) {
+            if (!usage_cell_read(cell, e.cell, k->sign)) {
                 r.bad = true;
             }
         }
@@ -201,9 +202,10 @@ static enum usage_part part_for(const struct asking *k, int span)
     return span == USAGE_DAY && k->filter.key == NULL ? USAGE_MODEL_KEYS : USAGE_KEY_MODELS;
 }
 
-static bool add_span(struct asking *k, int span, int64_t from_hour, int64_t before_hour)
+static bool add_span(struct asking *k, int span, int64_t from_hour, int64_t before_hour, int sign)
 {
     enum usage_part part = part_for(k, span);
+    k->sign = sign;
     struct usage_sums_ask ask = {part, span, from_hour, before_hour,
                                  part == USAGE_ALL ? NULL : k->filter.key};
     return from_hour >= before_hour || k->driver->sums(k->db, &ask, add_sum, k);
@@ -221,8 +223,17 @@ static int64_t no_later(const struct usage_state *s, int64_t hour)
     return hour < s->newest_hour + 1 ? hour : s->newest_hour + 1;
 }
 
+/* Of a day at an end of the range: is it quicker to take the hours outside of the range out of the
+ * whole day than to add up those inside? */
+static bool has_less_outside(const struct usage_state *s, int64_t day, int64_t hours_outside)
+{
+    return hours_outside <= USAGE_DAY / 2 && day * USAGE_DAY >= s->from_hour &&
+           day < s->days_before;
+}
+
 static bool add_hours(struct asking *k, const struct usage_state *s, int64_t from, int64_t before)
 {
+    k->sign = 1;
     if (!k->driver->deltas(k->db, from, before, add_sum, k)) {
         return false;
     }
@@ -231,14 +242,18 @@ static bool add_hours(struct asking *k, const struct usage_state *s, int64_t fro
     }
     from = no_earlier(s, from);
     before = no_later(s, before);
-    int64_t first_day = (from + USAGE_DAY - 1) / USAGE_DAY, end_day = before / USAGE_DAY;
+    int64_t first_day = from / USAGE_DAY, end_day = before / USAGE_DAY;
+    first_day += !has_less_outside(s, first_day, from % USAGE_DAY);
+    end_day += has_less_outside(s, end_day, USAGE_DAY - before % USAGE_DAY);
     end_day = end_day < s->days_before ? end_day : s->days_before;
     if (k->by == USAGE_BY_HOUR || first_day >= end_day) {
-        return add_span(k, 1, from, before);
+        return add_span(k, 1, from, before, 1);
     }
-    return add_span(k, 1, from, first_day * USAGE_DAY) &&
-           add_span(k, USAGE_DAY, first_day * USAGE_DAY, end_day * USAGE_DAY) &&
-           add_span(k, 1, end_day * USAGE_DAY, before);
+    int64_t first = first_day * USAGE_DAY, end = end_day * USAGE_DAY;
+    /* What is taken out was added before. */
+    return add_span(k, USAGE_DAY, first, end, 1) && add_span(k, 1, from, first, 1) &&
+           add_span(k, 1, end, before, 1) && add_span(k, 1, first, from, -1) &&
+           add_span(k, 1, before, end, -1);
 }
 
 /* ---- the range ---- */

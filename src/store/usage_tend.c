@@ -48,7 +48,7 @@ static bool take_row(struct tend *t, const struct usage_sum *s, enum usage_part 
     struct usage_entry e = usage_sum_names(s);
     unsigned with = usage_part_with(s->part);
     while (usage_entry_next(&r, with, &e)) {
-        if (!usage_cell_read(usage_gather_cell(&t->gather, part, span, hour, &e), e.cell)) {
+        if (!usage_cell_read(usage_gather_cell(&t->gather, part, span, hour, &e), e.cell, 1)) {
             r.bad = true;
         }
     }

@@ -105,7 +105,7 @@ TEST(they_add_up_in_any_order_and_come_back_from_their_bytes)
         CHECK(are_equal(&backward, &all));
         struct varint_reader r = varint_reader_of(buf_str(&b));
         for (unsigned i = 0; i < 3; i++) {
-            sketch_read(&read, &r);
+            sketch_read(&read, &r, 1);
         }
         CHECK(!r.bad && r.at == r.end);
         CHECK(are_equal(&read, &all));
@@ -156,13 +156,13 @@ TEST(bytes_of_any_kind_are_read_or_refused)
         memcpy(copy, bytes, len);
         struct varint_reader r = varint_reader_of(str_of(copy, len));
         struct sketch s = {0}, again = {0};
-        sketch_read(&s, &r);
+        sketch_read(&s, &r, 1);
         if (!r.bad) {
             struct buf b;
             buf_init(&b, 1u << 20);
             sketch_write(&s, &b);
             struct varint_reader back = varint_reader_of(buf_str(&b));
-            sketch_read(&again, &back);
+            sketch_read(&again, &back, 1);
             CHECK(!back.bad && are_equal(&s, &again));
             buf_deinit(&b);
         }
@@ -176,7 +176,7 @@ TEST(bytes_of_any_kind_are_read_or_refused)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct varint_reader r = varint_reader_of(str_of(bad[i], lens[i]));
         struct sketch s = {0};
-        sketch_read(&s, &r);
+        sketch_read(&s, &r, 1);
         CHECK(r.bad);
         sketch_deinit(&s);
     }
