@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 export JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help run build docs stack stack-stop deploy-check test test-real bench bench-encoder bench-cache bench-postgres bench-served bench-usage bench-peers chaos mutants asan tsan fuzz check web format install dist newcomer clean
+.PHONY: help run build docs stack stack-stop deploy-check test test-real bench bench-encoder bench-cache bench-postgres bench-served bench-usage bench-peers soak mutants asan tsan fuzz check web format install dist newcomer clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -63,8 +63,8 @@ mutants: ## by hand: which of two thousand small faults in the code the quick te
 	@scripts/setup.sh test
 	@scripts/mutants.sh $(ARGS)
 
-chaos: ## by hand: two gateways while servers, networks, disks and clocks break: SECONDS=120
-	@scripts/chaos.sh $(SECONDS)
+soak: ## by hand: an hour of load while everything breaks, then the books: ARGS="--minutes 10"
+	@scripts/soak.sh $(ARGS)
 
 asan: ## unit and path tests under AddressSanitizer and UBSan
 	@scripts/test.sh asan

@@ -18,7 +18,7 @@ def pytest_configure(config):
 
 
 # Few tests, each of which takes long: where files are shared out among processes they come first.
-LONG = ("test_stack.py", "test_chaos.py", "test_postgres_kills.py", "test_shared_redis.py", "test_shared_limits.py",
+LONG = ("test_soak.py", "test_stack.py", "test_postgres_kills.py", "test_shared_redis.py", "test_shared_limits.py",
         "test_postgres.py", "test_semantic.py", "test_at_once.py", "test_gateways.py", "test_node.py")
 
 

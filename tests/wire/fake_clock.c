@@ -1,5 +1,5 @@
 /* fake_clock.c - a library to preload: the wall clock of one process, off by as many seconds as the
- * file says that CHAOS_CLOCK names. The monotonic clock and the machine's own stay as they are. */
+ * file says that SOAK_CLOCK names. The monotonic clock and the machine's own stay as they are. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>
@@ -14,7 +14,7 @@ static const volatile int64_t *offset_s;
 
 __attribute__((constructor)) static void open_offset(void)
 {
-    const char *path = getenv("CHAOS_CLOCK");
+    const char *path = getenv("SOAK_CLOCK");
     int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     void *at = fd >= 0 ? mmap(NULL, sizeof *offset_s, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
     if (at == MAP_FAILED)
