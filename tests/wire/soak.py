@@ -168,7 +168,7 @@ class Soak:
             files[:] = [self.open_files(gateway)]
             return not any(kind.startswith(("clients", "half closed")) and kind != may_rest for kind in files[0])
         try:
-            wait_for(rests, 20)
+            wait_for(rests)
         except AssertionError:
             self.complain(f"{gateway.name} keeps what has been closed: {files} {ports}")
         self.looks[gateway.name].append(Look(share, gateway.pid, gateway.lives, gateway.memory_bytes(), files[0]))

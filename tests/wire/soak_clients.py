@@ -164,7 +164,7 @@ class Client(threading.Thread):
         seconds = time.monotonic() - began
         if seconds > HANG_SECONDS and gateway.still_until < began:
             soak.complain(f"a request hangs for {seconds:.0f} s: {kind} {tag} {answer.id} {gateway.name}")
-        self.check_status(kind, gateway, key, may_refuse, tag, answer.status)
+        self.check_status(kind, gateway, may_refuse, tag, answer.status, calm)
         if kind == "sdk count":  # has no row
             answer.id = None
         whole = answer.ended and answer.status == 200 and not answer.failed
@@ -174,12 +174,12 @@ class Client(threading.Thread):
                                   answer.completion, calm))
             soak.statuses[gateway.name, answer.status if answer.ended else None] += 1
 
-    def check_status(self, kind, gateway, key, may_refuse, tag, status):
-        site = self.site
+    def check_status(self, kind, gateway, may_refuse, tag, status, calm):
+        """calm: since when nothing was broken as it began."""
         if status is None or kind == "leave":
             return
         if kind == "revoked":
-            if status != 401 and site.calm_since is not None:
+            if status != 401 and calm is not None and calm == self.site.calm_since:
                 self.soak.complain(f"a revoked key got {status}: {tag} {gateway.name}")
             return
         if status == 401 and not may_refuse:
