@@ -76,7 +76,8 @@ class Books:
 
     def compare(self, seen, row):
         told = self.soak.reader.book.get(seen.tag) or Cost()
-        if told.unknown:
+        # While something is broken a provider may have told all to a connection that had been cut.
+        if told.unknown or told.attempts > 1 and not seen.calm:
             return
         if row.cache in HITS or seen.kind == "local embeddings":
             if usd(row.cost_usd) != told.usd:

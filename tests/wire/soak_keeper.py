@@ -117,10 +117,10 @@ class Keeper(threading.Thread):
 class Cost:
     """What one request's attempts cost in the providers' book. unknown: Relay may have seen less than was told."""
 
-    __slots__ = ("usd", "prompt", "completion", "unknown")
+    __slots__ = ("attempts", "usd", "prompt", "completion", "unknown")
 
     def __init__(self):
-        self.usd, self.prompt, self.completion, self.unknown = Decimal(0), 0, 0, False
+        self.attempts, self.usd, self.prompt, self.completion, self.unknown = 0, Decimal(0), 0, 0, False
 
 
 class Reader(threading.Thread):
@@ -169,6 +169,7 @@ class Reader(threading.Thread):
         if tag is None:
             return  # tokens counted
         cost = self.book[tag[0]]
+        cost.attempts += 1
         self.told[record["status"] if record["outcome"] == "complete" else record["outcome"]] += 1
         if record["status"] >= 400:
             return
