@@ -176,7 +176,7 @@ class Site:
 class SqliteSite(Site):
     """One gateway on SQLite. What it keeps is on a file system of its own, if this process may mount one."""
 
-    watched_from, last_kill = {"alone": 0.4}, 0.35
+    watched_from, last_kill = {"alone": 0.4}, 0.15
 
     def __init__(self, run):
         super().__init__(run, "sqlite")
@@ -239,7 +239,7 @@ class SharedSite(Site):
     """Two gateways on PostgreSQL and Redis, each behind proxies of its own; the second in a network of its own, with
     its journal on a small file system, if this process may make them."""
 
-    watched_from, last_kill = {"two": 0.4}, 0.35
+    watched_from, last_kill = {"two": 0.4}, 0.15
 
     def __init__(self, run):
         super().__init__(run, "shared")
