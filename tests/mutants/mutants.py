@@ -60,7 +60,7 @@ TARGETS = [
     ("routing", 150, "src/catalog/gate.c src/catalog/choose.c src/catalog/score.c src/catalog/order.c "
                      "src/catalog/shortlist.c src/catalog/resolve.c src/catalog/health.c src/catalog/memory.c "
                      "src/path/route.c",
-     r"unit_catalog_|path_(fallbacks|questions|answers)"),
+     r"unit_catalog_|path_(refusals|local|questions|embeddings|cache|answers|fallbacks)"),
     ("path", 150, "src/path/*.c",
      r"path_|unit_path_"),
 ]
@@ -400,9 +400,10 @@ def run(only, again, budget_s):
         return m, "explained" if m["called"] in excused else "unreached" if by is None else "survived", None
 
     kept = {m["called"] for m in listed["faults"]}
-    fates = {called: fate for called, fate in known.items() if called in kept}
     with concurrent.futures.ThreadPoolExecutor(int(os.environ.get("JOBS", "2"))) as pool:
         for m, fate, by in pool.map(judge, faults):
+            known = json.loads(FATES.read_text()) if FATES.exists() else {}
+            fates = {called: fate for called, fate in known.items() if called in kept}
             fates[m["called"]] = {"target": m["target"], "fate": fate, "by": by}
             FATES.write_text(json.dumps(fates, indent=1))
             if fate == "killed" and m["called"] in excused:
