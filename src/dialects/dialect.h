@@ -13,8 +13,8 @@
 
 /* ---- as provider ---- */
 
-/* How one OpenAI-compatible provider differs from OpenAI: a row in a table (flavour.c), chosen by
- * the provider's name, else by its kind. */
+/* How an OpenAI-compatible provider differs from OpenAI (config/builtin.h), by its name; of every
+ * other, and of other kinds, nothing is known. */
 struct flavour;
 const struct flavour *flavour_find(str provider_name, str kind);
 

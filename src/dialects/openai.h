@@ -2,8 +2,8 @@
 #ifndef RELAY_DIALECTS_OPENAI_H
 #define RELAY_DIALECTS_OPENAI_H
 
+#include "config/builtin.h"
 #include "dialects/dialect.h"
-#include "dialects/flavour.h"
 
 /* n may be at most this, and a stream may number its choices and tool calls up to it. */
 #define OPENAI_CHOICES_MAX 128

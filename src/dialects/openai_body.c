@@ -2,7 +2,7 @@
  *
  * The client's body is edited by spans: a short list of edits, each with its reason, and everything
  * else stays byte for byte as it came. Which edits a provider needs is its flavour's row
- * (flavour.c). */
+ * (config/builtin.c). */
 #include <assert.h>
 
 #include "dialects/calls.h"

@@ -3,8 +3,8 @@
  *
  * A message's texts become one string, the form that every compatible server takes. A tool's answer
  * is text only in this dialect: its images follow as a message of the user. What a provider calls
- * otherwise, or does not take, is its flavour's row (flavour.c), as for clients of this dialect
- * (openai_body.c). */
+ * otherwise, or does not take, is its flavour's row (config/builtin.c), as for clients of this
+ * dialect (openai_body.c). */
 #include "dialects/openai.h"
 #include "dialects/writer.h"
 
