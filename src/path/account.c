@@ -135,8 +135,8 @@ static void count_request(struct request *r, const struct record *row)
     metrics_add(x, w->index, meters_request_series(m, r->endpoint->index, row->status), 1);
     if (r->audit != NULL)
         return;
-    metrics_observe(x, w->index, m->request_seconds, (int64_t)(row->latency_ms * 1e6));
-    metrics_observe(x, w->index, m->overhead, row->overhead_us * 1000);
+    metrics_observe(x, w->index, m->plain[METER_REQUEST_SECONDS], (int64_t)(row->latency_ms * 1e6));
+    metrics_observe(x, w->index, m->plain[METER_OVERHEAD], row->overhead_us * 1000);
     for (unsigned i = 0; i < STEP_ACCOUNT; i++) {
         if (r->step_us[i] > 0)
             metrics_observe(x, w->index, m->step[i], (int64_t)r->step_us[i] * 1000);
@@ -150,7 +150,7 @@ static void count_request(struct request *r, const struct record *row)
     if (pusd_known(row->routing_saved) && row->routing_saved >= 0)
         metrics_add(x, w->index, m->saved_routing, row->routing_saved);
     else if (pusd_known(row->routing_saved))
-        metrics_add(x, w->index, m->routing_extra, -row->routing_saved);
+        metrics_add(x, w->index, m->plain[METER_EXTRA], -row->routing_saved);
 }
 
 /* Refused keys have no row, and a full journal loses rows: both are logged at a bounded rate, so

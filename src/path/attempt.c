@@ -42,7 +42,8 @@ static void settle_cost(struct request *r, struct attempt *t)
         if (refused)
             t->cost = 0;
         else
-            metrics_add(g->meters.metrics, r->worker->index, g->meters.cost_unknown, 1);
+            metrics_add(g->meters.metrics, r->worker->index, g->meters.plain[METER_COST_UNKNOWN],
+                        1);
         return;
     }
     if (pusd_known(t->usage.stated_cost)) {
@@ -55,7 +56,7 @@ static void settle_cost(struct request *r, struct attempt *t)
     if (pusd_known(t->cost))
         t->cost_source = t->usage_source == USAGE_ESTIMATED ? COST_ESTIMATED : COST_CATALOG;
     else
-        metrics_add(g->meters.metrics, r->worker->index, g->meters.unpriced, 1);
+        metrics_add(g->meters.metrics, r->worker->index, g->meters.plain[METER_UNPRICED], 1);
 }
 
 static void remember_latency(struct request *r, const struct attempt *t)

@@ -1,5 +1,4 @@
-/* meters.c - the metrics table (reference 6). Labels come from the configuration and from tables,
- * never from what a client sent. */
+/* meters.c - the metrics (reference 6): the table made of meters.def, and the series of it. */
 #include "path/meters.h"
 
 #include <math.h>
@@ -15,48 +14,28 @@ static const double micro_bounds[] = {0.00001, 0.000025, 0.00005, 0.0001, 0.0002
 #define USD   1e-12
 #define MICRO 1e-6
 
-/* clang-format off */
+#define SECONDS      seconds_bounds
+#define MICROSECONDS micro_bounds
+#define NONE         NULL
+#define LABELS(...)  __VA_ARGS__
+#define LABELLED(id, name, kind, bounds, unit, labels, help)                                       \
+    [METER_##id] = {name, help, METRIC_##kind, {labels}, bounds, unit},
+#define PLAIN(id, name, kind, bounds, unit, help) LABELLED(id, name, kind, bounds, unit, NULL, help)
+#define LATER(id, name, kind, bounds, unit, help) LABELLED(id, name, kind, bounds, unit, NULL, help)
 static const struct metric_desc table[METER_COUNT] = {
-    [METER_REQUESTS]        = {"relay_requests_total", "Requests that ended, by endpoint and HTTP status.", METRIC_COUNTER, {"endpoint", "status"}, NULL, 1},
-    [METER_REQUEST_SECONDS] = {"relay_request_seconds", "Time from a request's first byte to its last answer byte.", METRIC_HISTOGRAM, {NULL}, seconds_bounds, NS},
-    [METER_OVERHEAD]        = {"relay_overhead_seconds", "Relay's own share of it: without waiting for clients and providers.", METRIC_HISTOGRAM, {NULL}, micro_bounds, NS},
-    [METER_TTFT]            = {"relay_ttft_seconds", "Time to the first token of a provider's stream.", METRIC_HISTOGRAM, {"provider", "model"}, seconds_bounds, NS},
-    [METER_UPSTREAM]        = {"relay_upstream_seconds", "Duration of a provider's whole answer.", METRIC_HISTOGRAM, {"provider", "model"}, seconds_bounds, NS},
-    [METER_INTER_TOKEN]     = {"relay_inter_token_seconds", "Time between two content events of a stream.", METRIC_HISTOGRAM, {"provider", "model"}, seconds_bounds, NS},
-    [METER_TOKENS]          = {"relay_tokens_total", "Tokens, as providers told them or estimated.", METRIC_COUNTER, {"provider", "model", "type"}, NULL, 1},
-    [METER_COST]            = {"relay_cost_usd_total", "Cost in US dollars.", METRIC_COUNTER, {"provider", "model"}, NULL, USD},
-    [METER_SAVED]           = {"relay_saved_usd_total", "Savings in US dollars by cache and by routing.", METRIC_COUNTER, {"kind"}, NULL, USD},
-    [METER_EXTRA]           = {"relay_routing_extra_usd_total", "US dollars by which requests cost more than at the baseline's price: what routing saved is relay_saved_usd_total less this.", METRIC_COUNTER, {NULL}, NULL, USD},
-    [METER_CACHE]           = {"relay_cache_total", "Requests by what the cache did.", METRIC_COUNTER, {"result"}, NULL, 1},
-    [METER_VETOES]          = {"relay_cache_vetoes_total", "Stored answers to similar questions that were not served, by each rule that spoke against it; score: by none, but it is not sure enough.", METRIC_COUNTER, {"rule"}, NULL, 1},
-    [METER_AUDITS]          = {"relay_cache_audits_total", "Semantic hits that were asked again upstream, by what the comparison of the two answers found.", METRIC_COUNTER, {"result"}, NULL, 1},
-    [METER_AUDIT_RATIO]     = {"relay_cache_audit_different_ratio", "Share of the last judged audits whose answers differ, with the ends of its 95 % interval.", METRIC_GAUGE, {"bound"}, NULL, MICRO},
-    [METER_AUDITED]         = {"relay_cache_audits_judged", "How many audits that share is of.", METRIC_GAUGE, {NULL}, NULL, 1},
-    [METER_LEVEL]           = {"relay_cache_level", "Least score at which a semantic hit is served, moved by audits.", METRIC_GAUGE, {NULL}, NULL, MICRO},
-    [METER_LIMITED]         = {"relay_limited_total", "Requests refused by a limit.", METRIC_COUNTER, {"kind"}, NULL, 1},
-    [METER_FALLBACKS]       = {"relay_fallbacks_total", "Attempts that failed over, by the provider that failed and why.", METRIC_COUNTER, {"provider", "reason"}, NULL, 1},
-    [METER_PROVIDER_UP]     = {"relay_provider_up", "1 when the provider takes requests, 0 when its breaker is open.", METRIC_GAUGE, {"provider"}, NULL, 1},
-    [METER_INFLIGHT]        = {"relay_inflight", "Requests under way.", METRIC_GAUGE, {NULL}, NULL, 1},
-    [METER_JOURNAL_BYTES]   = {"relay_journal_bytes", "Bytes of the journal on disk: rows that the store has not taken over, and the segments in use.", METRIC_GAUGE, {NULL}, NULL, 1},
-    [METER_UNPRICED]        = {"relay_unpriced_total", "Answers whose cost is unknown because a price is missing.", METRIC_COUNTER, {NULL}, NULL, 1},
-    [METER_COST_UNKNOWN]    = {"relay_cost_unknown_total", "Attempts that may have cost something nobody told.", METRIC_COUNTER, {NULL}, NULL, 1},
-    [METER_UNKNOWN_EVENTS]  = {"relay_upstream_unknown_events_total", "Events of providers' streams of a kind that Relay does not know and passed over.", METRIC_COUNTER, {"provider"}, NULL, 1},
-    [METER_STORE_UP]        = {"relay_store_up", "1 when the store takes rows and tells keys, 0 when the journal keeps the rows until it does.", METRIC_GAUGE, {NULL}, NULL, 1},
-    [METER_GATEWAYS]        = {"relay_gateways", "Gateways that share one Redis server, this one among them, as last seen.", METRIC_GAUGE, {NULL}, NULL, 1},
-    [METER_GATEWAY_PAGES]   = {"relay_gateway_pages_total", "Pages of measurements and health sent to other gateways, taken from them, and ignored because they could not be read.", METRIC_COUNTER, {"result"}, NULL, 1},
-    [METER_SHARED_UP]       = {"relay_shared_up", "Workers whose connection to the shared cache answers.", METRIC_GAUGE, {NULL}, NULL, 1},
-    [METER_SHARED_COMMANDS] = {"relay_shared_commands_total", "Commands sent to the shared cache, by how they ended.", METRIC_COUNTER, {"result"}, NULL, 1},
-    [METER_SHARED_CONNECTS] = {"relay_shared_connects_total", "Connections made to the shared cache.", METRIC_COUNTER, {NULL}, NULL, 1},
-    [METER_SHARED_SECONDS]  = {"relay_shared_seconds", "Time a request waited for the shared cache, each time it asked.", METRIC_HISTOGRAM, {NULL}, micro_bounds, NS},
-    [METER_LIMITS_SHARED]   = {"relay_limits_shared", "1 while limits and budgets are counted in Redis for all gateways, 0 while this one counts its share or refuses.", METRIC_GAUGE, {NULL}, NULL, 1},
-    [METER_LIMITS_ALONE]    = {"relay_limits_alone_total", "Requests that Redis did not count in time, by what was done instead.", METRIC_COUNTER, {"mode"}, NULL, 1},
-    [METER_LIMITS_UNSETTLED] = {"relay_limits_unsettled", "Ends of requests that Redis has not confirmed yet.", METRIC_GAUGE, {NULL}, NULL, 1},
-    [METER_LIMITS_LOST]     = {"relay_limits_lost_total", "Ends of requests that Redis was not told; budgets make up for them from the request log.", METRIC_COUNTER, {NULL}, NULL, 1},
-    [METER_STEP]            = {"relay_step_seconds", "Time a request spent in a step of the path, waiting included.", METRIC_HISTOGRAM, {"step"}, micro_bounds, NS},
-    [METER_TRACE_SPANS]     = {"relay_trace_spans_total", "Spans of traces, by what became of them.", METRIC_COUNTER, {"result"}, NULL, 1},
-    [METER_BUILD_INFO]      = {"relay_build_info", "Always 1; the version is a label.", METRIC_GAUGE, {"version"}, NULL, 1},
+#include "path/meters.def"
 };
-/* clang-format on */
+#undef LATER
+#undef PLAIN
+#undef LABELLED
+
+/* Those without labels that are there from the start. */
+#define LATER(id, ...)
+#define PLAIN(id, ...) METER_##id,
+#define LABELLED(id, ...)
+static const enum meter plain[] = {
+#include "path/meters.def"
+};
 
 static unsigned series(struct metrics *m, enum meter meter, const char *label)
 {
@@ -70,16 +49,10 @@ void meters_init(struct meters *m, unsigned workers, const char *version)
     static const enum cache_kind kinds[] = {CACHE_EXACT, CACHE_SEMANTIC, CACHE_SHARED, CACHE_MISS,
                                             CACHE_BYPASS};
     m->metrics = metrics_new(table, METER_COUNT, workers);
-    m->shared_seconds = series(m->metrics, METER_SHARED_SECONDS, NULL);
-    m->request_seconds = series(m->metrics, METER_REQUEST_SECONDS, NULL);
-    m->overhead = series(m->metrics, METER_OVERHEAD, NULL);
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+        m->plain[plain[i]] = series(m->metrics, plain[i], NULL);
     m->saved_cache = series(m->metrics, METER_SAVED, "cache");
     m->saved_routing = series(m->metrics, METER_SAVED, "routing");
-    m->routing_extra = series(m->metrics, METER_EXTRA, NULL);
-    m->inflight = series(m->metrics, METER_INFLIGHT, NULL);
-    m->journal_bytes = series(m->metrics, METER_JOURNAL_BYTES, NULL);
-    m->unpriced = series(m->metrics, METER_UNPRICED, NULL);
-    m->cost_unknown = series(m->metrics, METER_COST_UNKNOWN, NULL);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         m->cache[kinds[i]] = series(m->metrics, METER_CACHE, cache_kind_text(kinds[i]));
     for (unsigned i = 0; i <= GUARD_RULES; i++)
@@ -231,8 +204,9 @@ static void set_audits(struct gateway *g, const struct config *config)
 bool meters_page(struct gateway *g, const struct catalog *catalog, uint64_t now_ms, struct buf *out)
 {
     struct metrics *x = g->meters.metrics;
-    metrics_set(x, g->meters.inflight, atomic_load_explicit(&g->inflight, memory_order_relaxed));
-    metrics_set(x, g->meters.journal_bytes, journal_stats(g->journal).bytes);
+    metrics_set(x, g->meters.plain[METER_INFLIGHT],
+                atomic_load_explicit(&g->inflight, memory_order_relaxed));
+    metrics_set(x, g->meters.plain[METER_JOURNAL_BYTES], journal_stats(g->journal).bytes);
     metrics_set(x, series(x, METER_STORE_UP, NULL), store_look(g->store).reachable);
     set_shared(g);
     set_traces(g);

@@ -14,53 +14,22 @@
 
 struct catalog;
 
+#define LATER(id, ...)    METER_##id,
+#define PLAIN(id, ...)    METER_##id,
+#define LABELLED(id, ...) METER_##id,
 enum meter {
-    METER_REQUESTS,
-    METER_REQUEST_SECONDS,
-    METER_OVERHEAD,
-    METER_TTFT,
-    METER_UPSTREAM,
-    METER_INTER_TOKEN,
-    METER_TOKENS,
-    METER_COST,
-    METER_SAVED,
-    METER_EXTRA,
-    METER_CACHE,
-    METER_VETOES,
-    METER_AUDITS,
-    METER_AUDIT_RATIO,
-    METER_AUDITED,
-    METER_LEVEL,
-    METER_LIMITED,
-    METER_FALLBACKS,
-    METER_PROVIDER_UP,
-    METER_INFLIGHT,
-    METER_JOURNAL_BYTES,
-    METER_UNPRICED,
-    METER_COST_UNKNOWN,
-    METER_UNKNOWN_EVENTS,
-    METER_STORE_UP,
-    METER_GATEWAYS,
-    METER_GATEWAY_PAGES,
-    METER_SHARED_UP,
-    METER_SHARED_COMMANDS,
-    METER_SHARED_CONNECTS,
-    METER_SHARED_SECONDS,
-    METER_LIMITS_SHARED,
-    METER_LIMITS_ALONE,
-    METER_LIMITS_UNSETTLED,
-    METER_LIMITS_LOST,
-    METER_STEP,
-    METER_TRACE_SPANS,
-    METER_BUILD_INFO,
+#include "path/meters.def"
     METER_COUNT
 };
+#undef LATER
+#undef PLAIN
+#undef LABELLED
 
 /* Series that do not depend on the configuration, made once. */
 struct meters {
     struct metrics *metrics;
-    unsigned shared_seconds, request_seconds, overhead, saved_cache, saved_routing, routing_extra,
-        inflight, journal_bytes, unpriced, cost_unknown;
+    unsigned plain[METER_COUNT]; /* of the rows PLAIN */
+    unsigned saved_cache, saved_routing;
     unsigned cache[5];                /* by enum cache_kind */
     unsigned vetoes[GUARD_RULES + 1]; /* the last: the score */
     unsigned audits[AUDIT_RESULTS];

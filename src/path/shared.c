@@ -47,7 +47,8 @@ void shared_note_waited(struct request *r, uint64_t since_ns)
     uint64_t waited_ns = clock_mono_ns() - since_ns;
     r->shared_waited_ns += waited_ns;
     r->waited_ns += waited_ns;
-    metrics_observe(m->metrics, r->worker->index, m->shared_seconds, (int64_t)waited_ns);
+    metrics_observe(m->metrics, r->worker->index, m->plain[METER_SHARED_SECONDS],
+                    (int64_t)waited_ns);
 }
 
 static bool note_asked(struct shared_question *q, bool asked)

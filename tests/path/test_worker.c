@@ -221,7 +221,9 @@ TEST(what_an_abandoned_call_cost_is_unknown)
         buf_init(&row, SIZE_MAX);
         CHECK(text_has(row_text(&w.rows[0], &row), cases[i].row, "abandoned", "row"));
         buf_deinit(&row);
-        CHECK_INT(metrics_read(w.gateway.meters.metrics, w.gateway.meters.cost_unknown), i == 0);
+        CHECK_INT(
+            metrics_read(w.gateway.meters.metrics, w.gateway.meters.plain[METER_COST_UNKNOWN]),
+            i == 0);
         world_close(&w);
     }
 }

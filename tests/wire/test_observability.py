@@ -72,11 +72,11 @@ def reference():
 
 
 def test_the_reference_is_the_table_of_the_code():
-    code = (ROOT / "src/path/meters.c").read_text()
-    rows = re.findall(r'^ +\[METER_\w+\] *= \{"(\w+)", ".*?", METRIC_(\w+), \{([^}]*)\},', code, re.M)
+    code = (ROOT / "src/path/meters.def").read_text()
+    rows = re.findall(r'^[A-Z]+\(\w+, "(\w+)", (\w+), \w+, \w+,(?: LABELS\(([^)]*)\),)?$', code, re.M)
     assert {name: (kind.lower(), set(re.findall(r'"(\w+)"', labels))) for name, kind, labels in rows} == \
         {name: row[:2] for name, row in reference().items()}
-    assert len(rows) == len(re.findall(r"^ +METER_\w+,$", (ROOT / "src/path/meters.h").read_text(), re.M))
+    assert len(rows) == len(re.findall(r"^[A-Z]+\(", code, re.M))
 
 
 def families(relay):
