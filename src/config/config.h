@@ -1,8 +1,8 @@
 /* config.h - one immutable snapshot of the configuration, and how it is read.
  *
  * Sources, strongest first: command-line flag, environment RELAY_<SECTION>_<KEY>, file, default
- * (reference 2). Settings are one table (settings.c): name, type, default, range, whether a reload
- * may change it, one sentence; the parser, the reference in docs/reference/settings.md and
+ * (reference 2). Settings are one table (settings.def): name, type, default, range, whether a
+ * reload may change it, one sentence; the parser, the reference in docs/reference/settings.md and
  * `relay check` read the same table. All strings live in the snapshot's arena. */
 #ifndef RELAY_CONFIG_CONFIG_H
 #define RELAY_CONFIG_CONFIG_H
@@ -23,10 +23,6 @@
 #define CONFIG_ALIASES_MAX       1024
 #define CONFIG_HEADERS_MAX       16
 
-struct timeouts {
-    int64_t connect_ms, first_token_ms, idle_ms, total_ms;
-};
-
 /* Why a provider of the configuration or the environment does or does not take part. */
 enum provider_state {
     PROVIDER_ON,
@@ -39,6 +35,47 @@ struct header {
     str name, value;
 };
 
+enum cache_scope { CACHE_SCOPE_KEY, CACHE_SCOPE_GROUP, CACHE_SCOPE_GLOBAL };
+
+/* A row of settings.def is a member here. */
+/* clang-format off */
+#define SECTION(name)                        struct config_##name {
+#define END(name)                            } name;
+#define TEXT(section, member, ...)           str member;
+#define BOOL(section, member, ...)           bool member;
+#define NUMBER(section, member, type, ...)   type member;
+#define WORD(section, member, type, ...)     type member;
+#define LIST(section, member, count, ...)    str *member; unsigned count;
+#define HEADERS(section, member, count, ...) struct header member[CONFIG_HEADERS_MAX]; unsigned count;
+/* clang-format on */
+struct config {
+    struct arena arena;
+    _Atomic int refs;
+    str path; /* of the file, or empty */
+
+    /* The settings: `str listen` of struct config_server server, and so on. */
+#include "config/settings.def"
+
+    struct provider_config *providers;
+    unsigned provider_count;
+    struct model_config *models;
+    unsigned model_count;
+    struct alias_config *aliases;
+    unsigned alias_count;
+    str local_store; /* the store when it is a file; else where it would be: what lies beside it
+                        is found by this */
+    str data_dir;    /* its folder: "data"; admin-key, first-key and models are in it */
+};
+
+#undef SECTION
+#undef END
+#undef TEXT
+#undef BOOL
+#undef NUMBER
+#undef WORD
+#undef LIST
+#undef HEADERS
+
 struct provider_config {
     str name;     /* "groq", "my-vllm" */
     str kind;     /* "openai", "anthropic", "gemini", "ollama" */
@@ -50,9 +87,9 @@ struct provider_config {
     str proxy; /* http://[user:password@]host:port, or empty; already resolved from
                   HTTPS_PROXY/NO_PROXY */
     str ca_file;
-    struct timeouts timeouts; /* the global ones where it sets none */
-    int64_t rpm, tpm;         /* 0: none */
-    bool named;               /* in the file (else: found in the environment) */
+    struct config_timeouts timeouts; /* the global ones where it sets none */
+    int64_t rpm, tpm;                /* 0: none */
+    bool named;                      /* in the file (else: found in the environment) */
     bool built_in;
     enum provider_state state;
     str state_reason; /* for people: "GROQ_API_KEY is not set" */
@@ -74,84 +111,6 @@ struct alias_config {
     str name;
     str *models; /* "provider/model" */
     unsigned model_count;
-};
-
-enum cache_scope { CACHE_SCOPE_KEY, CACHE_SCOPE_GROUP, CACHE_SCOPE_GLOBAL };
-
-struct config {
-    struct arena arena;
-    _Atomic int refs;
-    str path; /* of the file, or empty */
-
-    struct {
-        str listen;       /* host:port */
-        unsigned workers; /* 0: auto */
-        int64_t max_body_bytes;
-        int64_t max_connections;
-        int64_t request_timeout_ms;
-        int64_t shutdown_grace_ms;
-        str *cors;
-        unsigned cors_count;
-        str tls_cert, tls_key; /* both or none */
-    } server;
-    struct {
-        str key; /* configured admin key, or empty: data/admin-key */
-        str listen;
-    } admin;
-    str store;       /* "sqlite:PATH", or "postgresql://…" with its password */
-    str shared;      /* "memory" */
-    str local_store; /* the store when it is a file; else where it would be: what lies beside it
-                        is found by this */
-    str data_dir;    /* its folder: "data"; admin-key, first-key and models are in it */
-    struct {
-        str dir;
-        int64_t sync_ms; /* 0: always */
-        int64_t max_bytes;
-        bool refuse_when_full; /* else drop */
-    } journal;
-    struct provider_config *providers;
-    unsigned provider_count;
-    struct model_config *models;
-    unsigned model_count;
-    struct alias_config *aliases;
-    unsigned alias_count;
-    struct {
-        int64_t max_latency_ms;
-        double min_quality;
-        str baseline;
-    } targets;
-    struct {
-        int64_t max_attempts;
-        double explore, confidence;
-        bool unpriced_allow;
-    } routing;
-    struct {
-        bool exact, semantic;
-        double threshold, max_error, audit;
-        pusd audit_per_day;
-        int64_t ttl_ms, max_entries, max_wait_ms, max_bytes;
-        double max_temperature;
-        enum cache_scope scope;
-        str model;
-    } cache;
-    struct {
-        int64_t rpm, tpm;
-        bool share_when_away; /* else refuse */
-    } limits;
-    struct {
-        enum log_level level;
-        enum log_format format;
-        int64_t retention_ms;
-        bool content;
-        int64_t content_retention_ms;
-    } log;
-    struct {
-        str otlp;
-        struct header headers[CONFIG_HEADERS_MAX];
-        unsigned header_count;
-        double sample;
-    } telemetry;
-    struct timeouts timeouts;
 };
 
 /* A flag of the command line that overrides a setting: "server.listen" = "127.0.0.1:9000". */
