@@ -41,6 +41,7 @@ sed -n '/ten longest/,$p' build/check-logs/lengths.log
 attempt docs python3 scripts/check_docs.py
 attempt proofs python3 scripts/check_proofs.py
 tail -1 $logs/proofs.log
+attempt examples python3 scripts/try_examples.py apply
 attempt deploy scripts/deploy_check.sh fast
 if command -v node >/dev/null; then
     attempt web scripts/web.sh check

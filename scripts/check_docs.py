@@ -110,8 +110,9 @@ def check_languages():
 
 def check_settings():
     known = SETTINGS_PAGE.read_text()
-    row = r'^\s*(?:[A-Z]+\((?:SETTING_\w+, )?|\{)"([a-z_0-9.]+)",'
-    for name in ("settings.c", "settings_entries.c"):
+    rows_of = {"settings.def": r'^[A-Z]+\(.*?"([a-z_0-9.]+)",',
+               "settings_entries.c": r'^\s*(?:[A-Z]+\(|\{)"([a-z_0-9.]+)",'}
+    for name, row in rows_of.items():
         path = ROOT / "src" / "config" / name
         rows = list(table_rows(path, row))
         if not rows:
@@ -124,7 +125,7 @@ def check_settings():
 def check_reference():
     for path, pattern, page in (
         (ROOT / "src" / "base" / "err.def", r'^ERR\(\w+,\s*\d+, "\w+",\s*"(\w+)"', "errors.md"),
-        (ROOT / "src" / "path" / "meters.c", r'= \{"(relay_\w+)"', "metrics.md"),
+        (ROOT / "src" / "path" / "meters.def", r'^[A-Z]+\(\w+, "(relay_\w+)"', "metrics.md"),
     ):
         known = (REFERENCE / page).read_text()
         rows = list(table_rows(path, pattern))

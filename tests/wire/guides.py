@@ -9,6 +9,7 @@ What a block's language asks for:
     yaml      Relay takes it as its configuration. What it lacks of providers is put before it
     json      is JSON
     text, c   nothing: what somebody else says, output out of its place
+    diff      nothing here: scripts/try_examples.py applies it
 
 All blocks of a page run in its order, in one folder of its own, before a gateway that was started there with
 --demo; it listens where the page says 127.0.0.1:8080. A block that cannot run says so in the line above it:
@@ -27,7 +28,7 @@ import httpx
 import support as wire
 from terminal import Terminal
 
-LANGUAGES = {"sh", "console", "python", "js", "yaml", "json", "text", "c"}
+LANGUAGES = {"sh", "console", "python", "js", "yaml", "json", "text", "c", "diff"}
 COLUMNS = 120
 BASE = """\
 providers:
@@ -153,7 +154,7 @@ class Runner:
 
     def run(self, block):
         assert block.language in LANGUAGES, f"{block}: {block.language or 'no language'}; one of {sorted(LANGUAGES)}"
-        if block.not_run or block.language in ("text", "c"):
+        if block.not_run or block.language in ("text", "c", "diff"):
             return
         if block.language in ("sh", "console", "python", "js") and self.gateway is None:
             self._start()
