@@ -8,7 +8,9 @@ import sqlite3
 import subprocess
 
 import pytest
+import trustme
 
+from postgres_server import PASSWORD, Postgres, needs_postgres
 from support import (RELAY_BIN, SURELY_SECONDS, ask, clean_environment, error_of, model, provider, raw_exchange, raw_request,
                      stream)
 
@@ -101,3 +103,44 @@ def test_the_disk_has_no_prompt_no_answer_and_no_key_by_default(start, sim, word
         assert path.name in ("first-key", "admin-key") or relay.first_key[9:-6].encode() not in data, name
         assert path.stat().st_mode & 0o777 == 0o600, f"{name}: {path.stat().st_mode:o}"
     assert relay.data.stat().st_mode & 0o777 == 0o700
+
+
+@needs_postgres
+def test_who_answers_in_the_place_of_postgresql_is_told_nothing(start, sim, tmp_path, word):
+    """The server has a certificate of an authority; who asks for another one, or for another name, does not log in."""
+    ours, other = trustme.CA(), trustme.CA()
+    for name, ca in (("ours", ours), ("other", other)):
+        ca.cert_pem.write_to_path(str(tmp_path / f"{name}.pem"))
+    server = Postgres(log_connections="on")
+    try:
+        leaf = ours.issue_cert("127.0.0.1")
+        for name, text in (("server.crt", leaf.cert_chain_pems[0]), ("server.key", leaf.private_key_pem)):
+            path = server.folder / "data" / name
+            text.write_to_path(str(path))
+            path.chmod(0o600)
+            if server.owner:
+                os.chown(path, server.owner["user"], server.owner["group"])
+        server.query("ALTER SYSTEM SET ssl = on")
+        server.stop()
+        server.start()
+        size = len(server.log())
+
+        def said_with(name, mode="verify-full", host="127.0.0.1"):
+            relay = start.relay({"providers": {"p": provider(sim)}, "models": [model("p/m")],
+                                 "store": f"{server.url}?sslmode={mode}&sslrootcert={tmp_path / name}.pem".replace("127.0.0.1", host)},
+                                start=False)
+            return relay, relay.run("keys", "create", "--name", "x", check=False)
+        for name, host in (("other", "127.0.0.1"), ("ours", "localhost")):
+            relay, done = said_with(name, host=host)
+            assert done.returncode != 0 and PASSWORD not in done.stderr, done.stderr
+        assert "connection authorized" not in server.log()[size:]
+        relay, done = said_with("ours")
+        assert done.returncode == 0, done.stderr
+        assert "SSL enabled" in server.log()[size:]
+        relay.start()
+        with relay.http(done.stdout.strip()) as client:
+            assert ask(client, "p/m", word).status_code == 200
+        assert relay.stop() == 0
+        assert server.value("SELECT count(*) FROM request_log") == "1"
+    finally:
+        server.remove()
