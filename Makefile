@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 export JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help run build docs stack stack-stop deploy-check test test-real bench bench-encoder bench-cache bench-postgres bench-served bench-usage bench-peers soak mutants asan tsan fuzz check web format install dist newcomer clean
+.PHONY: help run build docs stack stack-stop deploy-check test test-real bench bench-encoder bench-cache bench-postgres bench-served bench-usage bench-peers bench-profile soak mutants asan tsan fuzz check web format install dist newcomer clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -41,6 +41,9 @@ bench: ## the scorecard: Relay beside nginx on this machine
 bench-peers: ## Relay beside nginx, LiteLLM, TensorZero and Portkey: ARGS="--quick", --docs
 	@scripts/setup.sh bench
 	@scripts/bench_peers.sh $(ARGS)
+
+bench-profile: ## where the time of a request goes in Relay, step by step (needs valgrind)
+	@scripts/bench_profile.sh $(ARGS)
 
 bench-encoder: ## the encoder of the semantic cache beside ONNX Runtime
 	@scripts/setup.sh test
