@@ -75,8 +75,9 @@ asan: ## unit and path tests under AddressSanitizer and UBSan
 tsan: ## the threaded tests, and many clients at once, under ThreadSanitizer
 	@scripts/test.sh tsan
 
-fuzz: ## run every fuzzer for FUZZ_SECONDS (default 60) and keep what it finds in build/fuzz-corpus
-	@FUZZ_SECONDS=$${FUZZ_SECONDS:-60} scripts/test.sh fuzz
+fuzz: ## by hand: every fuzzer for FUZZ_MINUTES (60), its corpus kept; a table
+	@scripts/setup.sh test
+	@scripts/fuzz.sh
 
 check: ## the static checks: layers, lengths, banned calls, format, clang-tidy, shellcheck
 	@scripts/setup.sh test

@@ -5,6 +5,8 @@
 
 #include "dialects/dialect.h"
 
+#include "mutate_json.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void write_checked(struct arena *a, const struct chat *chat, const struct answer *answer)

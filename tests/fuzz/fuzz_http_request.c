@@ -8,6 +8,10 @@
 
 #include "llhttp_oracle.h"
 
+#define MUTATE_PREFIX_BYTES 1
+#define MUTATE_HTTP
+#include "mutate_stream.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static bool is_inside(str part, str whole)

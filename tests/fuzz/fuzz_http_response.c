@@ -5,6 +5,10 @@
 
 #include "llhttp_oracle.h"
 
+#define MUTATE_PREFIX_BYTES 1
+#define MUTATE_HTTP
+#include "mutate_stream.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_body(const struct response_head *h, const char *bytes, size_t len)

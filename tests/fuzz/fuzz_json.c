@@ -8,6 +8,8 @@
 #include "base/json.h"
 #include "base/mem.h"
 
+#include "mutate_json.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define INPUT_BYTES_MAX (64u << 10)

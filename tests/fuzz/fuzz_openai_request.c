@@ -6,6 +6,8 @@
 
 #include "dialects/dialect.h"
 
+#include "mutate_json.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void send_to(struct arena *a, const struct chat *chat, const char *provider,

@@ -9,6 +9,8 @@
 
 #define OUT_BYTES_MAX (64u << 20)
 
+#include "mutate_json.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void send_to(struct arena *a, const struct chat *chat, const char *kind)

@@ -8,6 +8,9 @@
 #include "base/mem.h"
 #include "base/sse.h"
 
+#define MUTATE_PREFIX_BYTES 1
+#include "mutate_stream.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define EVENT_BYTES_MAX (1u << 20)
