@@ -14,6 +14,7 @@ class Proxy:
         self.listener = socket.create_server((host, 0), backlog=128)
         self.host, self.port = self.listener.getsockname()
         self.generation = 0
+        self.accepted = 0
         self.flowing = threading.Event()
         self.flowing.set()
         self.closed = False
@@ -40,6 +41,7 @@ class Proxy:
                 near, _ = self.listener.accept()
             except OSError:
                 return
+            self.accepted += 1
             threading.Thread(target=self._serve, args=(near, self.generation), daemon=True).start()
 
     def _serve(self, near, generation):

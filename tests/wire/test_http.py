@@ -1,15 +1,15 @@
 """HTTP itself, malformed on purpose: sizes, slowness, framing, pipelining, connections."""
 
 import json
+import re
 import socket
 import time
 
 import pytest
 
+from smuggling import BODY, GOOD, HOST, LENGTH, LAWFUL, N, REFUSED, framed
 from support import (IS_ASAN, SURELY_SECONDS, ask, chat, error_of, model, parse_answers, provider, raw_exchange,
                      raw_request, wait_for)
-
-GOOD = {"model": "p/small", "messages": [{"role": "user", "content": "x"}]}
 
 
 @pytest.fixture(scope="module")
@@ -95,51 +95,11 @@ def test_an_idle_connection_costs_nobody_else(small):
 
 # --- framing
 
-def framed(key, *lines, body=b"", end="\r\n"):
-    head = ["POST /v1/chat/completions HTTP/1.1", f"Authorization: Bearer {key}",
-            "Content-Type: application/json", *lines, "", ""]
-    return end.join(head).encode("latin-1") + body
-
-
-BODY = json.dumps(GOOD).encode()
-N = len(BODY)
-HOST = "Host: 127.0.0.1"
-LENGTH = f"Content-Length: {N}"
-SMUGGLING = {
-    "two lengths that differ": framed("K", HOST, LENGTH, f"Content-Length: {N + 1}", body=BODY),
-    "two lengths in one line": framed("K", HOST, f"Content-Length: {N}, {N + 1}", body=BODY),
-    "length and chunked": framed("K", HOST, LENGTH, "Transfer-Encoding: chunked",
-                                 body=b"0\r\n\r\n" + BODY),
-    "chunked and length": framed("K", HOST, "Transfer-Encoding: chunked", LENGTH, body=BODY),
-    "unknown coding": framed("K", HOST, "Transfer-Encoding: xchunked", body=BODY),
-    "chunked not last": framed("K", HOST, "Transfer-Encoding: chunked, identity", body=BODY),
-    "space before the colon": framed("K", HOST, f"Content-Length : {N}", body=BODY),
-    "two hosts": framed("K", HOST, "Host: example.com", LENGTH, body=BODY),
-    "no host": framed("K", LENGTH, body=BODY),
-    "bare LF": framed("K", HOST, LENGTH, body=BODY, end="\n"),
-    "obs-fold": framed("K", HOST, "X-A: b\r\n c", LENGTH, body=BODY),
-    "negative length": framed("K", HOST, "Content-Length: -1", body=BODY),
-    "plus length": framed("K", HOST, f"Content-Length: +{N}", body=BODY),
-    "hex length": framed("K", HOST, "Content-Length: 0x10", body=BODY),
-    "huge length": framed("K", HOST, "Content-Length: 99999999999999999999999", body=BODY),
-    "bad chunk size": framed("K", HOST, "Transfer-Encoding: chunked", body=b"zz\r\n" + BODY),
-    "huge chunk size": framed("K", HOST, "Transfer-Encoding: chunked", body=b"fffffffffffffffff\r\n"),
-    "chunk without its CRLF": framed("K", HOST, "Transfer-Encoding: chunked",
-                                     body=b"5\r\n{\"a\":XX1}\r\n0\r\n\r\n"),
-    "control character in a header": framed("K", HOST, "X-A: b\x01c", LENGTH, body=BODY),
-    "NUL in a header": framed("K", HOST, "X-A: b\x00c", LENGTH, body=BODY),
-    "bare CR in a header": framed("K", HOST, "X-A: b\rContent-Length: 1", LENGTH, body=BODY),
-    "HTTP/1.2": framed("K", HOST, LENGTH, body=BODY).replace(b"HTTP/1.1", b"HTTP/3.9"),
-    "no version": b"GET /v1/models\r\n\r\n",
-    "rubbish": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 rubbish\r\n\r\n",
-}
-
-
-@pytest.mark.parametrize("shape", SMUGGLING)
+@pytest.mark.parametrize("shape", REFUSED)
 def test_ambiguous_framing(relay, key, sim, shape):
     """400 and the connection closes; nothing is sent upstream."""
     before = sim.count()
-    data = SMUGGLING[shape].replace(b"Bearer K", b"Bearer " + key.encode())
+    data = REFUSED[shape].replace(b"Bearer K", b"Bearer " + key.encode())
     follow = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     got, closed = raw_exchange(relay.port, data + follow)
     assert closed, "the connection stayed open"
@@ -147,6 +107,22 @@ def test_ambiguous_framing(relay, key, sim, shape):
     expected = ([505], [400]) if shape == "HTTP/1.2" else ([400], [413]) if "huge" in shape else ([400],)
     assert answers in expected, got[:300]
     assert sim.count() == before
+
+
+# What comes of those in LAWFUL, and of a request behind them; 200 twice where nothing else is said.
+ANSWERS = {"an empty chunked body": [400, 200], "HTTP/1.0 that stays": [200], "line ends in the path": [404, 200],
+           "a length of nothing and a body": [400, 400], "a head beyond measure": [431]}
+
+
+@pytest.mark.parametrize("shape", sorted(set(LAWFUL) - {"a length beyond the body"}))
+def test_lawful_framing_ends_where_it_says(relay, key, shape):
+    """What follows is a request of its own: never a part of this one, nor this of it."""
+    data = LAWFUL[shape].replace(b"Bearer K", b"Bearer " + key.encode())
+    follow = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+    got, closed = raw_exchange(relay.port, data + follow)
+    answers = [int(p.split()[0]) for p in re.split(rb"(?:^|[\n}])HTTP/1.[01] ", got)[1:]]
+    assert closed and answers == ANSWERS.get(shape, [200, 200]), got
+    assert 200 not in answers[1:] or got.endswith(b'{"status":"ok"}'), got
 
 
 def test_the_same_length_twice_is_one_answer_or_400(relay, key):
