@@ -1,6 +1,9 @@
-"""A small strict reader of the schemas that the admin API describes itself with."""
+"""A small strict reader of the descriptions of the admin API and of the API for clients."""
 
 import re
+from pathlib import Path
+
+V1 = Path(__file__).resolve().parents[2] / "docs/openapi/v1.json"
 
 TYPES = {"string": str, "boolean": bool, "object": dict, "array": list, "null": type(None)}
 
@@ -26,6 +29,8 @@ def wrong(schemas, schema, value, at="$"):
     names = [names] if isinstance(names, str) else names
     if names and not any(_is(value, n) for n in names):
         return [f"{at}: {value!r} is no {names}"]
+    if "const" in schema and value != schema["const"]:
+        return [f"{at}: {value!r} is not {schema['const']!r}"]
     if "enum" in schema and value is not None and value not in schema["enum"]:
         return [f"{at}: {value!r} is none of {schema['enum']}"]
     if "pattern" in schema and isinstance(value, str) and not re.search(schema["pattern"], value):
@@ -52,6 +57,7 @@ class Description:
         assert document["openapi"].startswith("3.1"), document["openapi"]
         self.paths = document["paths"]
         self.schemas = document["components"]["schemas"]
+        self.responses = document["components"].get("responses", {})
 
     def operations(self):
         return {(method.upper(), path) for path, row in self.paths.items() for method in row}
@@ -59,7 +65,10 @@ class Description:
     def check(self, method, path, answer):
         """The answer is as the operation says."""
         row = self.paths[path][method.lower()]
-        said = row["responses"].get(str(answer.status_code), row["responses"]["default"])
+        said = row["responses"].get(str(answer.status_code), row["responses"].get("default"))
+        assert said is not None, (method, path, answer.status_code, "is not described")
+        if "$ref" in said:
+            said = self.responses[said["$ref"].removeprefix("#/components/responses/")]
         if "content" not in said:
             assert answer.content == b"", answer.text
             return None
