@@ -51,6 +51,12 @@ TEST_BOTH(a_row_arrives_with_the_columns_of_the_reference)
     CHECK_CSTR(place_ask(&p, "SELECT at FROM requests"),
                kind == ON_SQLITE ? "2026-11-23T04:53:00.123457Z" : "2026-11-23 04:53:00.123457+00");
     CHECK_CSTR(place_ask(&p, "SELECT cost_usd FROM requests"), "0.000123456789");
+    if (kind == ON_POSTGRES) {
+        CHECK_CSTR(place_ask(&p, "SELECT concat_ws(', ', pg_typeof(id), pg_typeof(at),"
+                                 " pg_typeof(cost_usd), pg_typeof(stream), pg_typeof(target_met))"
+                                 " FROM requests"),
+                   "uuid, timestamp with time zone, numeric, boolean, boolean");
+    }
     CHECK_CSTR(place_ask(&p, "SELECT routing_saved_usd FROM requests"), "-0.000000000005");
     CHECK_CSTR(place_ask(&p, "SELECT cache_saved_usd FROM requests"), "0");
     CHECK_CSTR(place_ask(&p, "SELECT cache_write_tokens FROM requests"), "NULL");
