@@ -106,6 +106,7 @@ def test_the_disk_has_no_prompt_no_answer_and_no_key_by_default(start, sim, word
 
 
 @needs_postgres
+@pytest.mark.once
 def test_who_answers_in_the_place_of_postgresql_is_told_nothing(start, sim, tmp_path, word):
     """The server has a certificate of an authority; who asks for another one, or for another name, does not log in."""
     ours, other = trustme.CA(), trustme.CA()
