@@ -376,14 +376,17 @@ unsigned journal_flush(struct journal_writer *w, journal_lost_fn *lost, void *ct
     size_t bytes;
     unsigned rows;
     int error = writer_write(w, &bytes, &rows);
-    bool failing = atomic_load_explicit(&j->failing, memory_order_relaxed);
     atomic_fetch_add_explicit(&j->rows_appended, rows, memory_order_relaxed);
     if (error != 0) {
         count_dropped(j, w->batch_rows - rows);
         tell_lost(w, bytes, error, lost, ctx);
     }
-    if (error != 0 || failing || before > j->bytes_max / 2) {
-        atomic_store_explicit(&j->failing, error != 0, memory_order_relaxed);
+    if (error != 0) {
+        /* Until the probe has found room: that a row still fits behind another worker's says
+         * nothing. */
+        atomic_store_explicit(&j->failing, true, memory_order_relaxed);
+    }
+    if (error != 0 || before > j->bytes_max / 2) {
         journal_judge(j);
     }
     buf_clear(&w->batch);

@@ -238,7 +238,9 @@ void journal_probe(struct journal *j)
     if (!atomic_load_explicit(&j->failing, memory_order_relaxed)) {
         return;
     }
-    static const char zeros[4096];
+    /* Room for many rows: where there is none but for a few, requests would be admitted whose rows
+     * are lost. */
+    static const char zeros[65536];
     size_t len = strlen(j->dir) + sizeof "/probe";
     char *path = xmalloc(len);
     snprintf(path, len, "%s/probe", j->dir);
