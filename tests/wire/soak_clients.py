@@ -179,7 +179,7 @@ class Client(threading.Thread):
         if status is None or kind == "leave":
             return
         if kind == "revoked":
-            if status != 401 and calm is not None and calm == self.site.calm_since:
+            if status not in (401, 503) and calm is not None and calm == self.site.calm_since:
                 self.soak.complain(f"a revoked key got {status}: {tag} {gateway.name}")
             return
         if status == 401 and not may_refuse:
