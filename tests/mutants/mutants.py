@@ -50,7 +50,7 @@ TARGETS = [
     ("pricing", 150, "src/base/money.c src/catalog/price.c",
      r"unit_base_money|unit_catalog_"),
     ("limits", 150, "src/store/limits*.c src/path/limit.c",
-     r"unit_store_(shared_)?limits|path_(refusals|shared_limits|counts|answers)"),
+     r"unit_store_(shared_)?limits|path_(refusals|counts|embeddings|answers|fallbacks|shared_limits)"),
     ("journal", 150, "src/store/journal*.c src/store/record*.c",
      r"unit_store_(journal|record)"),
     ("cache scope", 150, "src/path/cache.c src/path/cache_key.c src/base/json_digest.c src/store/answers.c",
@@ -405,7 +405,8 @@ def run(only, again, budget_s):
             known = json.loads(FATES.read_text()) if FATES.exists() else {}
             fates = {called: fate for called, fate in known.items() if called in kept}
             fates[m["called"]] = {"target": m["target"], "fate": fate, "by": by}
-            FATES.write_text(json.dumps(fates, indent=1))
+            FATES.with_suffix(".new").write_text(json.dumps(fates, indent=1))
+            FATES.with_suffix(".new").replace(FATES)  # whole, for another run that reads it
             if fate == "killed" and m["called"] in excused:
                 print(f"explained, but killed by {by}: {m['called']}", flush=True)
             if fate in ("survived", "unreached"):

@@ -158,8 +158,11 @@ TEST(estimates_are_marked_and_nothing_known_is_no_cost)
     CHECK_STR(cost_text(m, u, AT(12, 0)), "0.0125");
     u = usage_none();
     CHECK_STR(cost_text(m, u, AT(12, 0)), "null");
+    u.prompt = 1;
+    CHECK_STR(cost_text(m, u, AT(12, 0)), "0.0000025"); /* one token is something */
+    CHECK_STR(cost_text(m, used(0, 0, 0), AT(12, 0)), "0");
     u = used(1000, 0, 10);
-    u.audio_prompt = 5;
+    u.audio_prompt = 1;
     CHECK_STR(cost_text(m, u, AT(12, 0)), "null");
     world_deinit(&w);
 }
@@ -173,6 +176,23 @@ TEST(a_window_may_pass_midnight)
     CHECK_INT(price_at(&m, 1, AT(23, 0))->input, 2);
     CHECK_INT(price_at(&m, 1, AT(0, 59))->input, 2);
     CHECK_INT(price_at(&m, 1, AT(1, 0))->input, 1);
+}
+
+TEST(an_empty_window_never_holds_and_a_tier_goes_before_a_window)
+{
+    struct model m = {.prices = {1, 1, 1, 1, 1}, .later = {.from_us = INT64_MAX}};
+    m.window_count = m.tier_count = 1;
+    m.windows[0] = (struct price_window){60, 60, {2, 2, 2, 2, 2}};
+    m.tiers[0] = (struct price_tier){1000, {3, 3, 3, 3, 3}};
+    CHECK_INT(price_at(&m, 1, AT(1, 0))->input, 1);
+    CHECK_INT(price_at(&m, 1001, AT(1, 0))->input, 3);
+    m.windows[0].to_minute = 120;
+    CHECK_INT(price_at(&m, 1000, AT(1, 30))->input, 2);
+    CHECK_INT(price_at(&m, 1001, AT(1, 30))->input, 3);
+    m.later.from_us = AT(3, 0);
+    m.later.prices.input = 4;
+    CHECK_INT(price_at(&m, 1, AT(3, 0) - 1)->input, 1);
+    CHECK_INT(price_at(&m, 1, AT(3, 0))->input, 4);
 }
 
 TEST(the_highest_tier_reached_holds)
