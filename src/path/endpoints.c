@@ -57,7 +57,11 @@ static void describe(struct worker *w, const struct exchange *x, enum err err, s
                      "x-request-id: " STR_FMT "\r\nx-relay-id: " STR_FMT "\r\n"
                      "content-type: application/json\r\n%s",
                      STR_ARG(client_id), STR_ARG(id),
-                     err == ERR_OVERLOADED ? "retry-after: 1\r\n" : "");
+                     err == ERR_OVERLOADED ? "retry-after: 1\r\n"
+                     /* Nobody knows such a method: these are what is known anywhere here. */
+                     : err == ERR_METHOD_NOT_ALLOWED && x == NULL
+                         ? "allow: DELETE, GET, OPTIONS, PATCH, POST\r\n"
+                         : "");
     str cors = x != NULL ? cors_origin(w->view->config, x) : (str){0};
     if (cors.len > 0)
         (void)buf_printf(headers, "access-control-allow-origin: " STR_FMT "\r\nvary: origin\r\n",

@@ -262,6 +262,8 @@ def test_unknown_method_names(relay, key):
         data = raw_request(key, b"", method=method, extra="Connection: close\r\n")
         got = raw_exchange(relay.port, data)[0]
         assert int(got.split()[1]) in (400, 405, 501, 431), got[:100]
+        # Whoever is told that a method is not allowed is told which are (RFC 9110, 15.5.6).
+        assert (b" 405 " in got[:14]) == (b"\r\nallow: " in got), got[:300]
 
 
 def test_what_no_door_is_there_for(http):
