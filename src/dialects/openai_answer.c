@@ -16,6 +16,8 @@ static void calls_in(struct arena *a, yyjson_val *calls, yyjson_val *old, struct
     yyjson_val *call;
     yyjson_arr_foreach(calls, i, n, call)
     {
+        if (!yyjson_is_obj(call))
+            continue;
         yyjson_val *function = json_get(call, "function");
         struct chat_tool_call *to = &out->tool_calls[out->tool_call_count++];
         to->id = json_str(json_get(call, "id"));

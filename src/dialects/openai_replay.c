@@ -81,12 +81,18 @@ static void text_write(struct replay *r, yyjson_val *message, const char *name, 
     }
 }
 
+/* What is no object is no call, as where the answer is read. */
 static void calls_write(struct replay *r, str message_text, yyjson_val *message)
 {
     str calls = json_member_raw(message_text, STR("tool_calls"));
-    size_t count = yyjson_arr_size(json_get(message, "tool_calls"));
-    for (size_t i = 0; i < count; i++) {
-        struct json_edit index = {.key = STR("index"), .value = arena_printf(r->a, "%zu", i)};
+    yyjson_val *list = json_get(message, "tool_calls"), *call;
+    size_t i, max, written = 0;
+    yyjson_arr_foreach(list, i, max, call)
+    {
+        if (!yyjson_is_obj(call))
+            continue;
+        struct json_edit index = {.key = STR("index"),
+                                  .value = arena_printf(r->a, "%zu", written++)};
         chunk_begin(r);
         buf_add(r->out, STR("\"tool_calls\":["));
         add_raw(r->out, span_edit(r->a, span_element(calls, i), &index, 1));

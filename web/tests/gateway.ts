@@ -90,7 +90,7 @@ export class Clock {
     writeSync(file, bytes)
     closeSync(file)
   }
-  environment = () => ({ LD_PRELOAD: this.library, CHAOS_CLOCK: this.file })
+  environment = () => ({ LD_PRELOAD: this.library, SOAK_CLOCK: this.file })
 }
 
 /** The embedding model of the semantic cache is here (scripts/model.sh). */

@@ -97,7 +97,7 @@ TEST(streamed_replay_reads_back_the_same)
     buf_add(&body, s("\",\"reasoning_content\":\"hm\",\"refusal\":null,\"tool_calls\":[{\"id\":"
                      "\"a\",\"type\":\"function\","
                      "\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"x\\\":1}\"},\"extra\":{"
-                     "\"k\":1}},{\"id\":\"b\","
+                     "\"k\":1}},\"no call\",{\"id\":\"b\","
                      "\"type\":\"function\",\"function\":{\"name\":\"g\",\"arguments\":\"\"}}]},"
                      "\"finish_reason\":"
                      "\"tool_calls\"}]}"));

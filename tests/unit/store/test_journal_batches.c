@@ -207,8 +207,12 @@ static int fill_disk(const struct temp_dir *dir)
     limit.rlim_cur = RLIM_INFINITY;
     setrlimit(RLIMIT_FSIZE, &limit);
     take(w, 100 + kept, 160);
-    if (journal_flush(w, see_lost, &s) != 60 - kept || journal_is_refusing(j)) {
+    if (journal_flush(w, see_lost, &s) != 60 - kept || !journal_is_refusing(j)) {
         return 5;
+    }
+    journal_probe(j); /* has room for more than these few rows */
+    if (journal_is_refusing(j)) {
+        return 7;
     }
     bool whole = journal_read(j, 1000, see, &s) == 60 && s.first == 100 && s.last == 159;
     whole = whole && journal_stats(j).rows_torn == 0;
