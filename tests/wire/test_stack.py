@@ -90,7 +90,9 @@ def chat(client, word, tag="stack", **more):
 
 
 def test_the_whole_set_up(stack, word):
-    started = subprocess.Popen([SCRIPT, "start"], env=stack.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # Tests that run in the background of a shell have Ctrl-C ignored, which bash cannot take back.
+    started = subprocess.Popen(["env", "--default-signal=INT", SCRIPT, "start"], env=stack.env,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         said = ""
         while "To stop:" not in said:
