@@ -268,7 +268,8 @@ def test_what_a_collector_may_say(start, sim, word):
             id = ask(client, "p/m", word).headers["x-relay-id"]
             trace = collector.trace_of(id)
             assert len(collector.requests) == 3
-            assert counted(relay, "sent") == len(trace.all) and counted(relay, "dropped") == 0
+            wait_for(lambda: counted(relay, "sent") == len(trace.all))
+            assert counted(relay, "dropped") == 0
             # It may refuse them for good: they do not come again.
             collector.answers = [(400, "bad Bearer abcdefgh12345678", {})]
             ask(client, "p/m", word + "2")
