@@ -130,8 +130,8 @@ struct config_source {
     void *env_ctx;
     const struct config_override *overrides;
     unsigned override_count;
-    const char *demo; /* YAML with `providers` and `models` that stand in where the file has none;
-                         NULL: none */
+    const char *demo; /* YAML with one of `providers` and its `models`, which stand in where no
+                         provider has a key; NULL: none */
 };
 
 /* Reads and checks everything. NULL: *error is for people, with file, line, path of the key and

@@ -165,11 +165,34 @@ static bool apply_overrides(struct loader *l)
     return true;
 }
 
-/* The stand-in for sections that the file lacks; its text is Relay's own. */
-static void apply_demo(struct loader *l, struct sections *sections)
+/* One that the file or the environment has given a key, or an address of its own. */
+static bool has_real_provider(const struct config *c)
 {
-    if (l->source->demo == NULL || sections->providers != NULL) {
-        return;
+    for (unsigned i = 0; i < c->provider_count; i++) {
+        const struct provider_config *p = &c->providers[i];
+        if (p->state == PROVIDER_ON && (p->api_key_count > 0 || (p->named && !p->built_in))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct node *joined(struct loader *l, struct node *list, const struct node *more)
+{
+    struct node *out = arena_new(l->scratch, struct node, 1);
+    *out = *list;
+    out->count = list->count + more->count;
+    out->items = arena_new(l->scratch, struct node *, out->count);
+    memcpy(out->items, list->items, list->count * sizeof *out->items);
+    memcpy(out->items + list->count, more->items, more->count * sizeof *out->items);
+    return out;
+}
+
+/* What stands in beside providers without keys; its text is Relay's own. */
+static bool apply_demo(struct loader *l, struct sections *sections)
+{
+    if (l->source->demo == NULL || has_real_provider(l->config)) {
+        return true;
     }
     struct tree_error error;
     struct node *root = tree_parse(l->scratch, str_of_c(l->source->demo), &error);
@@ -177,10 +200,12 @@ static void apply_demo(struct loader *l, struct sections *sections)
     struct sections demo = {NULL, NULL, NULL};
     (void)apply_mapping(l, root, (str){NULL, 0}, config_settings, l->config, NULL, take_section,
                         &demo);
-    sections->providers = demo.providers;
     if (sections->models == NULL) {
         sections->models = demo.models;
+    } else if (sections->models->kind == NODE_LIST) {
+        sections->models = joined(l, sections->models, demo.models);
     }
+    return providers_add(l, demo.providers->keys[0], demo.providers->items[0]);
 }
 
 static bool load(struct loader *l)
@@ -191,9 +216,9 @@ static bool load(struct loader *l)
     if (!apply_file(l, &sections, &root) || !apply_environment(l) || !apply_overrides(l)) {
         return false;
     }
-    apply_demo(l, &sections);
-    return providers_load(l, sections.providers) && models_load(l, sections.models) &&
-           aliases_load(l, sections.aliases) && loader_finish(l, root);
+    return providers_load(l, sections.providers) && apply_demo(l, &sections) &&
+           models_load(l, sections.models) && aliases_load(l, sections.aliases) &&
+           loader_finish(l, root);
 }
 
 struct config *config_load(const struct config_source *source, char **error)

@@ -46,6 +46,8 @@ void apply_defaults(const struct setting *table, void *base, struct arena *a);
 
 /* `providers` (NULL: the file has none) and those of the environment. */
 bool providers_load(struct loader *l, const struct node *map);
+/* Afterwards: one more, unless there is one of that name. */
+bool providers_add(struct loader *l, const struct node *name, const struct node *item);
 bool models_load(struct loader *l, const struct node *list);
 bool aliases_load(struct loader *l, const struct node *map);
 

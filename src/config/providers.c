@@ -242,6 +242,20 @@ static bool load_built_in(struct loader *l, struct provider_config *p,
     return p->state != PROVIDER_ON || provider_find_proxy(l, p, NULL);
 }
 
+static bool add_named(struct loader *l, const struct node *name, const struct node *item)
+{
+    struct config *c = l->config;
+    bool ok = load_named(l, &c->providers[c->provider_count], name, item);
+    c->provider_count += ok;
+    return ok;
+}
+
+/* There is room: the built-in ones are fewer than what was taken for them. */
+bool providers_add(struct loader *l, const struct node *name, const struct node *item)
+{
+    return loader_provider(l, name->text) != NULL || add_named(l, name, item);
+}
+
 bool providers_load(struct loader *l, const struct node *map)
 {
     if (map != NULL && map->kind != NODE_MAP) {
@@ -256,10 +270,9 @@ bool providers_load(struct loader *l, const struct node *map)
     struct config *c = l->config;
     c->providers = arena_new(&c->arena, struct provider_config, named + 32);
     for (size_t i = 0; i < named; i++) {
-        if (!load_named(l, &c->providers[c->provider_count], map->keys[i], map->items[i])) {
+        if (!add_named(l, map->keys[i], map->items[i])) {
             return false;
         }
-        c->provider_count++;
     }
     for (const struct builtin_provider *b = builtin_providers; b->name != NULL; b++) {
         if (loader_provider(l, str_of_c(b->name)) != NULL) {

@@ -125,3 +125,27 @@ def test_a_provider_in_the_environment_is_used(tmp_path):
         assert len(models) > 5 and all(m["owned_by"] == "groq" for m in models)
     finally:
         assert demo.stop() == 0
+
+
+def test_it_stands_in_beside_providers_without_keys(tmp_path):
+    """The file of the package, of which nothing has been filled in."""
+    (tmp_path / "relay.yaml").write_text(
+        "providers:\n  groq: {api_key: \"${GROQ_API_KEY}\"}\nmodels:\n"
+        "  - {id: groq/own, input: 1, output: 1, quality: 50, context: 8192, max_output: 1024}\n")
+    demo = Demo(tmp_path, "--demo")
+    try:
+        wait_for(demo.ready, why=demo.log)
+        key = (tmp_path / "data" / "first-key").read_text().strip()
+        with OpenAI(base_url=f"http://127.0.0.1:{demo.port}/v1", api_key=key, max_retries=0,
+                    http_client=httpx.Client(trust_env=False)) as client:
+            answer = client.chat.completions.create(model="auto", messages=[{"role": "user", "content": "hi"}])
+        assert answer.choices[0].message.content
+        # A key in the file, read again: nothing stands in any more.
+        (tmp_path / "relay.yaml").write_text("providers:\n  groq: {api_key: gsk_test_0123456789}\n")
+        os.kill(demo.pid, signal.SIGHUP)
+        headers = {"authorization": f"Bearer {key}"}
+        url = f"http://127.0.0.1:{demo.port}/v1/models"
+        wait_for(lambda: {m["owned_by"] for m in httpx.get(url, trust_env=False, headers=headers).json()["data"]}
+                 == {"groq"}, why=demo.log)
+    finally:
+        assert demo.stop() == 0
