@@ -1,6 +1,8 @@
 """A plugin of pytest: where RELAY_RAN names a folder, FILE.ran there gets the names of the tests that passed, and
 those that were skipped with a word behind them (scripts/check_proofs.py). With pytest-xdist the process that
-shares out the tests hears of all of them. A second run of a file adds to what the first left."""
+shares out the tests hears of all of them. A second run of a file adds to what the first left.
+
+Why a test that was run again had failed the first time is printed at the end."""
 
 import os
 from collections import defaultdict
@@ -30,3 +32,9 @@ def pytest_sessionfinish(session):
             elif name not in lines:
                 lines.add(f"{name} skipped")
         path.write_text("".join(f"{line}\n" for line in sorted(lines)))
+
+
+def pytest_terminal_summary(terminalreporter):
+    for report in terminalreporter.stats.get("rerun", []):
+        terminalreporter.section(f"the first time: {report.nodeid}")
+        terminalreporter.write_line(report.longreprtext)
