@@ -11,3 +11,4 @@ venv=build/venv-mutants
 $venv/bin/pip -q install --disable-pip-version-check tree-sitter==0.26.1 tree-sitter-c==0.24.2
 $venv/bin/python tests/mutants/mutants.py build --share "${1:-100}" --seed "${2:-1}"
 $venv/bin/python tests/mutants/mutants.py run
+$venv/bin/python tests/mutants/mutants.py run --again --sanitized --budget 60

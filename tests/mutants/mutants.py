@@ -3,12 +3,13 @@
 
     tests/mutants/mutants.py build [--share P] [--seed S]    choose the faults and compile them all, asleep
     tests/mutants/mutants.py run [--only WORD]               wake one after the other; prints who survives
+    tests/mutants/mutants.py run --again --sanitized         the survivors once more, under ASan and UBSan
     tests/mutants/mutants.py show                            the last figures again
 
 All faults are compiled into one tree (build/mutants/tree), each behind a switch that the environment turns
 (mutant.h), so that a fault costs no build, only the tests that reach it; which these are is measured first,
 and those that have killed most come first. A fault is killed when one of them fails, or takes ten times the
-processor's time that it should.
+processor's time that it should. The quick tests run under ASan and UBSan too: what lives can be asked again so.
 
 Kinds: a comparison's bound or sense, + and -, * and /, && and ||, a condition turned round, a number that is
 one more, a returned bool turned round, a statement left out. Not left out are lines of the log and what
@@ -38,7 +39,6 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 WORK = ROOT / "build" / "mutants"
 TREE = WORK / "tree"
 LIST = WORK / "mutants.json"
-REACH = WORK / "reach.json"
 FATES = WORK / "fates.json"
 EXPLAINED = Path(__file__).with_name("explained.txt")
 
@@ -69,7 +69,6 @@ NOT_LEFT_OUT = re.compile(r"^(LOG|assert|free|x?free|unlock|\w+_(free|deinit|clo
 CHECK_FAILED = re.compile(rb"^/\S+\.[ch]:\d+: ", re.M)  # as check.h says it
 # A program that wants a server skips that part.
 NO_SERVERS = {"RELAY_REDIS_SERVER": "/nonexistent", "RELAY_POSTGRES_BIN": "/nonexistent"}
-SLOW_S = 6.0  # a program that takes longer is none of the quick tests
 
 
 class File:
@@ -228,18 +227,38 @@ def copy_tree(mutated):
             (TREE / "build" / part).symlink_to(ROOT / "build" / part)
 
 
-def compile_tree():
-    """The lines at which the compiler refuses: {file: {line}}."""
-    done = subprocess.run(["cmake", "--build", str(TREE / "build/mutants"), "--target", "all_tests", "-j", os.environ.get("JOBS", "2"), "--", "-k", "0"],
-                          capture_output=True, text=True)
-    refused = collections.defaultdict(set)
-    for path, line in re.findall(r"^(\S+?):(\d+):\d+: (?:fatal )?error", done.stdout, re.M):
-        where = Path(path)
-        if where.is_relative_to(TREE):
-            refused[where.relative_to(TREE).as_posix()].add(int(line))
-    if done.returncode != 0 and not refused:
-        sys.exit(done.stdout[-4000:])
-    return refused
+class Flavour:
+    """One way to build the tree: as it is, or with sanitizers."""
+
+    def __init__(self, name, slow_s, sanitize):
+        self.name, self.slow_s, self.folder = name, slow_s, TREE / "build" / name
+        self.configuration = ["cmake", "-S", str(TREE), "-B", str(self.folder), "-G", "Ninja", "-D", "CMAKE_BUILD_TYPE=Debug",
+                              "-D", "CMAKE_C_FLAGS=-w", "-D", f"RELAY_SANITIZE={sanitize}"]
+
+    def compile(self):
+        """The lines at which the compiler refuses: {file: {line}}."""
+        subprocess.run(self.configuration, check=True, stdout=subprocess.DEVNULL)
+        done = subprocess.run(["cmake", "--build", str(self.folder), "--target", "all_tests", "-j", os.environ.get("JOBS", "2"),
+                               "--", "-k", "0"], capture_output=True, text=True)
+        refused = collections.defaultdict(set)
+        for path, line in re.findall(r"^(\S+?):(\d+):\d+: (?:fatal )?error", done.stdout, re.M):
+            where = Path(path)
+            if where.is_relative_to(TREE):
+                refused[where.relative_to(TREE).as_posix()].add(int(line))
+        if done.returncode != 0 and not refused:
+            sys.exit(done.stdout[-4000:])
+        return refused
+
+    def programs(self):
+        listed = json.loads(subprocess.run(["ctest", "--show-only=json-v1"], cwd=self.folder, capture_output=True,
+                                           text=True, check=True).stdout)
+        return {t["name"]: t["command"] for t in listed["tests"]
+                if "command" in t and any(re.match(asked, t["name"]) for _, _, _, asked in TARGETS)}
+
+
+# A program that takes longer than this many seconds is none of the quick tests.
+PLAIN = Flavour("mutants", 6.0, "")
+SANITIZED = Flavour("mutants-asan", 20.0, "address,undefined")
 
 
 def choose(share, seed):
@@ -258,15 +277,12 @@ def build(share, seed):
     chosen = choose(share, seed)
     files = {f.path: f for _, f, _, _ in chosen}
     copy_tree(set(files))
-    configure = ["cmake", "-S", str(TREE), "-B", str(TREE / "build/mutants"), "-G", "Ninja", "-D", "CMAKE_BUILD_TYPE=Debug",
-                 "-D", "CMAKE_C_FLAGS=-w"]
     dropped = set()
     while True:
         for f in files.values():
             own = {place: n for n, (_, of, place, _) in enumerate(chosen) if of is f and n not in dropped}
             put(TREE / f.path, f.mutated(own))
-        subprocess.run(configure, check=True, stdout=subprocess.DEVNULL)
-        refused = compile_tree()
+        refused = PLAIN.compile()
         if not refused:
             break
         before = len(dropped)
@@ -280,12 +296,6 @@ def build(share, seed):
               "compiles": n not in dropped} for n, (target, f, place, called) in enumerate(chosen)]
     LIST.write_text(json.dumps({"seed": seed, "faults": facts}, indent=1))
     print(f"{len(chosen)} chosen, {len(chosen) - len(dropped)} compile")
-
-
-def programs():
-    listed = json.loads(subprocess.run(["ctest", "--show-only=json-v1"], cwd=TREE / "build/mutants", capture_output=True,
-                                       text=True, check=True).stdout)
-    return {t["name"]: t["command"] for t in listed["tests"] if "command" in t and any(re.match(asked, t["name"]) for _, _, _, asked in TARGETS)}
 
 
 def watch(process, deadline, told):
@@ -330,16 +340,18 @@ def computed_s():
 class Programs:
     """The test programs that can be asked, what each takes, and which faults it reaches."""
 
-    def __init__(self, commands, size, budget_s):
-        self.commands, self.kills, self.budget_s = commands, collections.Counter(), budget_s
+    def __init__(self, flavour, size, budget_s):
+        self.commands, self.kills, self.budget_s = flavour.programs(), collections.Counter(), budget_s
+        self.slow_s = flavour.slow_s
         self.asked = {target: re.compile(asked) for target, _, _, asked in TARGETS}
-        known = json.loads(REACH.read_text()) if REACH.exists() else {}
-        for name, command in commands.items():
+        reach = WORK / f"reach-{flavour.name}.json"
+        known = json.loads(reach.read_text()) if reach.exists() else {}
+        for name, command in self.commands.items():
             made = [os.stat(command[0]).st_mtime, size]
             if known.get(name, {}).get("made") != made:
                 known[name] = {"made": made, **self.measure(name, size)}
-                REACH.write_text(json.dumps(known))
-        self.known = {name: (of["took"], set(of["reached"])) for name, of in known.items() if name in commands}
+                reach.write_text(json.dumps(known))
+        self.known = {name: (of["took"], set(of["reached"])) for name, of in known.items() if name in self.commands}
 
     def measure(self, name, size):
         trace = WORK / "trace"
@@ -348,7 +360,7 @@ class Programs:
         good = run_program(self.commands[name], 60, 300, CHECK_FAILED, RELAY_MUTANT_TRACE=str(trace))
         took = computed_s() - before
         reached = [n for n, byte in enumerate(trace.read_bytes()) if byte]
-        if not good or took > SLOW_S:
+        if not good or took > self.slow_s:
             print(f"left aside, since it {f'computes for {took:.1f} s' if good else 'fails without a fault'}: {name}",
                   flush=True)
             reached = []
@@ -383,12 +395,14 @@ def explained():
     return {line.rsplit(" => ", 1)[0] for line in lines if line and not line.startswith("#")}
 
 
-def run(only, again, budget_s):
+def run(only, again, flavour, budget_s):
+    if flavour is SANITIZED:
+        flavour.compile()
     listed = json.loads(LIST.read_text())
     known = json.loads(FATES.read_text()) if FATES.exists() else {}
     faults = [m for m in listed["faults"] if only in m["file"] + " " + m["target"] and
-              not (again and known.get(m["called"], {}).get("fate") in ("killed", "refused", "explained"))]
-    ask = Programs(programs(), 1 + max(m["n"] for m in listed["faults"]), budget_s)
+              not (again and known.get(m["called"], {}).get("fate") in ("killed", "refused"))]
+    ask = Programs(flavour, 1 + max(m["n"] for m in listed["faults"]), budget_s)
     excused = explained()
 
     def judge(m):
@@ -396,7 +410,7 @@ def run(only, again, budget_s):
             return m, "refused", None
         by = ask.killer(m)
         if by:
-            return m, "killed", by
+            return m, "killed", by if flavour is PLAIN else f"{by} ({flavour.name})"
         return m, "explained" if m["called"] in excused else "unreached" if by is None else "survived", None
 
     kept = {m["called"] for m in listed["faults"]}
@@ -440,13 +454,14 @@ def main():
     r = verbs.add_parser("run")
     r.add_argument("--only", default="", help="faults with this in their file's path or their target's name")
     r.add_argument("--again", action="store_true", help="only those that the last runs have not killed")
+    r.add_argument("--sanitized", action="store_true", help="under ASan and UBSan")
     r.add_argument("--budget", type=float, default=20, help="seconds of the processor that a fault may take")
     verbs.add_parser("show")
     given = parser.parse_args()
     if given.verb == "build":
         build(given.share, given.seed)
     elif given.verb == "run":
-        run(given.only, given.again, given.budget)
+        run(given.only, given.again, SANITIZED if given.sanitized else PLAIN, given.budget)
     else:
         show()
 
