@@ -1,4 +1,5 @@
 /* log_query.c - questions about the request log, as far as they are the same for every store. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -45,6 +46,20 @@ str log_filter_caches(const struct log_filter *f, char out[LOG_CACHES_BYTES])
 
 /* ---- sums ---- */
 
+static int by_name(const void *a, const void *b)
+{
+    const struct usage_row *x = a, *y = b;
+    return str_compare(x->group, y->group);
+}
+
+static int by_cost(const void *a, const void *b)
+{
+    const struct usage_row *x = a, *y = b;
+    int order = (x->cost < y->cost) - (x->cost > y->cost);
+    order = order != 0 ? order : (x->requests < y->requests) - (x->requests > y->requests);
+    return order != 0 ? order : by_name(a, b);
+}
+
 static bool label_keys(struct db *d, struct usage_sums *out, struct arena *a, str *why)
 {
     for (size_t i = 0; i < out->count; i++) {
@@ -71,7 +86,18 @@ bool db_usage(struct db *d, const struct usage_query *q, struct arena *a, struct
               str *why)
 {
     *out = (struct usage_sums){0};
-    return usage_sum_up(d, q, a, out, why) && (q->by != USAGE_BY_KEY || label_keys(d, out, a, why));
+    if (!usage_sum_up(d, q, a, out, why)) {
+        return false;
+    }
+    bool by_time = usage_is_by_time(q->by);
+    if (out->count > 1) {
+        qsort(out->rows, out->count, sizeof *out->rows, by_time ? by_name : by_cost);
+    }
+    out->groups = out->count;
+    if (!by_time && q->limit > 0 && out->count > q->limit) {
+        out->count = q->limit;
+    }
+    return q->by != USAGE_BY_KEY || label_keys(d, out, a, why);
 }
 
 /* ---- rows ---- */

@@ -178,38 +178,26 @@ static int64_t take(struct varint_reader *r, int sign)
     return r->bad ? 0 : sign * value;
 }
 
-static void read_sums(struct usage_cell *c, struct varint_reader *r, int sign)
+bool usage_cell_read(struct usage_cell *c, str bytes, int sign)
 {
+    struct varint_reader r = varint_reader_of(bytes);
     for (unsigned i = 0; i < CACHE_KINDS; i++) {
-        add(&c->caches[i], take(r, sign));
+        add(&c->caches[i], take(&r, sign));
     }
-    uint64_t statuses = varint_take(r);
-    r->bad = r->bad || statuses > STATUSES_MAX;
-    for (uint64_t i = 0; i < statuses && !r->bad; i++) {
-        int64_t status = varint_take_signed(r), requests = take(r, sign);
-        r->bad = r->bad || status < INT32_MIN || status > INT32_MAX;
-        if (!r->bad) {
+    uint64_t statuses = varint_take(&r);
+    r.bad = r.bad || statuses > STATUSES_MAX;
+    for (uint64_t i = 0; i < statuses && !r.bad; i++) {
+        int64_t status = varint_take_signed(&r), requests = take(&r, sign);
+        r.bad = r.bad || status < INT32_MIN || status > INT32_MAX;
+        if (!r.bad) {
             count_status(c, (int)status, requests);
         }
     }
     int64_t *const sums[] = {&c->cost_unknown, &c->prompt_tokens, &c->completion_tokens,
                              &c->cost,         &c->cache_saved,   &c->routing_saved};
     for (size_t i = 0; i < sizeof sums / sizeof *sums; i++) {
-        add(sums[i], take(r, sign));
+        add(sums[i], take(&r, sign));
     }
-}
-
-bool usage_cell_read_sums(struct usage_cell *c, str bytes, int sign)
-{
-    struct varint_reader r = varint_reader_of(bytes);
-    read_sums(c, &r, sign);
-    return !r.bad;
-}
-
-bool usage_cell_read(struct usage_cell *c, str bytes, int sign)
-{
-    struct varint_reader r = varint_reader_of(bytes);
-    read_sums(c, &r, sign);
     for (unsigned i = 0; i < USAGE_SPEEDS; i++) {
         sketch_read(&c->ttft[i], &r, sign);
         sketch_read(&c->latency[i], &r, sign);

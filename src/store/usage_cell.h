@@ -64,8 +64,6 @@ void usage_cell_write(const struct usage_cell *c, struct buf *out);
 /* Adds what was written to `c`, or with a negative `sign` takes it out again. False:
  * usage_cell_write() did not make these bytes. */
 bool usage_cell_read(struct usage_cell *c, str bytes, int sign);
-/* The same without the speeds, which are most of the bytes and of the work. */
-bool usage_cell_read_sums(struct usage_cell *c, str bytes, int sign);
 
 /* ---- cells of one row of the summaries ---- */
 

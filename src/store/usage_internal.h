@@ -124,27 +124,8 @@ static inline int64_t usage_hour_of(int64_t ms)
     return ms / USAGE_HOUR_MS;
 }
 
-/* ---- usage_query.c: within begin() and end() ---- */
+/* ---- usage_query.c: all groups in any order, and the total; db_usage() does the rest ---- */
 
-enum usage_wanted {
-    USAGE_WHOLE,
-    USAGE_SUMS_ALONE, /* speeds are left unread, most of a cell's bytes: the quantiles say nothing
-                       */
-    USAGE_NOBODYS     /* the key of the filter is that of no key: what Relay asked for itself */
-};
-/* All groups in any order, and the total. False: the store failed, or a summary is *damaged. */
-bool usage_read(struct db *d, const struct usage_query *q, enum usage_wanted wanted,
-                struct arena *a, struct usage_sums *out, bool *damaged);
-
-/* The summaries can tell; else the log alone can. */
-bool usage_is_summed(const struct usage_query *q);
-
-/* ---- usage_top.c ---- */
-
-/* What was begun ends, `ok` or not; says why where it or the end did not succeed. */
-bool usage_end(struct db *d, bool ok, struct arena *a, str *why);
-
-/* As db_usage(), without the names of keys. */
 bool usage_sum_up(struct db *d, const struct usage_query *q, struct arena *a,
                   struct usage_sums *out, str *why);
 

@@ -35,10 +35,8 @@ struct asking {
     size_t count, cap;
     struct usage_cell all;
     struct arena scratch;
-    int sign;       /* of the rows being read */
-    bool no_speeds; /* are wanted */
-    bool nobodys;   /* only what has no key, which the filter of the log cannot say */
-    bool damaged;   /* a summary cannot be read */
+    int sign;     /* of the rows being read */
+    bool damaged; /* a summary cannot be read */
 };
 
 /* ---- groups ---- */
@@ -145,9 +143,6 @@ static void add_to_tags(struct asking *k, const struct usage_fact *f)
 static bool add_fact(void *ctx, const struct usage_fact *f)
 {
     struct asking *k = ctx;
-    if (k->nobodys && !uuid_is_none(&f->key)) {
-        return true;
-    }
     if (k->by == USAGE_BY_TAG) {
         add_to_tags(k, f);
         usage_cell_add(&k->all, f, k->sign); /* once */
@@ -163,9 +158,6 @@ static bool add_rows(struct asking *k, int64_t from_ms, int64_t before_ms, int s
                                   .before = id_at(before_ms * 1000),
                                   .filter = k->filter,
                                   .tags = k->by == USAGE_BY_TAG};
-    if (k->nobodys) {
-        ask.filter.key = NULL;
-    }
     k->sign = sign;
     return from_ms >= before_ms || k->driver->facts(k->db, &ask, add_fact, k);
 }
@@ -187,8 +179,9 @@ static bool add_sum(void *ctx, const struct usage_sum *s)
         if (usage_entry_fits(&e, &k->filter)) {
             struct usage_cell *cell =
                 cell_of(k, s->hour * USAGE_HOUR_MS, &e.key, e.provider, e.model);
-            r.bad = k->no_speeds ? !usage_cell_read_sums(cell, e.cell, k->sign)
-                                 : !usage_cell_read(cell, e.cell, k->sign);
+            if (!usage_cell_read(cell, e.cell, k->sign)) {
+                r.bad = true;
+            }
         }
     }
     k->damaged = k->damaged || r.bad;
@@ -265,10 +258,11 @@ static bool add_hours(struct asking *k, const struct usage_state *s, int64_t fro
 
 /* ---- the range ---- */
 
-bool usage_is_summed(const struct usage_query *q)
+static bool is_summed(const struct usage_query *q)
 {
-    return q->by != USAGE_BY_MINUTE && q->by != USAGE_BY_TAG && q->filter.status_to == 0 &&
-           q->filter.caches == 0;
+    bool nobody = q->filter.key != NULL && uuid_is_none(q->filter.key); /* fits no row */
+    return !nobody && q->by != USAGE_BY_MINUTE && q->by != USAGE_BY_TAG &&
+           q->filter.status_to == 0 && q->filter.caches == 0;
 }
 
 static bool add_range(struct asking *k, int64_t from_ms, int64_t to_ms, bool summed)
@@ -356,26 +350,37 @@ static void finish(struct asking *k, struct usage_sums *out)
     out->total = row_of(&k->all, of_providers);
 }
 
-bool usage_read(struct db *d, const struct usage_query *q, enum usage_wanted wanted,
-                struct arena *a, struct usage_sums *out, bool *damaged)
+static bool whole(struct db *d, bool ok, struct arena *a, str *why)
+{
+    ok = d->driver->usage->end(d, false) && ok;
+    if (!ok) {
+        *why = arena_printf(a, "cannot read the request log: %s", db_problem(d));
+    }
+    return ok;
+}
+
+bool usage_sum_up(struct db *d, const struct usage_query *q, struct arena *a,
+                  struct usage_sums *out, str *why)
 {
     struct asking k;
+    bool mine;
     asking_init(&k, d, a);
     k.by = q->by;
     k.filter = q->filter;
-    k.no_speeds = wanted == USAGE_SUMS_ALONE;
-    k.nobodys = wanted == USAGE_NOBODYS;
     int64_t from_ms = q->from_us > 0 ? q->from_us / 1000 : 0;
     int64_t to_ms = q->to_us > 0 ? q->to_us / 1000 : 0;
-    bool nobody = q->filter.key != NULL && uuid_is_none(q->filter.key) && !k.nobodys;
-    /* Nobody's key fits no row of the log. */
-    bool ok = add_range(&k, from_ms, to_ms, usage_is_summed(q) && !nobody);
-    *damaged = *damaged || k.damaged;
-    if (ok && !k.damaged) {
+    bool ok = whole(
+        d, k.driver->begin(d, false, &mine) && add_range(&k, from_ms, to_ms, is_summed(q)), a, why);
+    if (k.damaged) {
+        *why = STR("the summaries of the request log are damaged; 'relay usage --rebuild' makes "
+                   "them anew from the log");
+        ok = false;
+    }
+    if (ok) {
         finish(&k, out);
     }
     asking_deinit(&k);
-    return ok && !k.damaged;
+    return ok;
 }
 
 /* ---- latencies ---- */
@@ -388,8 +393,8 @@ bool db_latencies(struct db *d, int64_t from_us, struct arena *a, struct latency
     asking_init(&k, d, a);
     k.by = USAGE_BY_MODEL;
     int64_t from_ms = from_us > 0 ? from_us / 1000 : 0;
-    bool ok = k.driver->begin(d, false, &mine) && add_range(&k, from_ms, TO_MS_MAX, true);
-    ok = usage_end(d, ok, a, why);
+    bool ok = whole(d, k.driver->begin(d, false, &mine) && add_range(&k, from_ms, TO_MS_MAX, true),
+                    a, why);
     *rows = arena_new(a, struct latency_row, k.count + 1);
     *count = 0;
     for (size_t i = 0; i < k.count; i++) {
