@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Would the quick tests notice a fault? Small faults are put into the code that money, limits, safety and
 # answers depend on, and the tests that reach them are run: tests/mutants/mutants.py says how. By hand: the
-# build takes as long as that of all tests, then some faults a second. docs/mutants.md has the last figures.
+# two builds take as long as those of all tests, then about a fault a second. docs/mutants.md has the last figures.
 #
 #   scripts/mutants.sh [SHARE] [SEED]       percent of the usual number of faults (100), seed (1)
 set -euo pipefail
@@ -11,4 +11,4 @@ venv=build/venv-mutants
 $venv/bin/pip -q install --disable-pip-version-check tree-sitter==0.26.1 tree-sitter-c==0.24.2
 $venv/bin/python tests/mutants/mutants.py build --share "${1:-100}" --seed "${2:-1}"
 $venv/bin/python tests/mutants/mutants.py run
-$venv/bin/python tests/mutants/mutants.py run --again --sanitized --budget 60
+$venv/bin/python tests/mutants/mutants.py run --sanitized --budget 60

@@ -3,7 +3,7 @@
 
     tests/mutants/mutants.py build [--share P] [--seed S]    choose the faults and compile them all, asleep
     tests/mutants/mutants.py run [--only WORD]               wake one after the other; prints who survives
-    tests/mutants/mutants.py run --again --sanitized         the survivors once more, under ASan and UBSan
+    tests/mutants/mutants.py run --sanitized                 the survivors once more, under ASan and UBSan
     tests/mutants/mutants.py show                            the last figures again
 
 All faults are compiled into one tree (build/mutants/tree), each behind a switch that the environment turns
@@ -342,7 +342,7 @@ class Programs:
 
     def __init__(self, flavour, size, budget_s):
         self.commands, self.kills, self.budget_s = flavour.programs(), collections.Counter(), budget_s
-        self.slow_s = flavour.slow_s
+        self.flavour = flavour
         self.asked = {target: re.compile(asked) for target, _, _, asked in TARGETS}
         reach = WORK / f"reach-{flavour.name}.json"
         known = json.loads(reach.read_text()) if reach.exists() else {}
@@ -360,7 +360,7 @@ class Programs:
         good = run_program(self.commands[name], 60, 300, CHECK_FAILED, RELAY_MUTANT_TRACE=str(trace))
         took = computed_s() - before
         reached = [n for n, byte in enumerate(trace.read_bytes()) if byte]
-        if not good or took > self.slow_s:
+        if not good or took > self.flavour.slow_s:
             print(f"left aside, since it {f'computes for {took:.1f} s' if good else 'fails without a fault'}: {name}",
                   flush=True)
             reached = []
@@ -396,8 +396,8 @@ def explained():
 
 
 def run(only, again, flavour, budget_s):
-    if flavour is SANITIZED:
-        flavour.compile()
+    if flavour is SANITIZED and (refused := flavour.compile()):
+        sys.exit(f"does not compile with sanitizers: {dict(refused)}")
     listed = json.loads(LIST.read_text())
     known = json.loads(FATES.read_text()) if FATES.exists() else {}
     faults = [m for m in listed["faults"] if only in m["file"] + " " + m["target"] and
@@ -454,14 +454,14 @@ def main():
     r = verbs.add_parser("run")
     r.add_argument("--only", default="", help="faults with this in their file's path or their target's name")
     r.add_argument("--again", action="store_true", help="only those that the last runs have not killed")
-    r.add_argument("--sanitized", action="store_true", help="under ASan and UBSan")
+    r.add_argument("--sanitized", action="store_true", help="only those too, under ASan and UBSan")
     r.add_argument("--budget", type=float, default=20, help="seconds of the processor that a fault may take")
     verbs.add_parser("show")
     given = parser.parse_args()
     if given.verb == "build":
         build(given.share, given.seed)
     elif given.verb == "run":
-        run(given.only, given.again, SANITIZED if given.sanitized else PLAIN, given.budget)
+        run(given.only, given.again or given.sanitized, SANITIZED if given.sanitized else PLAIN, given.budget)
     else:
         show()
 
