@@ -99,7 +99,7 @@ static void print_table(struct tool *t, const struct key_row *rows, size_t count
         const struct key_row *k = &rows[i];
         char id[UUID_TEXT_BYTES];
         bool expired = k->expires_us != 0 && k->expires_us <= now;
-        bool revoked = k->revoked_us != 0 && k->revoked_us <= now;
+        bool revoked = k->revoked_us != 0;
         bool budget = pusd_known(k->budget);
         table_add(&table, k->tag);
         table_add(&table, k->name);

@@ -140,7 +140,7 @@ enum flow authenticate_answer(struct request *r)
         r->retry_after_ms = STORE_AWAY_RETRY_MS;
         return request_fail(r, ERR_OVERLOADED, "The key store cannot be reached; try again.");
     }
-    if (r->key_find != KEY_FOUND || (r->key->revoked_us != 0 && r->key->revoked_us <= r->at_us))
+    if (r->key_find != KEY_FOUND || r->key->revoked_us != 0)
         return refuse_key(r, ERR_INVALID_KEY);
     if (r->key->expires_us != 0 && r->key->expires_us <= r->at_us)
         return refuse_key(r, ERR_EXPIRED_KEY);

@@ -34,7 +34,8 @@ struct key {
     str *models; /* allow-list of "provider/model", "provider", alias or id; empty: all */
     unsigned model_count;
     str tags;                                   /* JSON object or empty */
-    int64_t created_us, expires_us, revoked_us; /* 0: never */
+    int64_t created_us, expires_us, revoked_us; /* 0: never. Revoked is revoked, whatever the
+                                                 * clock says: it is another gateway's */
 };
 
 /* Another reference to it, from somebody who has one. */
