@@ -223,16 +223,30 @@ static bool sums(struct db *base, const struct usage_sums_ask *q, usage_sum_fn *
         "  WHERE s.part = $1 AND s.span = $2 AND s.hour = hours.hour AND s.name = $5 OFFSET 0) u";
     static const char all[] = "SELECT hour, name, data FROM usage_sum"
                               " WHERE part = $1 AND span = $2 AND hour >= $3 AND hour < $4";
+    static const char some[] = "SELECT hour, name, data FROM usage_sum"
+                               " WHERE part = $1 AND span = $2 AND hour >= $3 AND hour < $4"
+                               " AND name >= $5 AND name < $6";
     struct postgres_args args = {0};
     struct sums_call call = {q->part, q->span, fn, ctx};
+    struct buf end;
+    buf_init(&end, SIZE_MAX / 2);
+    str ends = usage_names_end(q->begins, &end);
     arg_int(&args, (int64_t)q->part);
     arg_int(&args, q->span);
     arg_int(&args, q->from_hour);
     arg_int(&args, q->before_hour);
     if (q->key != NULL) {
         arg_bytes(&args, q->key->b, sizeof q->key->b);
+    } else if (ends.len > 0) {
+        arg_bytes(&args, q->begins.p, q->begins.len);
+        arg_bytes(&args, ends.p, ends.len);
     }
-    return each(postgres_of(base), q->key != NULL ? one : all, &args, give_sum, &call);
+    const char *sql = q->key != NULL ? one : ends.len > 0 ? some : all;
+    bool is_long =
+        q->key == NULL && q->part != USAGE_ALL && q->before_hour - q->from_hour > q->span;
+    bool ok = (is_long ? each_by_cursor : each)(postgres_of(base), sql, &args, give_sum, &call);
+    buf_deinit(&end);
+    return ok;
 }
 
 static bool deltas(struct db *base, int64_t from_hour, int64_t before_hour, usage_sum_fn *fn,

@@ -116,6 +116,11 @@ static str column_bytes(sqlite3_stmt *s, int at)
     return str_of(bytes, (size_t)sqlite3_column_bytes(s, at));
 }
 
+static void bind_bytes(sqlite3_stmt *s, int at, str bytes)
+{
+    sqlite3_bind_blob(s, at, bytes.p != NULL ? bytes.p : "", (int)bytes.len, SQLITE_STATIC);
+}
+
 /* Each row: hour, name, data. */
 static bool give_sums(sqlite3_stmt *s, enum usage_part part, int span, usage_sum_fn *fn, void *ctx)
 {
@@ -142,19 +147,28 @@ static bool sums(struct db *base, const struct usage_sums_ask *q, usage_sum_fn *
         " SELECT u.hour, u.name, u.data FROM hours CROSS JOIN usage_sum u ON u.part = ?1"
         " AND u.span = ?2 AND u.hour = hours.hour AND u.name = ?5";
     static const char all[] = "SELECT hour, name, data FROM usage_sum WHERE part = ?1 AND span = ?2"
-                              " AND hour >= ?3 AND hour < ?4";
+                              " AND hour >= ?3 AND hour < ?4"
+                              " AND (?5 IS NULL OR name >= ?5) AND (?6 IS NULL OR name < ?6)";
     sqlite3_stmt *s = sqlite_prepare(sqlite_of(base), q->key != NULL ? one : all, NULL, NULL);
     if (s == NULL) {
         return false;
     }
+    struct buf end;
+    buf_init(&end, SIZE_MAX / 2);
+    str ends = usage_names_end(q->begins, &end);
     sqlite3_bind_int(s, 1, (int)q->part);
     sqlite3_bind_int(s, 2, q->span);
     sqlite3_bind_int64(s, 3, q->from_hour);
     sqlite3_bind_int64(s, 4, q->before_hour);
     if (q->key != NULL) {
         bind_uuid(s, 5, q->key);
+    } else if (ends.len > 0) {
+        bind_bytes(s, 5, q->begins);
+        bind_bytes(s, 6, ends);
     }
-    return give_sums(s, q->part, q->span, fn, ctx);
+    bool ok = give_sums(s, q->part, q->span, fn, ctx);
+    buf_deinit(&end);
+    return ok;
 }
 
 static bool deltas(struct db *base, int64_t from_hour, int64_t before_hour, usage_sum_fn *fn,
@@ -200,11 +214,6 @@ static bool take_deltas(struct db *base, unsigned limit, usage_sum_fn *fn, void 
         (void)sqlite3_step(s);
     }
     return s != NULL && finish(s);
-}
-
-static void bind_bytes(sqlite3_stmt *s, int at, str bytes)
-{
-    sqlite3_bind_blob(s, at, bytes.p != NULL ? bytes.p : "", (int)bytes.len, SQLITE_STATIC);
 }
 
 static bool put(struct db *base, const struct usage_sum *rows, size_t count)

@@ -37,7 +37,11 @@ static bool ask(struct usage_finder *f, int span)
                            : models              ? USAGE_KEY_MODELS
                                                  : USAGE_KEY;
     int64_t start = f->day * USAGE_DAY;
-    struct usage_sums_ask ask = {part, span, start, start + USAGE_DAY, f->filter.key};
+    struct usage_sums_ask ask = {.part = part,
+                                 .span = span,
+                                 .from_hour = start,
+                                 .before_hour = start + USAGE_DAY,
+                                 .key = f->filter.key};
     return f->db->driver->usage->sums(f->db, &ask, note_hour, f);
 }
 

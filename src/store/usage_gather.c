@@ -42,6 +42,32 @@ struct usage_entry usage_sum_names(const struct usage_sum *s)
     return e;
 }
 
+str usage_names_begin(const struct log_filter *f, struct buf *out)
+{
+    buf_clear(out);
+    if (f->provider.len > 0) {
+        varint_add_text(out, f->provider);
+    }
+    if (f->provider.len > 0 && f->model.len > 0) {
+        varint_add_text(out, f->model);
+    }
+    return buf_str(out);
+}
+
+str usage_names_end(str begins, struct buf *out)
+{
+    size_t len = begins.len;
+    while (len > 0 && (unsigned char)begins.p[len - 1] == UINT8_MAX) {
+        len--;
+    }
+    buf_clear(out);
+    if (len > 0) {
+        buf_add(out, str_sub(begins, 0, len));
+        out->p[len - 1]++;
+    }
+    return buf_str(out);
+}
+
 void usage_gather_init(struct usage_gather *g)
 {
     *g = (struct usage_gather){0};

@@ -39,6 +39,11 @@ struct usage_sum {
 /* What the name of a row says of all its cells: the key or the model. Borrowed from it. */
 struct usage_entry usage_sum_names(const struct usage_sum *s);
 
+/* How the names of USAGE_MODEL_KEYS begin that may fit; empty: each may. Into `out`. */
+str usage_names_begin(const struct log_filter *f, struct buf *out);
+/* The first name, in the order of bytes, behind all that begin so; empty: there is none. */
+str usage_names_end(str begins, struct buf *out);
+
 struct usage_state {
     int64_t from_hour;   /* from here on the summaries hold what the log holds */
     int64_t days_before; /* days from from_hour to before this one have rows of their own */
@@ -58,6 +63,7 @@ struct usage_sums_ask {
     int span;
     int64_t from_hour, before_hour;
     const struct uuid *key; /* the row of this name alone; NULL: all of them */
+    str begins;             /* without `key`: only rows whose names begin so; empty: all of them */
 };
 
 /* Each gets the rows one by one, borrowed; false: it wants no more, which is no failure. */

@@ -29,6 +29,8 @@ struct asking {
     const struct usage_driver *driver;
     enum usage_by by;
     struct log_filter filter;
+    struct log_filter of_models; /* of it, what is said of the model */
+    struct buf begins;           /* of names that may fit it */
     struct arena *a;
     struct map by_name;
     struct group **groups;
@@ -170,9 +172,7 @@ static bool add_sum(void *ctx, const struct usage_sum *s)
     struct varint_reader r = varint_reader_of(s->data);
     struct usage_entry e = usage_sum_names(s);
     unsigned with = usage_part_with(s->part);
-    if (s->part == USAGE_MODEL_KEYS &&
-        !usage_entry_fits(
-            &e, &(struct log_filter){.provider = k->filter.provider, .model = k->filter.model})) {
+    if (s->part == USAGE_MODEL_KEYS && !usage_entry_fits(&e, &k->of_models)) {
         return true;
     }
     while (usage_entry_next(&r, with, &e)) {
@@ -206,8 +206,12 @@ static bool add_span(struct asking *k, int span, int64_t from_hour, int64_t befo
 {
     enum usage_part part = part_for(k, span);
     k->sign = sign;
-    struct usage_sums_ask ask = {part, span, from_hour, before_hour,
-                                 part == USAGE_ALL ? NULL : k->filter.key};
+    struct usage_sums_ask ask = {part,
+                                 span,
+                                 from_hour,
+                                 before_hour,
+                                 part == USAGE_ALL ? NULL : k->filter.key,
+                                 part == USAGE_MODEL_KEYS ? buf_str(&k->begins) : (str){NULL, 0}};
     return from_hour >= before_hour || k->driver->sums(k->db, &ask, add_sum, k);
 }
 
@@ -320,6 +324,7 @@ static void asking_init(struct asking *k, struct db *d, struct arena *a)
     *k = (struct asking){.db = d, .driver = d->driver->usage, .a = a};
     map_init(&k->by_name);
     arena_init(&k->scratch, 8192);
+    buf_init(&k->begins, SIZE_MAX / 2);
 }
 
 static void asking_deinit(struct asking *k)
@@ -330,6 +335,7 @@ static void asking_deinit(struct asking *k)
     usage_cell_deinit(&k->all);
     map_deinit(&k->by_name);
     arena_deinit(&k->scratch);
+    buf_deinit(&k->begins);
 }
 
 /* Groups whose rows were all taken out again are none. */
@@ -367,6 +373,8 @@ bool usage_sum_up(struct db *d, const struct usage_query *q, struct arena *a,
     asking_init(&k, d, a);
     k.by = q->by;
     k.filter = q->filter;
+    k.of_models = (struct log_filter){.provider = q->filter.provider, .model = q->filter.model};
+    usage_names_begin(&k.of_models, &k.begins);
     int64_t from_ms = q->from_us > 0 ? q->from_us / 1000 : 0;
     int64_t to_ms = q->to_us > 0 ? q->to_us / 1000 : 0;
     bool ok = whole(

@@ -75,7 +75,8 @@ static bool merge_all(struct tend *t)
         if (s.part != last.part || s.span != last.span || s.hour != last.hour) {
             asks = arena_resize(&t->gather.arena, asks, count * sizeof *asks,
                                 (count + 1) * sizeof *asks);
-            asks[count++] = (struct usage_sums_ask){s.part, s.span, s.hour, s.hour + 1, NULL};
+            asks[count++] = (struct usage_sums_ask){
+                .part = s.part, .span = s.span, .from_hour = s.hour, .before_hour = s.hour + 1};
             last = s;
         }
     }
@@ -165,7 +166,8 @@ static bool build_day(struct tend *t, int64_t start)
     bool ok = t->driver->drop(t->db, USAGE_DAY, start, start + USAGE_DAY);
     for (size_t i = 0; ok && i < sizeof steps / sizeof *steps; i++) {
         struct summed into = {t, steps[i].into, start};
-        struct usage_sums_ask ask = {steps[i].from, 1, start, start + USAGE_DAY, NULL};
+        struct usage_sums_ask ask = {
+            .part = steps[i].from, .span = 1, .from_hour = start, .before_hour = start + USAGE_DAY};
         ok = t->driver->sums(t->db, &ask, add_to_day, &into) && !t->damaged && write_all(t);
     }
     return ok;
