@@ -272,7 +272,7 @@ static bool ask_redis(struct request *r, const struct limit_ask *ask)
 enum flow limit_ask(struct request *r)
 {
     r->prompt_tokens = estimate_tokens(r->chat.text_bytes, r->chat.message_count) +
-                       IMAGE_TOKENS * (int64_t)(r->chat.images + r->chat.image_urls);
+                       IMAGE_TOKENS * (int64_t)r->chat.images;
     r->expected_answer = expected_answer(r);
     struct limit_ask ask = ask_of(r);
     bool unlimited = ask.rpm == 0 && ask.tpm == 0 && !has_budget(r->key);

@@ -70,14 +70,11 @@ static struct cached *copy_answer(const struct stored_answer *t)
 {
     const struct stored_question *q = &t->question;
     size_t vector = q->vector != NULL ? VECTOR_DIM * sizeof *q->vector : 0;
-    size_t features = (q->features.len + 7) & ~(size_t)7;
-    size_t size = sizeof(struct cached) + vector + features + q->text.len + t->provider.len +
+    size_t size = sizeof(struct cached) + vector + q->features.len + q->text.len + t->provider.len +
                   t->model.len + t->body.len + t->finish_reason.len + t->tags.len;
     struct cached *c = xmalloc(size);
     struct stored_answer *a = &c->answer;
-    c->bytes = (int64_t)(size + (vector > 0 ? vectors_entry_bytes() : 0));
-    c->earned = 0;
-    c->vector = NULL;
+    *c = (struct cached){.bytes = (int64_t)(size + (vector > 0 ? vectors_entry_bytes() : 0))};
     memcpy(a, t, sizeof *a);
     atomic_init(&a->refs, 1);
     char *at = (char *)(c + 1);
@@ -87,9 +84,7 @@ static struct cached *copy_answer(const struct stored_answer *t)
         a->question.vector = (const float *)(void *)at;
         at += vector;
     }
-    char *rest = at + features;
     a->question.features = keep(&at, q->features);
-    at = rest;
     a->question.text = keep(&at, q->text);
     a->provider = keep(&at, t->provider);
     a->model = keep(&at, t->model);
@@ -146,7 +141,6 @@ static void take_out(struct answers *a, struct answers_stripe *s, struct cached 
     atomic_fetch_sub_explicit(&a->bytes, c->bytes, memory_order_relaxed);
     if (c->vector != NULL) {
         vectors_remove(a->vectors, c->vector);
-        c->vector = NULL;
     }
     atomic_fetch_add_explicit(&a->removed, 1, memory_order_relaxed);
     stored_answer_unref(&c->answer);
@@ -328,7 +322,6 @@ static bool put_in(struct answers *a, struct cached *c, bool replace, int64_t no
             c->vector = vectors_add(a->vectors, &c->answer);
         }
         list_init(&c->used);
-        c->next = NULL;
         *place = c;
         touch(a, s, c);
         count(&a->entries);

@@ -365,9 +365,7 @@ void limits_settle(struct limits *l, struct reservation *r, int64_t tokens, pusd
     r->held = false;
     struct stripe *s = lock_stripe(l, &r->id);
     struct limited *id = get_id(s, &r->id, now_us);
-    if (id->held > 0) {
-        id->held--;
-    }
+    id->held--; /* what is held is not forgotten: this is the id that counted it */
     if (r->has_tpm) {
         struct window *w = get_window(&id->tokens, now_us);
         if (tokens < r->tokens) {

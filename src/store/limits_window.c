@@ -28,7 +28,6 @@ void window_move(struct window *w, int64_t second)
     if (steps >= (int64_t)WINDOW_SECONDS) {
         memset(w->buckets, 0, sizeof w->buckets);
         w->sum = 0;
-        w->at = 0;
     } else {
         for (int64_t i = 0; i < steps; i++) {
             w->at = w->at + 1 == WINDOW_SECONDS ? 0 : w->at + 1;

@@ -86,6 +86,7 @@ bool redis_limits_reserve(struct redis_limits *l, struct limit_call *c, const st
     if (l->mood != SHARED_REFUSES) {
         struct reservation r = {0};
         c->state = limits_reserve(l->truth, ask, now_us, &r);
+        c->spent = limits_spent(l->truth, &ask->id, ask->period, now_us);
         if (r.held) {
             assert(l->held_count < HELD_MAX);
             l->held[l->held_count].id = *id;

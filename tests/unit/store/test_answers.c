@@ -1,46 +1,6 @@
 /* The exact cache and shared calls, on one thread. */
+#include "answers_fixture.h"
 #include "check.h"
-#include "store_fixture.h"
-
-#include "store/answers.h"
-
-static struct digest key_of(int number)
-{
-    char text[16];
-    snprintf(text, sizeof text, "%d", number);
-    return digest_of(str_of_c(text));
-}
-
-static struct stored_answer answer_of(int number, const char *body)
-{
-    struct stored_answer t;
-    memset(&t, 0, sizeof t);
-    t.key = key_of(number);
-    t.source_id = sample_id(1000, (uint64_t)number);
-    t.owner = sample_id(2000, (uint64_t)number % 2);
-    t.provider = STR("groq");
-    t.model = STR("m");
-    t.body = str_of_c(body);
-    t.finish_reason = STR("stop");
-    t.usage = usage_none();
-    t.stored_us = 1000;
-    t.expires_us = 5000;
-    return t;
-}
-
-static void keep(struct answers *a, int number, const char *body, bool replace, int64_t now_us)
-{
-    struct stored_answer t = answer_of(number, body);
-    stored_answer_unref(answers_keep(a, &t, replace, now_us));
-}
-
-static bool has(struct answers *a, int number)
-{
-    struct digest key = key_of(number);
-    struct stored_answer *found = answers_find(a, &key, 2000, 0);
-    stored_answer_unref(found);
-    return found != NULL;
-}
 
 TEST(what_was_kept_is_found_whole)
 {
@@ -103,60 +63,7 @@ TEST(the_first_answer_stays_unless_replaced_or_expired)
     answers_free(a);
 }
 
-TEST(the_least_recently_used_of_all_goes_first)
-{
-    struct answers *a = answers_new(50, 1 << 20);
-    for (int i = 0; i < 50; i++) {
-        keep(a, i, "x", false, 1000);
-    }
-    CHECK(has(a, 0));
-    for (int i = 50; i < 99; i++) {
-        keep(a, i, "x", false, 1000);
-    }
-    CHECK_INT(answers_stats(a).entries, 50);
-    CHECK_INT(answers_stats(a).evicted, 49);
-    CHECK(has(a, 0));
-    CHECK(!has(a, 1));
-    CHECK(!has(a, 49));
-    CHECK(has(a, 50));
-    answers_set_limits(a, 1, 1 << 20);
-    CHECK_INT(answers_stats(a).entries, 1);
-    answers_free(a);
-}
-
-TEST(what_served_often_outlives_what_came_later)
-{
-    struct answers *a = answers_new(50, 1 << 20);
-    for (int i = 0; i < 50; i++) {
-        keep(a, i, "x", false, 1000);
-    }
-    for (int i = 0; i < 8; i++) {
-        CHECK(has(a, 7));
-    }
-    for (int i = 50; i < 199; i++) {
-        keep(a, i, "x", false, 1000);
-    }
-    CHECK_INT(answers_stats(a).entries, 50);
-    CHECK(has(a, 7));
-    CHECK(!has(a, 8));
-    CHECK(!has(a, 100));
-    /* Not for ever: what it earned wears off. */
-    for (int i = 200; i < 1000; i++) {
-        keep(a, i, "x", false, 1000);
-    }
-    CHECK(!has(a, 7));
-    answers_free(a);
-}
-
 /* ---- questions that mean the same ---- */
-
-/* In dimension `number`, and a little in the last one, so that neighbours are of known cosine. */
-static void vector_of(unsigned number, float lean, float out[VECTOR_DIM])
-{
-    memset(out, 0, VECTOR_DIM * sizeof *out);
-    out[number] = sqrtf(1 - lean * lean);
-    out[VECTOR_DIM - 1] = lean;
-}
 
 static void keep_like(struct answers *a, int number, const struct digest *scope, float lean)
 {
@@ -227,27 +134,6 @@ TEST(serving_others_is_a_use)
     answers_free(a);
 }
 
-TEST(bytes_are_bounded)
-{
-    static char body[1001];
-    memset(body, 'x', 1000);
-    struct answers *a = answers_new(1000, 10000);
-    for (int i = 0; i < 100; i++) {
-        keep(a, i, body, false, 1000);
-        CHECK(answers_stats(a).bytes <= 10000);
-    }
-    CHECK(answers_stats(a).entries >= 7);
-    /* One that is larger than the whole cache throws nothing out, and is still given back. */
-    static char large[20001];
-    memset(large, 'y', 20000);
-    struct stored_answer t = answer_of(500, large);
-    struct stored_answer *made = answers_keep(a, &t, false, 1000);
-    CHECK_INT(made->body.len, 20000);
-    stored_answer_unref(made);
-    CHECK(answers_stats(a).entries >= 7);
-    answers_free(a);
-}
-
 TEST(purging_by_source_owner_and_all)
 {
     struct answers *a = answers_new(1000, 1 << 20);
@@ -262,6 +148,110 @@ TEST(purging_by_source_owner_and_all)
     CHECK_INT(answers_stats(a).entries, 49);
     CHECK_INT(answers_purge(a, &(struct answers_purge){0}), 49);
     CHECK_INT(answers_stats(a).bytes, 0);
+    answers_free(a);
+}
+
+TEST(purging_by_time_and_tag)
+{
+    struct answers *a = answers_new(1000, 1 << 20);
+    for (int i = 0; i < 100; i++) {
+        struct stored_answer t = answer_of(i, "x");
+        t.stored_us = 1000 + i;
+        t.tags = i % 2 == 0 ? STR("{\"team\":\"red\",\"n\":1}") : (str){0};
+        stored_answer_unref(answers_keep(a, &t, false, 1000));
+    }
+    struct answers_purge blue = {.tag = STR("team"), .tag_value = STR("blue")},
+                         none = {.tag = STR("t"), .tag_value = STR("red")},
+                         number = {.tag = STR("n"), .tag_value = STR("1")},
+                         red = {.tag = STR("team"), .tag_value = STR("red")};
+    CHECK_INT(answers_purge(a, &blue), 0);
+    CHECK_INT(answers_purge(a, &none), 0);
+    CHECK_INT(answers_purge(a, &number), 0);
+    CHECK_INT(answers_purge(a, &(struct answers_purge){.stored_before_us = 1}), 0);
+    CHECK_INT(answers_purge(a, &(struct answers_purge){.stored_before_us = 1000}), 0);
+    CHECK_INT(answers_purge(a, &(struct answers_purge){.stored_before_us = 1010}), 10);
+    CHECK(expects(a, 10));
+    red.stored_before_us = 1020; /* both must hold */
+    CHECK_INT(answers_purge(a, &red), 5);
+    CHECK(expects(a, 11));
+    CHECK(!expects(a, 12));
+    red.stored_before_us = 0;
+    CHECK_INT(answers_purge(a, &red), 40);
+    CHECK_INT(answers_stats(a).removed, 55);
+    CHECK_INT(answers_purges(a), 8);
+    answers_free(a);
+}
+
+/* ---- what it looks at without serving ---- */
+
+TEST(looking_for_an_answer_is_no_use_of_it)
+{
+    struct answers *a = answers_new(10, 1 << 20);
+    struct digest key = key_of(1), other = key_of(2);
+    struct uuid source = sample_id(1000, 1), another = sample_id(1000, 2);
+    keep(a, 1, "x", false, 1000);
+    CHECK(answers_expects(a, &key, 4999, 1000));
+    CHECK(!answers_expects(a, &key, 4999, 1001));
+    CHECK(!answers_expects(a, &key, 5000, 1000));
+    CHECK(!answers_expects(a, &other, 2000, 0));
+    CHECK(answers_holds(a, &key, &source, 4999));
+    CHECK(!answers_holds(a, &key, &another, 4999));
+    CHECK(!answers_holds(a, &other, &source, 4999));
+    CHECK_INT(answers_stats(a).hits + answers_stats(a).misses, 0);
+    CHECK_INT(answers_stats(a).entries, 1);
+    /* What has expired goes. */
+    CHECK(!answers_holds(a, &key, &source, 5000));
+    CHECK_INT(answers_stats(a).entries, 0);
+    CHECK_INT(answers_stats(a).expired, 1);
+    CHECK_INT(answers_stats(a).removed, 1);
+    CHECK_INT(answers_stats(a).evicted, 0);
+    answers_free(a);
+}
+
+TEST(what_took_its_place_is_not_dropped_in_its_stead)
+{
+    struct answers *a = answers_new(10, 1 << 20);
+    struct stored_answer t = answer_of(1, "old");
+    struct stored_answer *old = answers_keep(a, &t, false, 1000);
+    answers_note_like(a, old);
+    keep(a, 1, "new", true, 1000);
+    answers_note_like(a, old); /* it is not there any more: no use of the new one */
+    answers_drop(a, old);
+    CHECK(expects(a, 1));
+    answers_set_limits(a, 1, 1 << 20);
+    keep(a, 2, "x", false, 1000);
+    CHECK(!expects(a, 1));
+    answers_drop(a, old);
+    CHECK_INT(answers_stats(a).entries, 1);
+    CHECK_INT(answers_stats(a).like_hits, 2);
+    stored_answer_unref(old);
+    answers_free(a);
+}
+
+TEST(what_has_expired_when_it_comes_is_not_kept)
+{
+    struct answers *a = answers_new(1, 1 << 20);
+    struct digest key = key_of(1);
+    keep(a, 1, "x", false, 5000);
+    CHECK_INT(answers_stats(a).entries, 0);
+    keep(a, 1, "first", false, 4999);
+    CHECK_INT(answers_stats(a).entries, 1);
+    struct stored_answer later = answer_of(1, "second");
+    later.expires_us = 9000;
+    stored_answer_unref(answers_keep(a, &later, false, 4999));
+    struct stored_answer *found = answers_find(a, &key, 4999, 0);
+    REQUIRE(found != NULL);
+    CHECK_STR(found->body, "first");
+    stored_answer_unref(found);
+    stored_answer_unref(answers_keep(a, &later, false, 5000));
+    found = answers_find(a, &key, 5000, 0);
+    REQUIRE(found != NULL);
+    CHECK_STR(found->body, "second");
+    stored_answer_unref(found);
+    answers_set_limits(a, 0, 1 << 20);
+    CHECK_INT(answers_stats(a).entries, 0);
+    keep(a, 1, "x", false, 1000);
+    CHECK_INT(answers_stats(a).removed, 2);
     answers_free(a);
 }
 
