@@ -50,11 +50,11 @@ TARGETS = [
     ("pricing", 150, "src/base/money.c src/catalog/price.c",
      r"unit_base_money|unit_catalog_"),
     ("limits", 150, "src/store/limits*.c src/path/limit.c",
-     r"unit_store_(shared_)?limits|path_(refusals|counts|embeddings|answers|fallbacks|shared_limits)"),
+     r"unit_store_(shared_)?limits|path_(limits|refusals|counts|embeddings|answers|fallbacks|shared_limits|audit)"),
     ("journal", 150, "src/store/journal*.c src/store/record*.c",
      r"unit_store_(journal|record)"),
     ("cache scope", 150, "src/path/cache.c src/path/cache_key.c src/base/json_digest.c src/store/answers.c",
-     r"path_(cache|shared_cache|questions)|unit_base_json|unit_store_answers"),
+     r"path_(cache|shared|resemble|questions)|unit_base_json|unit_store_answers"),
     ("guards", 150, "src/guard/*.c",
      r"unit_guard_"),
     ("routing", 150, "src/catalog/gate.c src/catalog/choose.c src/catalog/score.c src/catalog/order.c "

@@ -51,6 +51,12 @@ static const struct scenario scenarios[] = {
      .status = 200, .calls = "one/small", .row = "cache=bypass"},
     {.title = "too warm", .config = "cache: {max_temperature: 0.5}\n", .body = ASK_WITH("one/small", "\"temperature\":0.9"), .warm = true,
      .replies = {ANSWERS("one", "fresh")}, .status = 200, .calls = "one/small", .row = "cache=bypass"},
+    {.title = "as warm as it may be", .config = "cache: {max_temperature: 0.5}\n", .warm_body = ASK_WITH("one/small", "\"temperature\":0.5"),
+     .body = ASK_WITH("one/small", "\"temperature\":0.5"), .status = 200, .trail = TRAIL_HIT, .answer = "kept", .row = "cache=exact"},
+    {.title = "the exact cache alone", .config = "cache: {semantic: false}\n", .body = ASK("one/small"), .warm = true,
+     .status = 200, .trail = TRAIL_HIT, .answer = "kept", .row = "cache=exact"},
+    {.title = "anything of a provider's", .warm_body = ASK("one/other"), .body = ASK("one/other"), .status = 200, .trail = TRAIL_HIT,
+     .answer = "kept", .head = "x-relay-provider: one|x-relay-model: other", .row = "cache=exact route=cached model=other"},
     {.title = "switched off", .config = "cache: {exact: false, semantic: false}\n", .body = ASK("one/small"), .warm = true,
      .replies = {ANSWERS("one", "fresh")}, .status = 200, .calls = "one/small", .row = "cache=bypass"},
     {.title = "a provider to be ignored", .body = ASK_WITH("one/small", "\"routing\":{\"ignore\":[\"one\"],\"models\":[\"two/mid\"]}"),
@@ -173,6 +179,47 @@ TEST(what_is_no_whole_answer_is_not_kept)
         world_replies(&w, replies);
         (void)ask(&w, "alice", cases[i].first);
         expect(ask(&w, "alice", ASK("one/small")), "miss", "whole");
+        world_close(&w);
+    }
+}
+
+TEST(what_may_not_be_read_again_is_not_kept)
+{
+    static const char *const bodies[] = {
+        ASK_WITH("one/small", "\"temperature\":1.5"), ASK_WITH("one/small", "\"n\":2"),
+        ASK_WITH("one/small", "\"modalities\":[\"text\",\"audio\"]"), CACHE("\"mode\":\"off\"")};
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        const struct reply replies[] = {ANSWERS("one", "x"), end_of_replies};
+        struct world w;
+        world_open(&w, NULL);
+        world_replies(&w, replies);
+        struct visit *v = ask(&w, "alice", bodies[i]);
+        CHECK(text_has(buf_str(&v->head), "x-relay-cache: bypass\r", bodies[i], "head"));
+        CHECK_INT(answers_stats(w.gateway.answers).entries, 0);
+        world_close(&w);
+    }
+}
+
+/* More members than a question has: nobody sorts them, and nothing breaks. */
+TEST(a_body_of_very_many_members_goes_past_the_cache)
+{
+    for (unsigned members = CACHE_MEMBERS_MAX; members <= CACHE_MEMBERS_MAX + 1; members++) {
+        const struct reply replies[] = {ANSWERS("one", "x"), ANSWERS("one", "y"), end_of_replies};
+        struct buf body;
+        struct world w;
+        world_open(&w, NULL);
+        world_replies(&w, replies);
+        buf_init(&body, SIZE_MAX);
+        buf_printf(&body, "{\"model\":\"one/small\",\"messages\":[{\"role\":\"user\",\"content\":"
+                          "\"hi\"}]");
+        for (unsigned i = 2; i < members; i++)
+            buf_printf(&body, ",\"x%u\":1", i);
+        buf_printf(&body, "}");
+        buf_add_char(&body, '\0');
+        bool many = members > CACHE_MEMBERS_MAX;
+        expect(ask(&w, "alice", body.p), many ? "bypass" : "miss", "x");
+        expect(ask(&w, "alice", body.p), many ? "bypass" : "exact", many ? "y" : "x");
+        buf_deinit(&body);
         world_close(&w);
     }
 }

@@ -262,6 +262,112 @@ TEST(every_dimension_of_the_scope_is_in_the_key)
     world_close(&w);
 }
 
+/* Gateways of two versions share one cache in Redis, and a cache outlives an update: whoever
+ * changes what the key covers writes another version into it, and here. */
+TEST(the_key_stays_what_it_is)
+{
+    struct world w;
+    world_open(&w, NULL);
+    struct digest d = key_of(
+        &w, "alice", STR(M HI ",\"seed\":7,\"cache\":{\"namespace\":\"n\"},\"user\":\"ann\"}"));
+    char text[2 * sizeof d.b + 1];
+    for (size_t i = 0; i < sizeof d.b; i++)
+        snprintf(text + 2 * i, 3, "%02x", d.b[i]);
+    CHECK_CSTR(text, "91892d6c5be78bad713fcbe8b0818813a163269b5d8639195872bbc7f11c91f3");
+    world_close(&w);
+}
+
+/* ---- the scope: all but the text of the last message ---- */
+
+static bool scope_of(struct world *w, bool responses, str body, struct digest *out)
+{
+    static const struct endpoint door = {"POST", "/v1/responses", ENDPOINT_CHAT, &dialect_responses,
+                                         0};
+    struct asked q;
+    understand(&q, w, "alice", NULL, STR(M HI "}"));
+    if (responses)
+        q.r.endpoint = &door;
+    q.r.chat.doc.root = json_parse(&q.r.arena, body, NULL);
+    CHECK(q.r.chat.doc.root != NULL);
+    bool has = cache_scope_of(&q.r, out);
+    forget(&q, w);
+    return has;
+}
+
+#define SAYS(message) M "\"messages\":[{\"role\":\"system\",\"content\":\"Hm\"}," message "]}"
+
+TEST(the_scope_stays_what_it_is_too)
+{
+    static const struct {
+        const char *text, *scope;
+        bool responses;
+    } cases[] = {
+        {SAYS("{\"role\":\"user\",\"content\":\"hi\"}"),
+         "5562b3124137a18740d0a40058b90872cf2dc9b530094b25eb6474b3dbba6bc3", false},
+        {SAYS("{\"role\":\"user\",\"content\":\"ho\"}"),
+         "5562b3124137a18740d0a40058b90872cf2dc9b530094b25eb6474b3dbba6bc3", false},
+        {SAYS("{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"hi\"}]}"),
+         "029a4103d7620ed1922141c2b09f479a8675086de381e92d88bcccc3475d0b18", false},
+        {SAYS("{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"h\"},"
+              "{\"text\":\"i\",\"type\":\"text\"}]}"),
+         "0501c0fc7eec74deea1501687ecf9449dfb9386d38db7ba2400e399e6c593723", false},
+        {M "\"input\":\"hi\"}", "f9d379386ad6b88d690a91299572117d30876ec7d6ce714fbc21bae7177b938c",
+         true},
+        {M "\"input\":[{\"role\":\"user\",\"content\":\"hi\"}]}",
+         "53f299ffe7b5b489041981003c8999b26820e6ab79c34c8458ffcd98989077f1", true},
+    };
+    struct world w;
+    world_open(&w, NULL);
+    w.gateway.encoder_version = STR("fake 1");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct digest d;
+        char text[2 * sizeof d.b + 1] = "";
+        CHECK(scope_of(&w, cases[i].responses, str_of_c(cases[i].text), &d));
+        for (size_t b = 0; b < sizeof d.b; b++)
+            snprintf(text + 2 * b, 3, "%02x", d.b[b]);
+        CHECK_CSTR(text, cases[i].scope);
+    }
+    world_close(&w);
+}
+
+TEST(what_has_no_last_text_has_no_scope)
+{
+    static const char *const texts[] = {
+        M "\"x\":1}",
+        M "\"messages\":3}",
+        M "\"messages\":[]}",
+        M "\"messages\":[\"hi\"]}",
+        M "\"messages\":[{\"role\":\"user\"}]}",
+        M "\"messages\":[{\"role\":\"user\",\"content\":3}]}",
+        M "\"messages\":[{\"role\":\"user\",\"content\":[]}]}",
+        M "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\"}]}]}",
+        M "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":1}]}]}",
+        M "\"messages\":[{\"role\":\"user\",\"content\":\"hi\",\"content\":\"ho\"}]}",
+        M HI "," HI "}",
+        M "\"input\":\"hi\"}",
+    };
+    struct digest d;
+    struct buf wide;
+    struct world w;
+    world_open(&w, NULL);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        check_that(!scope_of(&w, false, str_of_c(texts[i]), &d), __FILE__, __LINE__, texts[i]);
+    /* As many members as a question may have; of its last message too, but no more. */
+    for (unsigned more = 0; more < 2; more++) {
+        buf_init(&wide, SIZE_MAX);
+        buf_printf(&wide, "{\"messages\":[{\"content\":\"hi\"");
+        for (unsigned i = 1; i < CACHE_MEMBERS_MAX + more; i++)
+            buf_printf(&wide, ",\"x%u\":1", i);
+        buf_printf(&wide, "}]");
+        for (unsigned i = 1; i < CACHE_MEMBERS_MAX; i++)
+            buf_printf(&wide, ",\"x%u\":1", i);
+        buf_printf(&wide, "}");
+        CHECK_INT(scope_of(&w, false, buf_str(&wide), &d), more == 0);
+        buf_deinit(&wide);
+    }
+    world_close(&w);
+}
+
 TEST(what_does_not_shape_the_answer_is_not_in_the_key)
 {
     static const char *const more[] = {"\"stream\":true",
@@ -294,6 +400,10 @@ TEST(a_group_is_one_owner_and_a_namespace_never_widens)
     /* A namespace that looks like an owner is not one. */
     struct digest c = key_of(&w, "bob", STR(M HI ",\"cache\":{\"namespace\":\"group:team\"}}"));
     CHECK(!same(&a, &c));
+    /* Nor is another group's answer anybody's. */
+    world_key(&w, "team-b")->key.cache_group = STR("other");
+    b = key_of(&w, "team-b", ask);
+    CHECK(!same(&a, &b));
     world_close(&w);
 }
 

@@ -336,6 +336,8 @@ static const struct {
     {"a turn more", NULL, NULL, SAY(ASKED),
      "{\"model\":\"one/small\",\"messages\":[{\"role\":\"user\",\"content\":\"I use A.\"},{\"role\":\"assistant\",\"content\":\"No.\"},{\"role\":\"user\",\"content\":\"" ALIKE "\"}]}"},
     {"parts", NULL, NULL, SAY(ASKED), "{\"model\":\"one/small\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"How can I\"},{\"type\":\"text\",\"text\":\"reset the password of my account?\"}]}]}"},
+    {"a member's name", NULL, NULL, "{\"model\":\"one/small\",\"messages\":[{\"role\":\"user\",\"nama\":\"ann\",\"content\":\"" ASKED "\"}]}",
+     "{\"model\":\"one/small\",\"messages\":[{\"role\":\"user\",\"namb\":\"ann\",\"content\":\"" ALIKE "\"}]}"},
     {"two contents", NULL, NULL, SAY(ASKED), "{\"model\":\"one/small\",\"messages\":[{\"role\":\"user\",\"content\":\"" ALIKE "\",\"content\":\"" ALIKE "\"}]}"},
     /* clang-format on */
 };

@@ -75,6 +75,7 @@ TEST(what_came_from_there_is_kept_here_too)
     CHECK_INT(world_shared_kept(&w), 1);
     (void)answers_purge(w.gateway.answers, &(struct answers_purge){0});
     expect(ask(&w, ASK("one/small")), "exact", "kept");
+    CHECK(w.rows[1].similarity == 1);
     world_shared(&w, SHARED_AWAY, 0);
     expect(ask(&w, ASK("one/small")), "exact", "kept");
     world_close(&w);
