@@ -267,6 +267,25 @@ TEST(of_two_who_ask_at_once_one_follows)
     world_close(&w);
 }
 
+/* Who follows takes back what it asked ahead: the leader has the answer for both. */
+TEST(of_two_who_ask_at_once_one_brings_what_another_gateway_has)
+{
+    const struct reply replies[] = {ANSWERS("one", "kept"), end_of_replies};
+    struct world w;
+    world_open(&w, NULL);
+    world_shared_limits(&w, SHARED_ANSWERS, 2);
+    world_shared(&w, SHARED_ANSWERS, 8);
+    world_replies(&w, replies);
+    (void)ask(&w, "alice", ASK("one/small"));
+    (void)answers_purge(w.gateway.answers, &(struct answers_purge){0});
+    struct visit *first = world_visit(&w, NULL, "alice", NULL, ASK("one/small"));
+    struct visit *second = world_visit(&w, NULL, "alice", NULL, ASK("one/small"));
+    world_run_ms(&w, 200);
+    CHECK(text_has(buf_str(&first->head), "x-relay-cache: exact\r", "ahead", "head"));
+    CHECK(text_has(buf_str(&second->head), "x-relay-cache: shared\r", "ahead", "head"));
+    world_close(&w);
+}
+
 TEST(what_was_asked_ahead_of_a_purge_does_not_come_back)
 {
     const struct reply replies[] = {ANSWERS("one", "kept"), ANSWERS("one", "fresh"),
