@@ -102,6 +102,10 @@ enum err journal_append(struct journal_writer *jw, const struct record *r)
         w->rows_lost++;
         return ERR_OVERLOADED;
     }
+    if (w->row_too_long) {
+        w->rows_lost++;
+        return ERR_INTERNAL;
+    }
     unsigned at = w->row_count + w->batch_count;
     assert(at < WORLD_ROWS_MAX);
     struct buf *b = &w->row_bytes[at];

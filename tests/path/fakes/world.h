@@ -173,6 +173,7 @@ struct world {
     unsigned notices, early_notices; /* early: an answer whose row is written is not out */
     bool journal_refusing;
     enum err journal_err; /* OVERLOADED: of the next appends; else of the next flushes */
+    bool row_too_long;    /* the next rows are, for the journal */
     struct visit *accounting;
 };
 
