@@ -154,7 +154,7 @@ int64_t redis_since_us(const struct redis *r)
 struct redis_counts redis_counts(const struct redis *r)
 {
     (void)r;
-    return (struct redis_counts){0};
+    return (struct redis_counts){.up = true};
 }
 
 /* ---- time ---- */
