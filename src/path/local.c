@@ -211,7 +211,6 @@ enum flow local_answer(struct request *r)
         r->answer.usage.stated_cost = 0; /* nobody bills it */
         r->answer.embeddings = arena_copy(&r->arena, buf_str(&w->body));
         t->usage = r->answer.usage;
-        t->status = 200;
         attempt_end(r, OK);
     }
     local_leave(r);

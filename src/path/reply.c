@@ -142,11 +142,10 @@ static void head_lines(struct request *r, struct buf *b, bool plain)
     if (chat && r->chat.doc.root != NULL)
         add_text(b, STR("x-relay-cache: "), str_of_c(cache_kind_text(r->cache)));
     if (r->hit != NULL) {
+        int64_t age_us =
+            r->at_us - r->hit->stored_us; /* of another gateway's clock it may be < 0 */
         add_similarity(b, r->similarity);
-        add_number(b, STR("age: "),
-                   (r->at_us - r->hit->stored_us) / 1000000 > 0
-                       ? (r->at_us - r->hit->stored_us) / 1000000
-                       : 0);
+        add_number(b, STR("age: "), age_us < 0 ? 0 : age_us / 1000000);
     }
     add_ms(b, STR("x-relay-overhead-ms: "), r->accounted ? r->overhead_us : overhead_us(r));
     if (r->chat.stream && t != NULL && t->first_ns != 0)

@@ -16,6 +16,11 @@
     "{\"model\":\"one/small\",\"messages\":[{\"role\":\"user\",\"content\":\"" text "\"}]" more "}"
 #define SAY(text) SAY_WITH(text, "")
 
+#define UNCOUNTED                                                                                  \
+    "{\"id\":\"a1\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"m\",\"choices\":[{"   \
+    "\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"kept\"},\"finish_reason\":"     \
+    "\"stop\"}]}"
+
 static const struct reply end_of_replies = {NULL, CALL_OK, 0, NULL, NULL, 0};
 
 static struct visit *ask(struct world *w, const char *line, const char *body)
@@ -79,6 +84,7 @@ TEST(the_same_answer)
     play(&w, ALWAYS, replies, "");
     CHECK_STR(str_trim(buf_str(&w.calls)), "one/small one/small");
     CHECK_INT(found(&w, AUDIT_SAME), 1);
+    CHECK_INT(metrics_read(w.gateway.meters.metrics, w.gateway.meters.audits[AUDIT_SAME]), 1);
     expect_row(
         &w, " status=200 | provider=one | model=small | cost=0.00002 | usage=provider | source=1 "
             "| cache=bypass | stream=0 | cache_saved=0 ");
@@ -87,6 +93,51 @@ TEST(the_same_answer)
     CHECK(text_has(row->decision, "\"audit\":{\"of\":\"|\"result\":\"same\"", "audit", "decision"));
     /* A hit costs its key nothing, and its audit neither. */
     CHECK_INT(world_held(&w, "rich"), w.rows[0].cost);
+    world_close(&w);
+}
+
+/* Its row is Relay's own: it has no tags, and what is estimated is estimated anew. */
+TEST(an_audit_that_nobody_counts)
+{
+    const struct reply replies[] = {
+        ANSWERS("one", "kept"), {"one", CALL_OK, 200, NULL, UNCOUNTED, 0}, end_of_replies};
+    struct world w;
+    play(&w, ALWAYS, replies, ",\"metadata\":{\"team\":\"x\"}");
+    expect_row(&w, " status=200 | usage=estimated | tags= |!prompt=0 |!prompt=-1 ");
+    world_close(&w);
+}
+
+/* Letters beyond ASCII count with every byte: these two differ in their order only. */
+TEST(letters_of_other_scripts)
+{
+    const struct reply replies[] = {ANSWERS("one", "\xe1\x80\x81"), ANSWERS("one", "\xe1\x81\x80"),
+                                    end_of_replies};
+    struct world w;
+    world_open(&w, ALWAYS);
+    world_encoder(&w, 1);
+    world_replies(&w, replies);
+    (void)ask(&w, NULL, SAY(ASKED));
+    struct visit *v = world_visit(&w, NULL, "rich", NULL, SAY(ALIKE));
+    while (!v->ended)
+        world_turn(&w);
+    world_encoder_fails(&w);
+    world_run(&w);
+    CHECK_INT(found(&w, AUDIT_SAME), 0);
+    CHECK_INT(found(&w, AUDIT_UNDECIDED), 1);
+    world_close(&w);
+}
+
+/* What the nearest question was is a part of the decision, which stays JSON. */
+TEST(the_decision_says_what_was_near)
+{
+    const struct reply replies[] = {ANSWERS("one", "kept"), end_of_replies};
+    struct world w;
+    play(&w, NULL, replies, "");
+    str decision = w.rows[1].decision;
+    CHECK(text_has(decision, ",\"cache\":{\"nearest\":0.", "near", "decision"));
+    yyjson_doc *doc = yyjson_read(decision.p, decision.len, 0);
+    CHECK(doc != NULL);
+    yyjson_doc_free(doc);
     world_close(&w);
 }
 
@@ -214,6 +265,20 @@ TEST(an_encoder_that_is_too_late)
     CHECK_INT(found(&w, AUDIT_UNDECIDED), 1);
     CHECK_INT(atomic_load(&w.gateway.inflight), 0);
     world_run(&w);
+    world_close(&w);
+}
+
+/* Both answers are here, and the gateway stops while they are compared. */
+TEST(an_audit_that_is_given_up_has_failed)
+{
+    struct world w;
+    hit(&w, ALWAYS);
+    world_encoder(&w, 60000);
+    world_run_ms(&w, 500);
+    worker_abandon_requests(&w.worker);
+    world_run(&w);
+    CHECK_INT(found(&w, AUDIT_FAILED), 1);
+    CHECK_INT(found(&w, AUDIT_UNDECIDED), 0);
     world_close(&w);
 }
 

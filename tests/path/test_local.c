@@ -108,4 +108,58 @@ TEST(it_waits_within_the_time_of_the_request)
     close_with_encoder(&w);
 }
 
+/* ---- an encoder that comes to them ---- */
+
+TEST(each_text_has_its_own_numbers)
+{
+    struct world w;
+    world_open(&w, NULL);
+    world_encoder(&w, 1);
+    struct visit *v =
+        ask(&w, LINE, "{\"model\":\"" MODEL "\",\"input\":[\"password\",\"two words\"]}");
+    /* The fake's tokens: two and one for each word. */
+    expect(v, 200, "\"index\":1|\"prompt_tokens\":7,|\"model\":\"all-MiniLM-L6-v2\"");
+    yyjson_doc *doc = yyjson_read(v->body.p, v->body.len, 0);
+    yyjson_val *data = yyjson_obj_get(yyjson_doc_get_root(doc), "data");
+    yyjson_val *first = yyjson_obj_get(yyjson_arr_get(data, 0), "embedding");
+    yyjson_val *second = yyjson_obj_get(yyjson_arr_get(data, 1), "embedding");
+    CHECK_INT(yyjson_arr_size(data), 2);
+    CHECK_INT(yyjson_arr_size(first), EMBED_DIM);
+    CHECK_INT(yyjson_arr_size(second), EMBED_DIM);
+    CHECK(!yyjson_equals(first, second));
+    yyjson_doc_free(doc);
+    CHECK_INT(w.rows[0].status, 200);
+    CHECK_INT(w.rows[0].prompt_tokens, 7);
+    CHECK_INT(w.rows[0].cost, 0);
+    CHECK_INT(w.rows[0].attempt_row_count, 0);
+    world_close(&w);
+}
+
+TEST(a_model_that_cannot_be_opened_is_said)
+{
+    struct world w;
+    world_open(&w, NULL);
+    world_encoder(&w, 1);
+    world_encoder_fails(&w);
+    expect(ask(&w, LINE, EMBED("")), 503, "The local model could not be opened");
+    CHECK_INT(w.rows[0].status, 503);
+    world_close(&w);
+}
+
+TEST(the_list_has_it_where_there_is_an_encoder)
+{
+    for (unsigned with = 0; with < 2; with++) {
+        struct world w;
+        world_open(&w, NULL);
+        if (with)
+            world_encoder(&w, 1);
+        struct visit *v = ask(&w, "GET /v1/models", "");
+        expect(v, 200, with ? ",{\"id\":\"" MODEL "\"" : "!MiniLM");
+        yyjson_doc *doc = yyjson_read(v->body.p, v->body.len, 0);
+        CHECK(doc != NULL);
+        yyjson_doc_free(doc);
+        world_close(&w);
+    }
+}
+
 CHECK_MAIN

@@ -124,6 +124,27 @@ TEST(keys_of_a_provider_take_turns)
     world_close(&w);
 }
 
+/* Behind a key that rests comes the next one, not the one before. */
+TEST(a_key_that_rests_is_passed_over)
+{
+    const struct reply replies[] = {
+        ANSWERS("trip", "a"), {"trip", CALL_OK, 429, "retry-after: 60\r\n", REFUSED("slowly"), 0},
+        ANSWERS("trip", "c"), ANSWERS("trip", "a"),
+        ANSWERS("trip", "c"), end_of_replies};
+    static const char *const keys[] = {"key-a|!key-b|!key-c", "key-b|key-c|!key-a",
+                                       "key-a|!key-b|!key-c", "key-c|!key-a|!key-b"};
+    struct world w;
+    open_with(&w, replies);
+    for (unsigned i = 0; i < 4; i++) {
+        char body[200];
+        snprintf(body, sizeof body, ASK_WITH("trip/any", "\"seed\":%u"), i);
+        buf_clear(&w.sent);
+        CHECK_INT(ask(&w, body)->status, 200);
+        CHECK(text_has(buf_str(&w.sent), keys[i], "a key rests", "sent"));
+    }
+    world_close(&w);
+}
+
 /* How long a provider wants to be left alone, in all the ways to say it. */
 TEST(a_rest_lasts_as_long_as_the_provider_says)
 {
@@ -274,6 +295,34 @@ TEST(numbers_of_what_gateways_share)
                     "relay_gateway_pages_total{result=\"sent\"} 3\n|"
                     "relay_gateway_pages_total{result=\"taken\"} 4\n|"
                     "relay_gateway_pages_total{result=\"ignored\"} 5\n");
+    world_close(&w);
+}
+
+/* The cache is asked together with the limits; who is refused by them has not waited for it. */
+TEST(a_wait_for_the_limits_is_none_for_the_cache)
+{
+    const struct reply replies[] = {ANSWERS("one", "a"), ANSWERS("one", "b"), end_of_replies};
+    struct world w;
+    struct buf page;
+    struct visit *v = NULL;
+    buf_init(&page, SIZE_MAX);
+    open_with(&w, replies);
+    world_shared(&w, SHARED_ANSWERS, 20);
+    world_shared_limits(&w, SHARED_ANSWERS, 2);
+    for (unsigned i = 0; i < 3; i++) {
+        char body[200];
+        snprintf(body, sizeof body, ASK_WITH("one/small", "\"seed\":%u"), i);
+        v = world_visit(&w, NULL, "rpm2", NULL, body);
+        world_run_ms(&w, 200);
+    }
+    CHECK_INT(v->status, 429);
+    CHECK(meters_page(&w.gateway, w.catalog, w.now_ms, &page));
+    static const str name = STR_INIT("\nrelay_shared_seconds_sum ");
+    size_t at = str_find(buf_str(&page), name, 0);
+    REQUIRE(at != SIZE_MAX);
+    double waited_s = strtod(page.p + at + name.len, NULL);
+    CHECK(waited_s > 0 && waited_s < 0.2);
+    buf_deinit(&page);
     world_close(&w);
 }
 

@@ -218,6 +218,48 @@ TEST(the_age_of_a_hit_is_in_whole_seconds)
     }
 }
 
+TEST(a_part_of_a_second_is_a_time_to_live)
+{
+    static const char said[] = ASK_WITH("one/small", "\"cache\":{\"ttl_s\":0.5}");
+    const struct reply replies[] = {ANSWERS("one", "first"), ANSWERS("one", "second"),
+                                    end_of_replies};
+    struct world w;
+    world_open(&w, NULL);
+    world_replies(&w, replies);
+    (void)ask(&w, said);
+    w.now_ms += 300;
+    CHECK(text_has(buf_str(&ask(&w, said)->head), "x-relay-cache: exact", "young", "head"));
+    w.now_ms += 300;
+    CHECK(text_has(buf_str(&ask(&w, said)->head), "x-relay-cache: miss", "old", "head"));
+    world_close(&w);
+}
+
+/* An event that is longer than any may be: the provider's fault, whoever asked. */
+TEST(an_event_without_an_end_is_invalid)
+{
+    size_t len = SSE_EVENT_BYTES_MAX + 4096;
+    char *body = malloc(len + 1);
+    REQUIRE(body != NULL);
+    memset(body, 'x', len);
+    memcpy(body, "data: ", 6);
+    body[len] = '\0';
+    const struct reply replies[] = {{"one", CALL_OK, 200, NULL, body, 0}, end_of_replies};
+    struct world w;
+    struct buf text;
+    buf_init(&text, SIZE_MAX);
+    world_open(&w, NULL);
+    world_replies(&w, replies);
+    CHECK_INT(ask(&w, ASK_STREAM("one/small"))->status, 502);
+    REQUIRE(w.row_count == 1);
+    CHECK(text_has(row_text(&w.rows[0], &text),
+                   " status=502 code=upstream_invalid |"
+                   " try1=one:200:upstream_invalid ",
+                   "long", "row"));
+    buf_deinit(&text);
+    world_close(&w);
+    free(body);
+}
+
 /* ---- the log's lines ---- */
 
 static void log_to(struct world *w, FILE *f)

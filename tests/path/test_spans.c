@@ -170,11 +170,12 @@ TEST(a_fallback_in_the_callers_trace)
            " gen_ai.request.model=small server.address=one.test server.port=80"
            " http.response.status_code=500 relay.cost_usd=0 error.type=upstream_error |"
            "!resend|!tokens|!request.stream|!first_chunk|!finish");
-    expect(&lines, "chat mid", 0,
-           " kind=3 below=request | status=0 | gen_ai.operation.name=chat|"
-           " http.response.status_code=200 http.request.resend_count=1"
-           " gen_ai.response.finish_reasons=stop gen_ai.usage.input_tokens=10"
-           " gen_ai.usage.output_tokens=5 relay.cost_usd=4e-05 |!error|!request.stream|!first_chunk");
+    expect(
+        &lines, "chat mid", 0,
+        " kind=3 below=request | status=0 | gen_ai.operation.name=chat|"
+        " http.response.status_code=200 http.request.resend_count=1"
+        " gen_ai.response.finish_reasons=stop gen_ai.usage.input_tokens=10"
+        " gen_ai.usage.output_tokens=5 relay.cost_usd=4e-05 |!error|!request.stream|!first_chunk");
     expect(&lines, "call", 0, " kind=1 below=request | flags=257 | status=0 |!gen_ai|!error");
     CHECK_INT(line_of(&lines, "route", 0).len, 0); /* it took no time */
     /* What goes upstream names the attempt, not the caller. */

@@ -22,6 +22,7 @@ static const char common[] =
     "  four: {kind: openai, base_url: http://four.test/v1, api_key: key-four, rpm: 1}\n"
     "  ant: {kind: anthropic, base_url: http://ant.test, api_key: key-ant, rpm: 100}\n"
     "  gem: {kind: gemini, base_url: http://gem.test, api_key: key-gem}\n"
+    "  trip: {kind: openai, base_url: http://trip.test/v1, api_key: [key-a, key-b, key-c]}\n"
     "models:\n"
     "  - {id: one/small, input: 1, output: 2, quality: 50, context: 8000, max_output: 4000,\n"
     "     capabilities: [tools, json]}\n"

@@ -100,4 +100,25 @@ TEST(what_does_not_fit_is_dropped_and_counted)
     trace_queue_free(q);
 }
 
+/* What was taken makes room: any number goes through it in time. */
+TEST(room_comes_back)
+{
+    struct trace_queue *q = trace_queue_new();
+    struct buf b;
+    bool more = false;
+    size_t len = 1u << 20, most = TRACE_QUEUE_BYTES_MAX / len;
+    char *text = xcalloc(len, 1);
+    buf_init(&b, SIZE_MAX);
+    for (size_t i = 0; i < 3 * most; i++) {
+        trace_queue_add(q, str_of(text, len), 7);
+        CHECK_INT(trace_queue_take(q, &b, &more), 7);
+        buf_clear(&b);
+    }
+    CHECK_INT(trace_queue_counted(q, TRACE_DROPPED), 0);
+    CHECK(!more);
+    free(text);
+    buf_deinit(&b);
+    trace_queue_free(q);
+}
+
 CHECK_MAIN
