@@ -36,6 +36,13 @@ static double ms_of(yyjson_val *span, const char *key)
     return (strtod(yyjson_get_str(yyjson_obj_get(span, key)), NULL) - world_ns) / 1e6;
 }
 
+/* Empty where there is none. */
+static const char *text_of(yyjson_val *object, const char *key)
+{
+    const char *text = yyjson_get_str(yyjson_obj_get(object, key));
+    return text != NULL ? text : "";
+}
+
 static void add_value(struct buf *b, yyjson_val *value)
 {
     yyjson_val *list = yyjson_obj_get(yyjson_obj_get(value, "arrayValue"), "values");
@@ -61,8 +68,7 @@ static void add_line(struct buf *b, yyjson_val *span, const char *request_id)
     const char *state = yyjson_get_str(yyjson_obj_get(span, "traceState"));
     bool below = parent != NULL && strcmp(parent, request_id) == 0;
     (void)buf_printf(b, "%s kind=%d below=%s from=%.0f to=%.0f flags=%d state=%s status=%d ",
-                     yyjson_get_str(yyjson_obj_get(span, "name")),
-                     yyjson_get_int(yyjson_obj_get(span, "kind")),
+                     text_of(span, "name"), yyjson_get_int(yyjson_obj_get(span, "kind")),
                      below            ? "request"
                      : parent != NULL ? parent
                                       : "-",
@@ -73,7 +79,7 @@ static void add_line(struct buf *b, yyjson_val *span, const char *request_id)
     yyjson_val *attribute;
     yyjson_arr_foreach(yyjson_obj_get(span, "attributes"), i, count, attribute)
     {
-        (void)buf_printf(b, "%s=", yyjson_get_str(yyjson_obj_get(attribute, "key")));
+        (void)buf_printf(b, "%s=", text_of(attribute, "key"));
         add_value(b, yyjson_obj_get(attribute, "value"));
         (void)buf_add_char(b, ' ');
     }
