@@ -37,6 +37,8 @@ endif()
 if(RELAY_PACKAGE)
     # The folder of the build is no part of what is built: asserts name files by their place in the tree.
     add_compile_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
+    # With LTO the link compiles too, and writes its folder into the debug data that the build id is made of.
+    add_link_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
 endif()
 if(RELAY_FUZZ)
     add_compile_options(-fsanitize=fuzzer-no-link)
